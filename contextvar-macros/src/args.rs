@@ -1,0 +1,175 @@
+//! The arguments of both attributes.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+use syn::ext::IdentExt;
+use syn::parse::{Parse, ParseStream, Parser};
+use syn::punctuated::Punctuated;
+use syn::{Error, Expr, Ident, LitStr, Path, Result, Token};
+
+/// What went wrong so far. Each mistake is reported once, and as much as possible is expanded all the same.
+#[derive(Default)]
+pub(crate) struct Errors(Option<Error>);
+
+impl Errors {
+    pub(crate) fn push(&mut self, error: Error) {
+        match &mut self.0 {
+            Some(errors) => errors.combine(error),
+            None => self.0 = Some(error),
+        }
+    }
+
+    /// The value, or else a note of what was wrong.
+    pub(crate) fn ok<T>(&mut self, result: Result<T>) -> Option<T> {
+        result.map_err(|error| self.push(error)).ok()
+    }
+
+    pub(crate) fn into_compile_errors(self) -> TokenStream {
+        self.0.map(Error::into_compile_error).unwrap_or_default()
+    }
+}
+
+/// Where the runtime crate is.
+pub(crate) struct Crate(Option<Path>);
+
+impl ToTokens for Crate {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        match &self.0 {
+            Some(path) => path.to_tokens(tokens),
+            None => tokens.extend(quote!(::contextvar)),
+        }
+    }
+}
+
+/// `name = "...", secret, crate = path`
+pub(crate) struct VarArgs {
+    pub(crate) name: Option<LitStr>,
+    pub(crate) secret: bool,
+    pub(crate) krate: Crate,
+}
+
+enum VarArg {
+    Name(LitStr),
+    Secret,
+    Crate(Path),
+}
+
+impl VarArgs {
+    pub(crate) fn parse(args: TokenStream, errors: &mut Errors) -> Self {
+        let mut parsed = VarArgs { name: None, secret: false, krate: Crate(None) };
+        let parser = Punctuated::<(Ident, VarArg), Token![,]>::parse_terminated_with;
+        let list = errors.ok((|input: ParseStream<'_>| parser(input, var_arg)).parse2(args));
+        let mut seen = Vec::new();
+        for (ident, arg) in list.unwrap_or_default() {
+            once(&ident, &mut seen, errors);
+            match arg {
+                VarArg::Name(name) => parsed.name = Some(name),
+                VarArg::Secret => parsed.secret = true,
+                VarArg::Crate(path) => parsed.krate = Crate(Some(path)),
+            }
+        }
+        parsed
+    }
+}
+
+fn var_arg(input: ParseStream<'_>) -> Result<(Ident, VarArg)> {
+    const TAKES: &str = "`#[context_var]` takes `name = \"...\"`, `secret` and `crate = path`";
+
+    if input.peek(LitStr) {
+        let name = input.parse::<LitStr>()?;
+        let fix = format!("write `name = {}`: {TAKES}", name.token());
+        return Err(Error::new(name.span(), fix));
+    }
+    let ident = input.call(Ident::parse_any).map_err(|error| Error::new(error.span(), TAKES))?;
+    let arg = if ident == "name" {
+        let fix = "`name` takes a string: `name = \"user\"`";
+        input.parse::<Token![=]>().map_err(|_| Error::new(ident.span(), fix))?;
+        VarArg::Name(input.parse().map_err(|error| Error::new(error.span(), fix))?)
+    } else if ident == "secret" {
+        if input.peek(Token![=]) {
+            return Err(input.error("`secret` takes no value: write just `secret`"));
+        }
+        VarArg::Secret
+    } else if ident == "crate" {
+        VarArg::Crate(crate_path(&ident, input)?)
+    } else {
+        return Err(Error::new(ident.span(), format!("unknown argument `{ident}`: {TAKES}")));
+    };
+    Ok((ident, arg))
+}
+
+/// `VAR = expr, path::OTHER = expr, crate = path`
+pub(crate) struct CopiedArgs {
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) krate: Crate,
+}
+
+/// `VAR = expr`
+pub(crate) struct Entry {
+    pub(crate) var: Path,
+    pub(crate) value: Expr,
+}
+
+enum CopiedArg {
+    Entry(Entry),
+    Crate(Ident, Path),
+}
+
+impl CopiedArgs {
+    pub(crate) fn parse(args: TokenStream, errors: &mut Errors) -> Self {
+        let mut parsed = CopiedArgs { entries: Vec::new(), krate: Crate(None) };
+        let parser = Punctuated::<CopiedArg, Token![,]>::parse_terminated;
+        let list = errors.ok(parser.parse2(args));
+        let mut seen = Vec::new();
+        for arg in list.unwrap_or_default() {
+            match arg {
+                CopiedArg::Entry(entry) => {
+                    once(&entry.var, &mut seen, errors);
+                    parsed.entries.push(entry);
+                }
+                CopiedArg::Crate(ident, path) => {
+                    once(&ident, &mut seen, errors);
+                    parsed.krate = Crate(Some(path));
+                }
+            }
+        }
+        parsed
+    }
+}
+
+impl Parse for CopiedArg {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        const TAKES: &str = "`#[with_copied_context]` takes `VAR = value` entries and `crate = path`";
+
+        if input.peek(Token![crate]) && input.peek2(Token![=]) {
+            let ident = input.call(Ident::parse_any)?;
+            let path = crate_path(&ident, input)?;
+            return Ok(CopiedArg::Crate(ident, path));
+        }
+        let var: Path = input.parse().map_err(|error| Error::new(error.span(), TAKES))?;
+        if !input.peek(Token![=]) {
+            let name = var.to_token_stream().to_string().replace(' ', "");
+            let message = format!("unknown argument `{name}`: {TAKES}");
+            return Err(Error::new_spanned(var, message));
+        }
+        input.parse::<Token![=]>()?;
+        Ok(CopiedArg::Entry(Entry { var, value: input.parse()? }))
+    }
+}
+
+/// `= path`, after `crate`.
+fn crate_path(ident: &Ident, input: ParseStream<'_>) -> Result<Path> {
+    let fix = "`crate` takes a path: `crate = my_crate::contextvar`";
+    input.parse::<Token![=]>().map_err(|_| Error::new(ident.span(), fix))?;
+    input.call(Path::parse_mod_style).map_err(|error| Error::new(error.span(), fix))
+}
+
+/// Notes an error if the argument called `key` has been there before.
+fn once(key: &impl ToTokens, seen: &mut Vec<String>, errors: &mut Errors) {
+    let name = key.to_token_stream().to_string().replace(' ', "");
+    if seen.contains(&name) {
+        let message = format!("repeated argument `{name}`: remove one of the two");
+        errors.push(Error::new_spanned(key, message));
+    }
+    seen.push(name);
+}

@@ -1,0 +1,116 @@
+//! `#[context_var]`.
+
+use proc_macro2::{Span, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::parse::{ParseStream, Parser};
+use syn::spanned::Spanned;
+use syn::{Attribute, Error, Ident, LitStr, Result, Token, Type, Visibility};
+
+use crate::args::{Errors, VarArgs};
+
+/// A static, with or without a value.
+struct Static {
+    attrs: Vec<Attribute>,
+    vis: Visibility,
+    static_token: Token![static],
+    ident: Ident,
+    ty: Type,
+    /// As it stands there: whatever it is, rustc is to judge it.
+    value: Option<TokenStream>,
+}
+
+pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
+    let mut errors = Errors::default();
+    let args = VarArgs::parse(args, &mut errors);
+    let parse = |input: ParseStream<'_>| parse_static(input, &mut errors);
+    let item = match parse.parse2(item.clone()) {
+        Ok(item) => expand_static(&args, item),
+        Err(error) => {
+            errors.push(error);
+            item
+        }
+    };
+    let errors = errors.into_compile_errors();
+    quote!(#errors #item)
+}
+
+/// Reads a static, and what can be read as if it were one; that goes to `errors`.
+fn parse_static(input: ParseStream<'_>, errors: &mut Errors) -> Result<Static> {
+    let attrs = input.call(Attribute::parse_outer)?;
+    let vis = input.parse()?;
+    let static_token = if let Some(konst) = input.parse::<Option<Token![const]>>()? {
+        let fix = "a context variable is a `static`, not a `const`: write `static` here";
+        errors.push(Error::new(konst.span, fix));
+        Token![static](konst.span)
+    } else {
+        const FIX: &str =
+            "`#[context_var]` goes on a static: `static USER: String;` or `static LOCALE: &str = \"en\";`";
+        input.parse().map_err(|error| Error::new(error.span(), FIX))?
+    };
+    if let Some(mutability) = input.parse::<Option<Token![mut]>>()? {
+        let fix = "a context variable is changed with `set`: remove `mut`";
+        errors.push(Error::new(mutability.span, fix));
+    }
+    let ident: Ident = input.parse()?;
+    if !input.peek(Token![:]) {
+        // An error of rustc's, "missing type for `static` item", may stand beside this one otherwise.
+        let fix = format!("a context variable needs a type: `static {ident}: String;`");
+        return Err(Error::new(ident.span(), fix));
+    }
+    input.parse::<Token![:]>()?;
+    let ty = input.parse()?;
+    let value = match input.parse::<Option<Token![=]>>()? {
+        Some(_) => Some(until_semicolon(input)?),
+        None => None,
+    };
+    input.parse::<Token![;]>()?;
+    Ok(Static { attrs, vis, static_token, ident, ty, value })
+}
+
+fn until_semicolon(input: ParseStream<'_>) -> Result<TokenStream> {
+    let mut tokens = TokenStream::new();
+    while !input.is_empty() && !input.peek(Token![;]) {
+        input.parse::<TokenTree>()?.to_tokens(&mut tokens);
+    }
+    Ok(tokens)
+}
+
+// Input:
+//     pub static USER: String = "nobody".to_owned();
+//
+// Output:
+//     pub static USER: ::contextvar::ContextVar<String> =
+//         ::contextvar::__private::var_with_default::<String>(
+//             "USER",
+//             || "nobody".to_owned(),
+//             { use ::contextvar::__private::NoDebug as _; <Values<String>>::DEBUG },
+//         );
+fn expand_static(args: &VarArgs, item: Static) -> TokenStream {
+    let Static { attrs, vis, static_token, ident, ty, value } = item;
+    let krate = &args.krate;
+    let name = match &args.name {
+        Some(name) => name.clone(),
+        None => LitStr::new(&ident.unraw().to_string(), ident.span()),
+    };
+    let debug = quote!({
+        #[allow(unused_imports)]
+        use #krate::__private::NoDebug as _;
+        <#krate::__private::Values<#ty>>::DEBUG
+    });
+    // What is wrong with the type is reported where the user wrote it.
+    let span = Span::mixed_site().located_at(ty.span());
+    let function = match value {
+        Some(_) => format_ident!("var_with_default", span = span),
+        None => format_ident!("var", span = span),
+    };
+    let value = value.map(|value| quote!(|| #value,));
+    let secret = args.secret.then(|| quote!(.secret()));
+    let init = quote_spanned! {span=>
+        #krate::__private::#function::<#ty>(#name, #value #debug) #secret
+    };
+    quote! {
+        #(#attrs)*
+        #vis #static_token #ident: #krate::ContextVar<#ty> = #init;
+    }
+}

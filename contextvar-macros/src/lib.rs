@@ -1,0 +1,23 @@
+//! The attributes of the `contextvar` crate, which re-exports and documents them, and is what to depend on.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod args;
+mod context_var;
+mod copied;
+mod function;
+
+use proc_macro::TokenStream;
+
+/// Makes a static a context variable.
+#[proc_macro_attribute]
+pub fn context_var(args: TokenStream, item: TokenStream) -> TokenStream {
+    context_var::expand(args.into(), item.into()).into()
+}
+
+/// Runs the body of a function in a copy of the caller's context.
+#[proc_macro_attribute]
+pub fn with_copied_context(args: TokenStream, item: TokenStream) -> TokenStream {
+    copied::expand(args.into(), item.into()).into()
+}

@@ -1,0 +1,300 @@
+use std::fmt;
+use std::iter::FusedIterator;
+use std::ops::Index;
+use std::vec;
+
+use crate::current::{self, Contents};
+use crate::scope::Scope;
+use crate::storage::{Entry, Map, Stored};
+use crate::var::ContextVar;
+
+/// A mapping of context variables to values.
+///
+/// `clone` copies it ([PEP 567]'s `Context.copy()`) in constant time: one atomic increment, however many
+/// variables are set. The copy is another context: nothing that is set in one is seen in the other.
+///
+/// [PEP 567]: https://peps.python.org/pep-0567/#contextvars-context
+///
+/// ```
+/// use contextvar::{ContextVar, copy_context};
+///
+/// static USER: ContextVar<&str> = ContextVar::new("user");
+///
+/// USER.set("ada");
+/// let mut ctx = copy_context();
+/// ctx.run(|| USER.set("grace"));
+/// assert_eq!(ctx[&USER], "grace");
+/// assert_eq!(USER.get(), "ada");
+/// ```
+#[derive(Default)]
+pub struct Context {
+    contents: Contents,
+}
+
+/// A copy of the current context ([PEP 567]'s `copy_context()`), in constant time.
+///
+/// It is empty where there is no context: in a tokio task that was given none, and on a thread that is
+/// exiting.
+///
+/// [PEP 567]: https://peps.python.org/pep-0567/#contextvars-copy-context
+///
+/// ```
+/// use contextvar::{ContextVar, copy_context};
+///
+/// static USER: ContextVar<&str> = ContextVar::new("user");
+///
+/// USER.set("ada");
+/// let ctx = copy_context();
+/// USER.set("grace");
+/// assert_eq!(ctx[&USER], "ada");
+/// ```
+pub fn copy_context() -> Context {
+    Context::from_map(current::copy())
+}
+
+impl Context {
+    /// An empty context.
+    ///
+    /// ```
+    /// assert!(contextvar::Context::new().is_empty());
+    /// ```
+    pub fn new() -> Self {
+        Context::default()
+    }
+
+    fn from_map(map: Map) -> Self {
+        Context { contents: Contents::new(map) }
+    }
+
+    /// Runs `f` with this context as the current one. What `f` sets stays in this context.
+    ///
+    /// The context that was current before is so again when `f` returns or panics. A context can't be
+    /// entered while it is being run; what is PEP 567's `RuntimeError` does not compile:
+    ///
+    /// ```compile_fail,E0499
+    /// let mut ctx = contextvar::copy_context();
+    /// ctx.run(|| ctx.run(|| ()));
+    /// ```
+    ///
+    /// An `async fn` that is called in `f` only makes its future here; its body runs where it is awaited,
+    /// in the context that is current there. Use [`scope`](Self::scope) for futures, or annotate the
+    /// function with [`#[with_copied_context]`](macro@crate::with_copied_context).
+    ///
+    /// To make a callback that carries a context: `move |x| ctx.run(|| f(x))`. What it sets persists from
+    /// call to call; clone `ctx` in it where calls must not see one another.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use contextvar::{Context, ContextVar};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// let mut ctx = Context::new();
+    /// ctx.run(|| USER.set("ada"));
+    /// assert_eq!(ctx.run(|| USER.get()), "ada");
+    /// assert!(!USER.is_set());
+    /// ```
+    pub fn run<R>(&mut self, f: impl FnOnce() -> R) -> R {
+        current::enter(&mut self.contents, f)
+    }
+
+    /// Wraps a future, or a stream (feature `stream`), so that this context is the current one whenever it
+    /// is polled, and while it is dropped.
+    ///
+    /// `tokio::spawn(ctx.scope(f))` is asyncio's `create_task(f(), context=ctx)`.
+    ///
+    /// ```
+    /// use contextvar::{Context, ContextVar};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// # futures::executor::block_on(async {
+    /// let ctx = Context::new().with(&USER, "ada");
+    /// let user = ctx.scope(async { USER.get() }).await;
+    /// assert_eq!(user, "ada");
+    /// # });
+    /// ```
+    pub fn scope<F>(self, future_or_stream: F) -> Scope<F> {
+        Scope::new(self, future_or_stream)
+    }
+
+    /// The variable's value in this context. Defaults are not looked at, as in PEP 567.
+    ///
+    /// ```
+    /// use contextvar::{Context, ContextVar};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::with_default("user", || "nobody");
+    ///
+    /// let ctx = Context::new();
+    /// assert_eq!(ctx.get(&USER), None);
+    /// assert_eq!(ctx.with(&USER, "ada").get(&USER), Some(&"ada"));
+    /// ```
+    pub fn get<T>(&self, var: &'static ContextVar<T>) -> Option<&T> {
+        self.contents.map.get(var.variable())
+    }
+
+    /// Sets a variable in this context.
+    ///
+    /// ```
+    /// use contextvar::{Context, ContextVar};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// let mut ctx = Context::new();
+    /// ctx.set(&USER, "ada");
+    /// assert_eq!(ctx[&USER], "ada");
+    /// ```
+    pub fn set<T>(&mut self, var: &'static ContextVar<T>, value: T) {
+        let variable = var.variable();
+        self.contents.map.replace(variable, Some(Stored::new(variable, value)));
+    }
+
+    /// This context with a variable set.
+    ///
+    /// ```
+    /// use contextvar::{Context, ContextVar};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    /// static TENANT: ContextVar<u64> = ContextVar::new("tenant");
+    ///
+    /// let ctx = Context::new().with(&USER, "ada").with(&TENANT, 7);
+    /// assert_eq!(ctx.len(), 2);
+    /// ```
+    #[must_use = "this hands back the context with the variable set"]
+    pub fn with<T>(mut self, var: &'static ContextVar<T>, value: T) -> Self {
+        self.set(var, value);
+        self
+    }
+
+    /// Removes a variable's value from this context, and says whether there was one.
+    ///
+    /// ```
+    /// use contextvar::{Context, ContextVar};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// let mut ctx = Context::new().with(&USER, "ada");
+    /// assert!(ctx.unset(&USER));
+    /// assert!(!ctx.unset(&USER));
+    /// ```
+    pub fn unset<T>(&mut self, var: &'static ContextVar<T>) -> bool {
+        self.contents.map.replace(var.variable(), None).0.is_some()
+    }
+
+    /// Whether the variable is set in this context ([PEP 567]: `var in ctx`).
+    ///
+    /// [PEP 567]: https://peps.python.org/pep-0567/#contextvars-context
+    ///
+    /// ```
+    /// use contextvar::{Context, ContextVar};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// assert!(!Context::new().contains(&USER));
+    /// assert!(Context::new().with(&USER, "ada").contains(&USER));
+    /// ```
+    pub fn contains<T>(&self, var: &'static ContextVar<T>) -> bool {
+        self.get(var).is_some()
+    }
+
+    /// How many variables are set. It counts them.
+    ///
+    /// ```
+    /// # use contextvar::{Context, ContextVar};
+    /// # static USER: ContextVar<&str> = ContextVar::new("user");
+    /// assert_eq!(Context::new().with(&USER, "ada").len(), 1);
+    /// ```
+    pub fn len(&self) -> usize {
+        self.contents.map.len()
+    }
+
+    /// Whether no variable is set.
+    ///
+    /// ```
+    /// # use contextvar::{Context, ContextVar};
+    /// # static USER: ContextVar<&str> = ContextVar::new("user");
+    /// assert!(!Context::new().with(&USER, "ada").is_empty());
+    /// ```
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The variables that are set, in the order in which they were first written in this process.
+    ///
+    /// ```
+    /// use contextvar::{Context, ContextVar};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user").debug();
+    /// static TENANT: ContextVar<u64> = ContextVar::new("tenant").debug();
+    ///
+    /// let ctx = Context::new().with(&USER, "ada").with(&TENANT, 7);
+    /// let list: Vec<_> = ctx.iter().map(|entry| format!("{}={entry:?}", entry.name())).collect();
+    /// assert_eq!(list, [r#"user="ada""#, "tenant=7"]);
+    /// ```
+    pub fn iter(&self) -> Iter<'_> {
+        Iter { entries: self.contents.map.entries().into_iter() }
+    }
+}
+
+impl Clone for Context {
+    fn clone(&self) -> Self {
+        Context::from_map(self.contents.map.clone())
+    }
+}
+
+impl<T> Index<&'static ContextVar<T>> for Context {
+    type Output = T;
+
+    /// # Panics
+    ///
+    /// If the variable is not set in this context. Defaults are not looked at.
+    #[track_caller]
+    fn index(&self, var: &'static ContextVar<T>) -> &T {
+        match self.get(var) {
+            Some(value) => value,
+            None => panic!("context variable `{}` is not set in this context", var.name()),
+        }
+    }
+}
+
+impl fmt::Debug for Context {
+    /// Each variable's name and value; see [`Entry`] for how a value is shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut context = f.debug_struct("Context");
+        for entry in self {
+            context.field(entry.name(), &entry);
+        }
+        context.finish()
+    }
+}
+
+impl<'a> IntoIterator for &'a Context {
+    type Item = Entry<'a>;
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}
+
+/// The variables that are set in a context. Made by [`Context::iter`].
+#[derive(Clone, Debug)]
+pub struct Iter<'a> {
+    entries: vec::IntoIter<Entry<'a>>,
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = Entry<'a>;
+
+    fn next(&mut self) -> Option<Entry<'a>> {
+        self.entries.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.entries.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Iter<'_> {}
+impl FusedIterator for Iter<'_> {}

@@ -1,0 +1,170 @@
+use std::error::Error;
+use std::fmt;
+
+use crate::current::Denied;
+use crate::var::Token;
+
+/// A variable was read that is neither set in the current context nor has a default.
+///
+/// ```
+/// use contextvar::ContextVar;
+///
+/// static USER: ContextVar<String> = ContextVar::new("user");
+///
+/// let error = USER.try_get().unwrap_err();
+/// assert_eq!(error.to_string(), "context variable `user` is not set and has no default");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LookupError {
+    pub(crate) name: &'static str,
+}
+
+impl fmt::Display for LookupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "context variable `{}` is not set and has no default", self.name)
+    }
+}
+
+impl Error for LookupError {}
+
+/// A variable was set where there is no context that could be written. The text says why, and what to do.
+///
+/// The value comes back in it.
+///
+/// ```
+/// # #[cfg(feature = "tokio")] {
+/// use contextvar::ContextVar;
+///
+/// static USER: ContextVar<String> = ContextVar::new("user");
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// // A plain `tokio::spawn` gives the task no context; `contextvar::task::spawn` does.
+/// let task = tokio::spawn(async { USER.try_set("ada".to_owned()) });
+/// let error = task.await.unwrap().unwrap_err();
+/// assert!(error.to_string().contains("this tokio task has no context of its own"));
+/// assert_eq!(error.into_value(), "ada");
+/// # }
+/// # main();
+/// # }
+/// ```
+pub struct SetError<T> {
+    name: &'static str,
+    denied: Denied,
+    value: T,
+}
+
+impl<T> SetError<T> {
+    pub(crate) fn new(name: &'static str, denied: Denied, value: T) -> Self {
+        SetError { name, denied, value }
+    }
+
+    /// The value that was not set.
+    pub fn into_value(self) -> T {
+        self.value
+    }
+}
+
+impl<T> fmt::Display for SetError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = match self.denied {
+            Denied::NoContext => {
+                "this tokio task has no context of its own; spawn it with `contextvar::task::spawn`, \
+                 put `#[with_copied_context]` on its async fn, or wrap its future in `Context::scope`"
+            }
+            Denied::OtherTask => {
+                "this tokio task is polled inside the context of another, which it can read but not \
+                 change; spawn it with `contextvar::task::spawn` or `spawn_local`, put \
+                 `#[with_copied_context]` on its async fn, or wrap its future in `Context::scope`"
+            }
+            Denied::ThreadExit => {
+                "this thread is exiting and its context is gone; set it inside `Context::run`"
+            }
+        };
+        write!(f, "context variable `{}` cannot be set: {why}", self.name)
+    }
+}
+
+impl<T> fmt::Debug for SetError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SetError")
+            .field("name", &self.name)
+            .field("reason", &self.denied)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T> Error for SetError<T> {}
+
+/// A token was used with another variable than the one that made it, or in another context. Nothing was
+/// changed, and the token comes back in it.
+///
+/// ```
+/// use contextvar::{ContextVar, ResetErrorKind, copy_context};
+///
+/// static USER: ContextVar<String> = ContextVar::new("user");
+///
+/// let token = USER.set("ada".to_owned());
+/// let error = copy_context().run(|| USER.try_reset(token)).unwrap_err();
+/// assert_eq!(error.kind(), ResetErrorKind::DifferentContext);
+///
+/// // It is still good where it came from.
+/// USER.reset(error.into_token());
+/// assert!(!USER.is_set());
+/// ```
+pub struct ResetError<T: 'static> {
+    name: &'static str,
+    kind: ResetErrorKind,
+    token: Token<T>,
+}
+
+impl<T> ResetError<T> {
+    pub(crate) fn new(name: &'static str, kind: ResetErrorKind, token: Token<T>) -> Self {
+        ResetError { name, kind, token }
+    }
+
+    /// What was wrong.
+    pub fn kind(&self) -> ResetErrorKind {
+        self.kind
+    }
+
+    /// The token, as good as before.
+    pub fn into_token(self) -> Token<T> {
+        self.token
+    }
+}
+
+impl<T> fmt::Display for ResetError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "context variable `{}` cannot be reset: the token was made ", self.name)?;
+        match self.kind {
+            ResetErrorKind::DifferentVar => {
+                write!(f, "by another variable, `{}`", self.token.var().name())
+            }
+            ResetErrorKind::DifferentContext => f.write_str("in another context"),
+        }
+    }
+}
+
+impl<T> fmt::Debug for ResetError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResetError")
+            .field("name", &self.name)
+            .field("kind", &self.kind)
+            .field("token", &self.token)
+            .finish()
+    }
+}
+
+impl<T> Error for ResetError<T> {}
+
+/// What was wrong with a token, see [`ResetError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ResetErrorKind {
+    /// It was made by another variable.
+    DifferentVar,
+    /// It was made in a context other than the current one, or the current one is not this task's to
+    /// change.
+    DifferentContext,
+}

@@ -1,0 +1,151 @@
+//! Context variables ([PEP 567], Python's `contextvars`) for async Rust: a value that follows one request,
+//! job or session through every call, `.await`, spawned task and thread, and through nothing else.
+//!
+//! [PEP 567]: https://peps.python.org/pep-0567/
+//!
+#![cfg_attr(feature = "macros", doc = "```")]
+#![cfg_attr(not(feature = "macros"), doc = "```text")]
+//! use contextvar::{context_var, with_copied_context};
+//!
+//! #[context_var]
+//! static USER: String = "nobody".to_owned();
+//!
+//! #[with_copied_context]
+//! async fn handler(user: &str) -> String {
+//!     USER.set(user.to_owned());
+//!     greet().await
+//! }
+//!
+//! async fn greet() -> String {
+//!     USER.with(|user| format!("hello, {user}"))
+//! }
+//!
+//! # futures::executor::block_on(async {
+//! assert_eq!(handler("ada").await, "hello, ada");
+//! assert_eq!(USER.get(), "nobody"); // what `handler` set, it set in a context of its own
+//! # });
+//! ```
+//!
+//! # Which context is current
+//!
+//! | where | the current context |
+//! |---|---|
+//! | in [`Context::run`] | that context |
+//! | in a future in a [`Scope`], at each poll and while it is dropped | the scope's |
+//! | in a function with [`#[with_copied_context]`](macro@with_copied_context) | a copy of the caller's, taken at the call |
+//! | elsewhere on a thread, and in `block_on`'s own future | the thread's own, empty at first |
+//! | in a tokio task that was given none (feature `tokio`) | none: nothing is set, setting is a [`SetError`] |
+//!
+//! Work that is handed on with [`task`] and [`thread`] runs in a copy, taken at the call.
+//!
+//! # Features
+//!
+//! - `macros` (default): the attributes.
+//! - `tokio` (default): [`task`], and the last line of the table above. Without it a tokio task that was
+//!   given no context shares that of the worker thread it happens to run on, as do the tasks of any other
+//!   executor.
+//! - `stream`: [`Scope`] around streams, and `StreamInContext`.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+
+mod context;
+mod current;
+mod error;
+mod scope;
+mod storage;
+#[cfg(feature = "tokio")]
+pub mod task;
+pub mod thread;
+mod var;
+
+pub use context::{Context, Iter, copy_context};
+pub use error::{LookupError, ResetError, ResetErrorKind, SetError};
+#[cfg(feature = "stream")]
+pub use scope::StreamInContext;
+pub use scope::{InContext, Scope, ScopeAndContext};
+pub use storage::Entry;
+pub use var::{ContextVar, ResetOnDrop, Token, Value};
+
+/// Makes a static a context variable.
+///
+/// A `static NAME: T = value;` becomes a `static NAME: ContextVar<T>` with that default. The value is any
+/// expression; it is evaluated once per process, when the default is first needed (see
+/// [`ContextVar::with_default`]). Without a value,
+/// `static NAME: T;`, there is no default. Visibility, docs and other attributes stay.
+///
+/// It works wherever a static can stand: in modules, functions and methods.
+///
+/// # Arguments
+///
+/// - `name = "..."`: the name for messages. The default is the static's identifier.
+/// - `secret`: the value is never shown, see [`ContextVar::secret`].
+/// - `crate = path`: where the `contextvar` crate is, if not at `::contextvar`.
+///
+/// # Examples
+///
+/// ```
+/// use contextvar::context_var;
+///
+/// #[context_var]
+/// static LOCALE: &str = "en";
+///
+/// #[context_var(name = "user")]
+/// pub static USER: String;
+///
+/// assert_eq!(LOCALE.get(), "en");
+/// assert_eq!(USER.name(), "user");
+/// assert!(USER.try_get().is_err());
+/// ```
+#[cfg(feature = "macros")]
+pub use contextvar_macros::context_var;
+
+/// Runs the body of a function in a copy of the caller's context.
+///
+/// On an `async fn` the copy is taken when the function is called, not when its future is first polled. So
+/// `tokio::spawn(f())` carries the caller's context, and `ctx.run(|| f())` gives a future that runs in a
+/// copy of `ctx`. What the body sets is not seen by the caller. On a plain `fn` the body runs in a copy
+/// too; if the function returns a future (`impl Future`, `Pin<Box<dyn Future>>`, `BoxFuture`), so does that.
+///
+/// The future is `Send` where that of the plain `async fn` is. The attribute works on free functions and
+/// methods, in traits and their implementations, and above or below `#[tokio::main]`, `#[tokio::test]` and
+/// the like; in an `#[async_trait]` block it goes on the methods.
+///
+/// # Arguments
+///
+/// - `VAR = value`, any number of them: set in the copy, in order, before the body, at the first poll. The
+///   values are expressions; they see the function's arguments, and what was set before them.
+/// - `crate = path`: where the `contextvar` crate is, if not at `::contextvar`.
+///
+/// # Examples
+///
+/// ```
+/// use contextvar::{context_var, with_copied_context};
+///
+/// #[context_var]
+/// static USER: String = "nobody".to_owned();
+///
+/// #[with_copied_context]
+/// async fn login(user: &str) -> String {
+///     USER.set(user.to_owned());
+///     USER.get()
+/// }
+///
+/// #[with_copied_context(USER = user.to_owned())]
+/// async fn greet(user: &str) -> String {
+///     format!("hello, {}", USER.get())
+/// }
+///
+/// # futures::executor::block_on(async {
+/// assert_eq!(login("ada").await, "ada");
+/// assert_eq!(greet("grace").await, "hello, grace");
+/// assert_eq!(USER.get(), "nobody");
+/// # });
+/// ```
+#[cfg(feature = "macros")]
+pub use contextvar_macros::with_copied_context;
+
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;

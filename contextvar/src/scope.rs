@@ -1,0 +1,275 @@
+use std::fmt;
+use std::mem;
+use std::pin::Pin;
+use std::task::{self, Poll};
+
+use pin_project_lite::pin_project;
+
+use crate::context::{Context, copy_context};
+
+pin_project! {
+    /// A future, or a stream (feature `stream`), that runs in a context. Made by [`Context::scope`],
+    /// [`ContextVar::scope`](crate::ContextVar::scope) and [`InContext`].
+    ///
+    /// The context is the current one during each poll, and while the inner future is dropped, finished or
+    /// not. What the future sets stays in it. When the future is finished, it and the context are dropped at
+    /// once; [`and_context`](Self::and_context) hands the context out instead.
+    ///
+    /// # Cancel safety
+    ///
+    /// It adds no state of its own to that of the inner future, and is as cancel safe as that is.
+    ///
+    /// # Panics
+    ///
+    /// When polled after it has finished. A stream may be polled on: it ends again. A panic in the inner
+    /// future passes through; the thread's context is restored before.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use contextvar::{ContextVar, copy_context};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// # futures::executor::block_on(async {
+    /// let scope = copy_context().scope(async { USER.set("ada"); });
+    /// scope.await;
+    /// assert!(!USER.is_set());
+    /// # });
+    /// ```
+    #[must_use = "futures do nothing unless you `.await` or poll them"]
+    pub struct Scope<F> {
+        #[pin]
+        inner: Option<F>,
+        context: Context,
+    }
+
+    impl<F> PinnedDrop for Scope<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            if this.inner.is_some() {
+                this.context.run(|| this.inner.set(None));
+            }
+        }
+    }
+}
+
+impl<F> Scope<F> {
+    pub(crate) fn new(context: Context, inner: F) -> Self {
+        Scope { inner: Some(inner), context }
+    }
+
+    /// The context, as the polls so far have left it. An empty one when the future has finished.
+    ///
+    /// ```
+    /// use contextvar::{Context, ContextVar};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// let scope = Context::new().with(&USER, "ada").scope(async {});
+    /// assert_eq!(scope.context()[&USER], "ada");
+    /// ```
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Lets the future give its context too when it is finished: the output is `(F::Output, Context)`.
+    ///
+    /// ```
+    /// use contextvar::{Context, ContextVar};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// # futures::executor::block_on(async {
+    /// let scope = Context::new().scope(async { USER.set("ada"); 7 });
+    /// let (seven, ctx) = scope.and_context().await;
+    /// assert_eq!(seven, 7);
+    /// assert_eq!(ctx[&USER], "ada");
+    /// # });
+    /// ```
+    pub fn and_context(self) -> ScopeAndContext<F> {
+        ScopeAndContext { scope: self }
+    }
+}
+
+impl<F> Scope<F> {
+    /// Runs a closure in its context. One that is dropped without being run is dropped in its context too.
+    pub(crate) fn call<R>(mut self) -> R
+    where
+        F: FnOnce() -> R,
+    {
+        let f = self.inner.take().expect("only `call` takes a closure, and it takes `self`");
+        self.context.run(f)
+    }
+}
+
+impl<F: Future> Scope<F> {
+    fn poll_with_context(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<(F::Output, Context)> {
+        let mut this = self.project();
+        let output = this.context.run(|| {
+            let future = this.inner.as_mut().as_pin_mut();
+            let output = future.expect("`Scope` polled after it has finished").poll(cx);
+            if output.is_ready() {
+                // Here, so that the future's destructors see its context.
+                this.inner.set(None);
+            }
+            output
+        });
+        output.map(|output| (output, mem::take(this.context)))
+    }
+}
+
+impl<F: Future> Future for Scope<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
+        self.poll_with_context(cx).map(|(output, _)| output)
+    }
+}
+
+#[cfg(feature = "stream")]
+impl<S: futures_core::Stream> futures_core::Stream for Scope<S> {
+    type Item = S::Item;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Option<S::Item>> {
+        let mut this = self.project();
+        if this.inner.is_none() {
+            return Poll::Ready(None);
+        }
+        let item = this.context.run(|| {
+            let stream = this.inner.as_mut().as_pin_mut();
+            let item = stream.map_or(Poll::Ready(None), |stream| stream.poll_next(cx));
+            if matches!(item, Poll::Ready(None)) {
+                this.inner.set(None);
+            }
+            item
+        });
+        if matches!(item, Poll::Ready(None)) {
+            drop(mem::take(this.context));
+        }
+        item
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.inner.as_ref().map_or((0, Some(0)), S::size_hint)
+    }
+}
+
+#[cfg(feature = "stream")]
+impl<S: futures_core::Stream> futures_core::stream::FusedStream for Scope<S> {
+    fn is_terminated(&self) -> bool {
+        self.inner.is_none()
+    }
+}
+
+impl<F> fmt::Debug for Scope<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope").field("context", &self.context).finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// A [`Scope`] that hands its context out at the end. Made by [`Scope::and_context`].
+    #[must_use = "futures do nothing unless you `.await` or poll them"]
+    pub struct ScopeAndContext<F> {
+        #[pin]
+        scope: Scope<F>,
+    }
+}
+
+impl<F: Future> Future for ScopeAndContext<F> {
+    type Output = (F::Output, Context);
+
+    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
+        self.project().scope.poll_with_context(cx)
+    }
+}
+
+impl<F> fmt::Debug for ScopeAndContext<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScopeAndContext").field("context", self.scope.context()).finish_non_exhaustive()
+    }
+}
+
+/// Wraps futures in contexts, as a method of theirs.
+pub trait InContext: Future + Sized {
+    /// Wraps the future so that it runs in `context`, like [`Context::scope`].
+    ///
+    /// ```
+    /// use contextvar::{Context, ContextVar, InContext};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// # futures::executor::block_on(async {
+    /// let ctx = Context::new().with(&USER, "ada");
+    /// assert_eq!(async { USER.get() }.in_context(ctx).await, "ada");
+    /// # });
+    /// ```
+    fn in_context(self, context: Context) -> Scope<Self> {
+        context.scope(self)
+    }
+
+    /// Wraps the future so that it runs in a copy of the current context, taken at this call.
+    ///
+    /// ```
+    /// use contextvar::{ContextVar, InContext};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// # futures::executor::block_on(async {
+    /// USER.set("ada");
+    /// let future = async { USER.get() }.in_copied_context();
+    /// USER.set("grace");
+    /// assert_eq!(future.await, "ada");
+    /// # });
+    /// ```
+    fn in_copied_context(self) -> Scope<Self> {
+        self.in_context(copy_context())
+    }
+}
+
+impl<F: Future> InContext for F {}
+
+/// Wraps streams in contexts, as a method of theirs.
+#[cfg(feature = "stream")]
+pub trait StreamInContext: futures_core::Stream + Sized {
+    /// Wraps the stream so that it runs in `context`, like [`Context::scope`].
+    ///
+    /// ```
+    /// use contextvar::{Context, ContextVar, StreamInContext};
+    /// use futures::stream::{self, StreamExt};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// # futures::executor::block_on(async {
+    /// let ctx = Context::new().with(&USER, "ada");
+    /// let users = stream::iter(0..2).map(|_| USER.get()).in_context(ctx);
+    /// assert_eq!(users.collect::<Vec<_>>().await, ["ada", "ada"]);
+    /// # });
+    /// ```
+    fn in_context(self, context: Context) -> Scope<Self> {
+        context.scope(self)
+    }
+
+    /// Wraps the stream so that it runs in a copy of the current context, taken at this call.
+    ///
+    /// ```
+    /// use contextvar::{ContextVar, StreamInContext};
+    /// use futures::stream::{self, StreamExt};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// # futures::executor::block_on(async {
+    /// USER.set("ada");
+    /// let users = stream::iter(0..2).map(|_| USER.get()).in_copied_context();
+    /// USER.set("grace");
+    /// assert_eq!(users.collect::<Vec<_>>().await, ["ada", "ada"]);
+    /// # });
+    /// ```
+    fn in_copied_context(self) -> Scope<Self> {
+        self.in_context(copy_context())
+    }
+}
+
+#[cfg(feature = "stream")]
+impl<S: futures_core::Stream> StreamInContext for S {}

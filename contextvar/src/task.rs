@@ -1,0 +1,101 @@
+//! [`tokio::task`]'s functions that start work, each carrying the context along.
+//!
+//! They take and give what tokio's do. Each runs its work in a copy of the current context, taken in the
+//! caller, at the call. Plain `tokio::spawn` gives a task no context at all: reads find nothing set, and
+//! setting is a [`SetError`](crate::SetError).
+
+use tokio::task::JoinHandle;
+
+use crate::context::copy_context;
+use crate::scope::InContext;
+
+/// [`tokio::spawn`] in a copy of the current context: asyncio's `create_task(f())`.
+///
+/// # Panics
+///
+/// As tokio's: outside of a runtime.
+///
+/// # Examples
+///
+/// ```
+/// use contextvar::{ContextVar, task};
+///
+/// static USER: ContextVar<&str> = ContextVar::new("user");
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// USER.set("ada");
+/// let task = task::spawn(async { USER.get() });
+/// assert_eq!(task.await.unwrap(), "ada");
+/// # }
+/// ```
+#[track_caller]
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    tokio::task::spawn(future.in_copied_context())
+}
+
+/// [`tokio::task::spawn_blocking`] in a copy of the current context: `asyncio.to_thread(f)`.
+///
+/// # Panics
+///
+/// As tokio's: outside of a runtime.
+///
+/// # Examples
+///
+/// ```
+/// use contextvar::{ContextVar, task};
+///
+/// static USER: ContextVar<&str> = ContextVar::new("user");
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// USER.set("ada");
+/// let task = task::spawn_blocking(|| USER.get());
+/// assert_eq!(task.await.unwrap(), "ada");
+/// # }
+/// ```
+#[track_caller]
+pub fn spawn_blocking<F, R>(f: F) -> JoinHandle<R>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    let scope = copy_context().scope(f);
+    tokio::task::spawn_blocking(move || scope.call())
+}
+
+/// [`tokio::task::spawn_local`] in a copy of the current context.
+///
+/// # Panics
+///
+/// As tokio's: outside of a [`LocalSet`](tokio::task::LocalSet) and a local runtime.
+///
+/// # Examples
+///
+/// ```
+/// use contextvar::{ContextVar, task};
+///
+/// static USER: ContextVar<&str> = ContextVar::new("user");
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let local = tokio::task::LocalSet::new();
+/// local.run_until(async {
+///     USER.set("ada");
+///     let task = task::spawn_local(async { USER.get() });
+///     assert_eq!(task.await.unwrap(), "ada");
+/// }).await;
+/// # }
+/// ```
+#[track_caller]
+pub fn spawn_local<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    tokio::task::spawn_local(future.in_copied_context())
+}

@@ -1,0 +1,599 @@
+use std::fmt;
+use std::marker::PhantomData;
+use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use once_cell::sync::OnceCell;
+
+use crate::context::copy_context;
+use crate::current::{self, Undo};
+use crate::error::{LookupError, ResetError, ResetErrorKind, SetError};
+use crate::scope::Scope;
+use crate::storage::{DebugFn, Stored, Variable};
+
+/// A context variable: a static whose value belongs to the current [`Context`](crate::Context).
+///
+/// It is declared with [`#[context_var]`](macro@crate::context_var), or by hand:
+///
+/// ```
+/// use contextvar::ContextVar;
+///
+/// static LOCALE: ContextVar<&str> = ContextVar::with_default("locale", || "en").debug();
+///
+/// assert_eq!(LOCALE.get(), "en");
+/// LOCALE.set("fr");
+/// assert_eq!(LOCALE.get(), "fr");
+/// ```
+///
+/// A variable takes a place in the process's table of variables at its first write, and keeps it for ever.
+/// So it must be a static, or leaked.
+///
+/// # What is current
+///
+/// Inside [`Context::run`](crate::Context::run), and in a future wrapped in a [`Scope`], that context.
+/// Elsewhere the thread's own, which is empty at first. A tokio task that was given no context has none
+/// (feature `tokio`): nothing is set there, and setting is a [`SetError`].
+///
+/// # Values
+///
+/// Any type that is `Send + Sync + 'static`. What is set is never changed in place: to change a value, set
+/// another, or put the variable part into a `Mutex` or an atomic.
+pub struct ContextVar<T: 'static> {
+    variable: Variable<T>,
+    default: Option<fn() -> T>,
+    default_value: OnceCell<Stored<T>>,
+    /// The thread that is computing the default, 0 if none is.
+    computing: AtomicUsize,
+}
+
+/// What a context variable can hold: every type that is `Send + Sync + 'static`.
+///
+/// A context follows its session from thread to thread, and its copies share the values. There is nothing to
+/// implement here.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the value of a context variable: it is not `Send + Sync + 'static`",
+    label = "this type must be `Send + Sync + 'static`",
+    note = "a context goes from thread to thread, and its copies share the values: use `Arc` for `Rc`, \
+            `Mutex` for `RefCell`, an atomic for `Cell`, an owned value for a borrowed one"
+)]
+pub trait Value: Send + Sync + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Send + Sync + 'static> Value for T {}
+
+impl<T: Value> ContextVar<T> {
+    /// A variable without a default. The name is for messages; two variables may have the same.
+    ///
+    /// ```
+    /// use contextvar::ContextVar;
+    ///
+    /// static USER: ContextVar<String> = ContextVar::new("user");
+    ///
+    /// assert!(USER.try_get().is_err());
+    /// ```
+    pub const fn new(name: &'static str) -> Self {
+        ContextVar {
+            variable: Variable::new(name),
+            default: None,
+            default_value: OnceCell::new(),
+            computing: AtomicUsize::new(0),
+        }
+    }
+
+    /// A variable with a default: what `default` returns.
+    ///
+    /// It is called once per process, when the default is first needed, in the context of whoever needs it;
+    /// other threads wait for it meanwhile. If it panics, the next reader calls it again. If it reads the
+    /// variable itself, it finds that not set.
+    ///
+    /// Two defaults that need each other must not be computed by two threads at the same time, as with any
+    /// lazily computed static: they would wait for each other.
+    ///
+    /// ```
+    /// use contextvar::ContextVar;
+    ///
+    /// static RETRIES: ContextVar<u32> = ContextVar::with_default("retries", || 3);
+    ///
+    /// assert_eq!(RETRIES.get(), 3);
+    /// assert!(!RETRIES.is_set());
+    /// ```
+    pub const fn with_default(name: &'static str, default: fn() -> T) -> Self {
+        let mut var = ContextVar::new(name);
+        var.default = Some(default);
+        var
+    }
+}
+
+impl<T: 'static> ContextVar<T> {
+    /// Lets the `Debug` of a [`Context`](crate::Context) show this variable's values. Without it their type
+    /// is shown. The attribute `#[context_var]` finds out by itself.
+    ///
+    /// ```
+    /// use contextvar::{Context, ContextVar};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user").debug();
+    ///
+    /// let ctx = Context::new().with(&USER, "ada");
+    /// assert_eq!(format!("{ctx:?}"), r#"Context { user: "ada" }"#);
+    /// ```
+    pub const fn debug(self) -> Self
+    where
+        T: fmt::Debug,
+    {
+        self.with_debug(Some(<T as fmt::Debug>::fmt))
+    }
+
+    pub(crate) const fn with_debug(mut self, debug: Option<DebugFn<T>>) -> Self {
+        self.variable = self.variable.debug(debug);
+        self
+    }
+
+    /// Keeps this variable's values out of all that is printed: the `Debug` of a
+    /// [`Context`](crate::Context) shows `<redacted>`.
+    ///
+    /// ```
+    /// use contextvar::{Context, ContextVar};
+    ///
+    /// static PASSWORD: ContextVar<&str> = ContextVar::new("password").debug().secret();
+    ///
+    /// let ctx = Context::new().with(&PASSWORD, "sesame");
+    /// assert_eq!(format!("{ctx:?}"), "Context { password: <redacted> }");
+    /// ```
+    pub const fn secret(mut self) -> Self {
+        self.variable = self.variable.secret();
+        self
+    }
+
+    /// The name given at the declaration.
+    ///
+    /// ```
+    /// use contextvar::ContextVar;
+    ///
+    /// static USER: ContextVar<String> = ContextVar::new("user");
+    ///
+    /// assert_eq!(USER.name(), "user");
+    /// ```
+    pub fn name(&self) -> &'static str {
+        self.variable.name()
+    }
+
+    /// The value in the current context, else the default, cloned.
+    ///
+    /// # Panics
+    ///
+    /// With the text of [`LookupError`] if there is neither.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use contextvar::ContextVar;
+    ///
+    /// static USER: ContextVar<String> = ContextVar::with_default("user", || "nobody".to_owned());
+    ///
+    /// assert_eq!(USER.get(), "nobody");
+    /// USER.set("ada".to_owned());
+    /// assert_eq!(USER.get(), "ada");
+    /// ```
+    #[track_caller]
+    pub fn get(&'static self) -> T
+    where
+        T: Clone,
+    {
+        self.with(T::clone)
+    }
+
+    /// The value in the current context, else the default, cloned.
+    ///
+    /// # Errors
+    ///
+    /// [`LookupError`] if there is neither.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use contextvar::ContextVar;
+    ///
+    /// static USER: ContextVar<String> = ContextVar::new("user");
+    ///
+    /// assert!(USER.try_get().is_err());
+    /// USER.set("ada".to_owned());
+    /// assert_eq!(USER.try_get().unwrap(), "ada");
+    /// ```
+    pub fn try_get(&'static self) -> Result<T, LookupError>
+    where
+        T: Clone,
+    {
+        self.try_with(T::clone)
+    }
+
+    /// The value in the current context, else the `default` given here, even where the variable has one of
+    /// its own ([PEP 567]: `var.get(default)`).
+    ///
+    /// [PEP 567]: https://peps.python.org/pep-0567/#contextvars-contextvar
+    ///
+    /// ```
+    /// use contextvar::ContextVar;
+    ///
+    /// static RETRIES: ContextVar<u32> = ContextVar::with_default("retries", || 3);
+    ///
+    /// assert_eq!(RETRIES.get_or(5), 5);
+    /// RETRIES.set(1);
+    /// assert_eq!(RETRIES.get_or(5), 1);
+    /// ```
+    pub fn get_or(&'static self, default: T) -> T
+    where
+        T: Clone,
+    {
+        current::read(&self.variable, |value| value.cloned()).unwrap_or(default)
+    }
+
+    /// Gives `f` the value in the current context, else the default, by reference.
+    ///
+    /// The value stays as it is while `f` runs, whatever `f` sets.
+    ///
+    /// # Panics
+    ///
+    /// With the text of [`LookupError`] if there is neither.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use contextvar::ContextVar;
+    ///
+    /// static USER: ContextVar<String> = ContextVar::new("user");
+    ///
+    /// USER.set("ada".to_owned());
+    /// assert_eq!(USER.with(|user| user.len()), 3);
+    /// ```
+    #[track_caller]
+    pub fn with<R>(&'static self, f: impl FnOnce(&T) -> R) -> R {
+        match self.try_with(f) {
+            Ok(result) => result,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Gives `f` the value in the current context, else the default, by reference.
+    ///
+    /// The value stays as it is while `f` runs, whatever `f` sets.
+    ///
+    /// # Errors
+    ///
+    /// [`LookupError`] if there is neither. `f` was not called.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use contextvar::ContextVar;
+    ///
+    /// static USER: ContextVar<String> = ContextVar::new("user");
+    ///
+    /// assert!(USER.try_with(|user| user.len()).is_err());
+    /// USER.set("ada".to_owned());
+    /// assert_eq!(USER.try_with(|user| user.len()), Ok(3));
+    /// ```
+    pub fn try_with<R>(&'static self, f: impl FnOnce(&T) -> R) -> Result<R, LookupError> {
+        current::read(&self.variable, |value| match value.or_else(|| self.default_value()) {
+            Some(value) => Ok(f(value)),
+            None => Err(LookupError { name: self.name() }),
+        })
+    }
+
+    /// Whether the current context has a value. A default does not count.
+    ///
+    /// ```
+    /// use contextvar::ContextVar;
+    ///
+    /// static RETRIES: ContextVar<u32> = ContextVar::with_default("retries", || 3);
+    ///
+    /// assert!(!RETRIES.is_set());
+    /// RETRIES.set(3);
+    /// assert!(RETRIES.is_set());
+    /// ```
+    pub fn is_set(&'static self) -> bool {
+        current::is_set(&self.variable)
+    }
+
+    /// Sets the value in the current context. The token can [`reset`](Self::reset) it to what was there
+    /// before; it need not be used.
+    ///
+    /// # Panics
+    ///
+    /// With the text of [`SetError`] where there is no context that could be written.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use contextvar::ContextVar;
+    ///
+    /// static USER: ContextVar<String> = ContextVar::new("user");
+    ///
+    /// USER.set("ada".to_owned());
+    /// let token = USER.set("grace".to_owned());
+    /// assert_eq!(USER.get(), "grace");
+    /// USER.reset(token);
+    /// assert_eq!(USER.get(), "ada");
+    /// ```
+    #[track_caller]
+    pub fn set(&'static self, value: T) -> Token<T> {
+        match self.try_set(value) {
+            Ok(token) => token,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Sets the value in the current context, as [`set`](Self::set) does.
+    ///
+    /// # Errors
+    ///
+    /// [`SetError`], with the value in it, where there is no context that could be written: in a tokio task
+    /// that was given none, in one that is polled inside another task's context, and on a thread that is
+    /// exiting.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use contextvar::ContextVar;
+    ///
+    /// static USER: ContextVar<String> = ContextVar::new("user");
+    ///
+    /// match USER.try_set("ada".to_owned()) {
+    ///     Ok(token) => assert!(token.old_value().is_none()),
+    ///     Err(error) => panic!("{error}"),
+    /// }
+    /// ```
+    pub fn try_set(&'static self, value: T) -> Result<Token<T>, SetError<T>> {
+        match current::set(&self.variable, value) {
+            Ok(undo) => Ok(Token { var: self, undo }),
+            Err((denied, value)) => Err(SetError::new(self.name(), denied, value)),
+        }
+    }
+
+    /// Puts back what was there before the `set` that made `token`: the old value, or none.
+    ///
+    /// It must be the same context, not a copy of it. A token can be used once:
+    ///
+    /// ```compile_fail,E0382
+    /// # static USER: contextvar::ContextVar<String> = contextvar::ContextVar::new("user");
+    /// let token = USER.set("ada".to_owned());
+    /// USER.reset(token);
+    /// USER.reset(token);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// With the text of [`ResetError`] if the token is of another variable or another context.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use contextvar::ContextVar;
+    ///
+    /// static USER: ContextVar<String> = ContextVar::new("user");
+    ///
+    /// let token = USER.set("ada".to_owned());
+    /// USER.reset(token);
+    /// assert!(!USER.is_set());
+    /// ```
+    #[track_caller]
+    pub fn reset(&'static self, token: Token<T>) {
+        if let Err(error) = self.try_reset(token) {
+            panic!("{error}");
+        }
+    }
+
+    /// Puts back what was there before the `set` that made `token`, as [`reset`](Self::reset) does.
+    ///
+    /// # Errors
+    ///
+    /// [`ResetError`], with the token in it, if that is of another variable or another context. Nothing was
+    /// changed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use contextvar::{ContextVar, ResetErrorKind};
+    ///
+    /// static USER: ContextVar<String> = ContextVar::new("user");
+    /// static ADMIN: ContextVar<String> = ContextVar::new("admin");
+    ///
+    /// let token = USER.set("ada".to_owned());
+    /// let error = ADMIN.try_reset(token).unwrap_err();
+    /// assert_eq!(error.kind(), ResetErrorKind::DifferentVar);
+    /// assert!(USER.try_reset(error.into_token()).is_ok());
+    /// ```
+    pub fn try_reset(&'static self, token: Token<T>) -> Result<(), ResetError<T>> {
+        let Token { var, undo } = token;
+        let failed = |kind, undo| ResetError::new(self.name(), kind, Token { var, undo });
+        if !ptr::eq(var, self) {
+            return Err(failed(ResetErrorKind::DifferentVar, undo));
+        }
+        current::reset(&self.variable, undo).map_err(|undo| failed(ResetErrorKind::DifferentContext, undo))
+    }
+
+    /// Wraps `future` so that it runs in a copy of the current context, taken at this call, with this
+    /// variable set to `value`.
+    ///
+    /// ```
+    /// use contextvar::ContextVar;
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// # futures::executor::block_on(async {
+    /// USER.scope("ada", async { assert_eq!(USER.get(), "ada") }).await;
+    /// assert!(!USER.is_set());
+    /// # });
+    /// ```
+    pub fn scope<F: Future>(&'static self, value: T, future: F) -> Scope<F> {
+        copy_context().with(self, value).scope(future)
+    }
+
+    /// Runs `f` with this variable set to `value` in the current context, and puts back what was there
+    /// before, also when `f` panics. What `f` sets in other variables stays.
+    ///
+    /// # Panics
+    ///
+    /// With the text of [`SetError`] where there is no context that could be written; `f` is not called
+    /// then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use contextvar::ContextVar;
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// USER.sync_scope("ada", || assert_eq!(USER.get(), "ada"));
+    /// assert!(!USER.is_set());
+    /// ```
+    #[track_caller]
+    pub fn sync_scope<R>(&'static self, value: T, f: impl FnOnce() -> R) -> R {
+        let _reset = self.set(value).reset_on_drop();
+        f()
+    }
+
+    pub(crate) fn variable(&self) -> &Variable<T> {
+        &self.variable
+    }
+
+    /// The default, computed now if it is needed for the first time. `None` if there is none, or if it is
+    /// this thread that is computing it.
+    fn default_value(&'static self) -> Option<&'static T> {
+        let default = self.default?;
+        if let Some(value) = self.default_value.get() {
+            return Some(value);
+        }
+        // Relaxed will do: only this thread stores this number.
+        if self.computing.load(Ordering::Relaxed) == this_thread() {
+            return None;
+        }
+        Some(self.default_value.get_or_init(|| {
+            /// Clears the mark, also on a panic.
+            struct Computed<'a>(&'a AtomicUsize);
+
+            impl Drop for Computed<'_> {
+                fn drop(&mut self) {
+                    self.0.store(0, Ordering::Relaxed);
+                }
+            }
+
+            self.computing.store(this_thread(), Ordering::Relaxed);
+            let _computed = Computed(&self.computing);
+            Stored::new(&self.variable, default())
+        }))
+    }
+}
+
+/// A number that no other thread has while this one lives.
+fn this_thread() -> usize {
+    thread_local! {
+        static HERE: u8 = const { 0 };
+    }
+    HERE.with(|here| ptr::from_ref(here).addr())
+}
+
+impl<T> fmt::Debug for ContextVar<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ContextVar").field("name", &self.name()).finish_non_exhaustive()
+    }
+}
+
+/// What a [`set`](ContextVar::set) replaced, to put it back with [`reset`](ContextVar::reset).
+///
+/// Dropping it does nothing but to drop the old value.
+///
+/// ```
+/// use contextvar::ContextVar;
+///
+/// static USER: ContextVar<&str> = ContextVar::new("user");
+///
+/// let first = USER.set("ada");
+/// let second = USER.set("grace");
+/// assert_eq!(first.old_value(), None);
+/// assert_eq!(second.old_value(), Some(&"ada"));
+/// assert_eq!(first.var().name(), "user");
+/// ```
+pub struct Token<T: 'static> {
+    var: &'static ContextVar<T>,
+    undo: Undo<T>,
+}
+
+impl<T> Token<T> {
+    /// The variable that made the token.
+    pub fn var(&self) -> &'static ContextVar<T> {
+        self.var
+    }
+
+    /// The value before, `None` if the variable was not set ([PEP 567]'s `Token.MISSING`).
+    ///
+    /// [PEP 567]: https://peps.python.org/pep-0567/#contextvars-token
+    pub fn old_value(&self) -> Option<&T> {
+        self.undo.old.as_deref()
+    }
+
+    /// Makes a guard that resets the variable when it is dropped: `with var.set(x):` of Python 3.14.
+    ///
+    /// ```
+    /// use contextvar::ContextVar;
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// {
+    ///     let _reset = USER.set("ada").reset_on_drop();
+    ///     assert_eq!(USER.get(), "ada");
+    /// }
+    /// assert!(!USER.is_set());
+    /// ```
+    pub fn reset_on_drop(self) -> ResetOnDrop<T> {
+        ResetOnDrop { token: Some(self), _not_send: PhantomData }
+    }
+}
+
+impl<T> fmt::Debug for Token<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token").field("var", &self.var.name()).finish_non_exhaustive()
+    }
+}
+
+/// Resets a variable when it is dropped. Made by [`Token::reset_on_drop`].
+///
+/// It never panics: dropped where its token is not valid, in another context, it does nothing.
+///
+/// It is not `Send`, so that it can't be held over an `.await` in a spawned task, where it might be dropped
+/// in another context. Use [`ContextVar::scope`] there.
+///
+/// ```compile_fail
+/// # static USER: contextvar::ContextVar<&str> = contextvar::ContextVar::new("user");
+/// fn spawn(_: impl Send) {}
+/// spawn(async {
+///     let _reset = USER.set("ada").reset_on_drop();
+///     std::future::ready(()).await;
+/// });
+/// ```
+///
+/// ```
+/// # static USER: contextvar::ContextVar<&str> = contextvar::ContextVar::new("user");
+/// # fn spawn(_: impl Send) {}
+/// spawn(USER.scope("ada", async {
+///     std::future::ready(()).await;
+/// }));
+/// ```
+#[must_use = "if unused the variable is reset at once"]
+pub struct ResetOnDrop<T: 'static> {
+    token: Option<Token<T>>,
+    _not_send: PhantomData<*const ()>,
+}
+
+impl<T> Drop for ResetOnDrop<T> {
+    fn drop(&mut self) {
+        if let Some(token) = self.token.take() {
+            let _ = token.var.try_reset(token);
+        }
+    }
+}
+
+impl<T> fmt::Debug for ResetOnDrop<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResetOnDrop").field("token", &self.token).finish()
+    }
+}
