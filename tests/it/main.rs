@@ -1,1 +1,14 @@
+mod auto_traits;
+mod contexts;
+mod copied;
+mod defaults;
+mod printing;
+mod reentrancy;
+mod rivals;
+mod scopes;
 mod shapes;
+mod soak;
+mod support;
+mod tasks;
+mod thread_exit;
+mod tokens;

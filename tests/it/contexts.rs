@@ -1,0 +1,264 @@
+//! Contexts: copying, running, reading and writing them (rules 1, 2, 5, 12 and 13).
+
+use std::panic::{self, AssertUnwindSafe};
+use std::thread;
+
+use contextvar::{Context, ContextVar, context_var, copy_context};
+
+use crate::support::{OnDrop, panic_text};
+
+#[test]
+fn a_copy_and_its_original_do_not_see_each_other() {
+    #[context_var]
+    static NUMBER: u64;
+    #[context_var]
+    static TEXT: String;
+
+    NUMBER.set(1);
+    TEXT.set("one".to_owned());
+    let mut copy = copy_context();
+    let clone = copy.clone();
+    NUMBER.set(2);
+    copy.run(|| {
+        assert_eq!(NUMBER.get(), 1);
+        NUMBER.set(3);
+        TEXT.set("three".to_owned());
+    });
+    assert_eq!((NUMBER.get(), TEXT.get()), (2, "one".to_owned()));
+    assert_eq!((copy[&NUMBER], &*copy[&TEXT]), (3, "three"));
+    assert_eq!((clone[&NUMBER], &*clone[&TEXT]), (1, "one"));
+
+    let mut second = clone.clone();
+    second.unset(&TEXT);
+    assert!(clone.contains(&TEXT) && !second.contains(&TEXT));
+}
+
+#[test]
+fn a_read_finds_the_value_then_the_default_then_an_error() {
+    #[context_var]
+    static WITH_DEFAULT: String = "default".to_owned();
+    #[context_var]
+    static WITHOUT: String;
+
+    assert_eq!(WITH_DEFAULT.get(), "default");
+    assert_eq!(WITH_DEFAULT.get_or("given".to_owned()), "given");
+    assert!(!WITH_DEFAULT.is_set());
+    assert_eq!(WITHOUT.try_with(String::len).unwrap_err(), WITHOUT.try_get().unwrap_err());
+    assert_eq!(WITHOUT.get_or("given".to_owned()), "given");
+
+    WITH_DEFAULT.set("set".to_owned());
+    assert_eq!(WITH_DEFAULT.get(), "set");
+    assert_eq!(WITH_DEFAULT.get_or("given".to_owned()), "set");
+    assert!(WITH_DEFAULT.is_set());
+    assert_eq!(Context::new().get(&WITH_DEFAULT), None);
+}
+
+#[test]
+fn what_runs_in_a_context_stays_in_it() {
+    #[context_var]
+    static NUMBER: u64 = 0;
+
+    let mut ctx = Context::new();
+    assert_eq!(ctx.run(|| NUMBER.get()), 0);
+    ctx.run(|| NUMBER.set(1));
+    ctx.run(|| {
+        assert_eq!(NUMBER.get(), 1);
+        let mut inner = copy_context();
+        inner.run(|| NUMBER.set(2));
+        assert_eq!(inner[&NUMBER], 2);
+        assert_eq!(NUMBER.get(), 1);
+    });
+    assert_eq!(ctx[&NUMBER], 1);
+    assert!(!NUMBER.is_set());
+}
+
+#[test]
+fn the_context_before_comes_back_after_a_panic() {
+    #[context_var]
+    static NUMBER: u64;
+
+    NUMBER.set(1);
+    let mut ctx = Context::new();
+    let result = panic::catch_unwind(AssertUnwindSafe(|| {
+        ctx.run(|| {
+            NUMBER.set(2);
+            let mut inner = Context::new();
+            // Seen while the panic unwinds, between the two contexts.
+            let _on_drop = OnDrop(|| assert_eq!(NUMBER.get(), 2));
+            inner.run(|| panic!("on purpose"));
+        });
+    }));
+    assert!(result.is_err());
+    assert_eq!(NUMBER.get(), 1);
+    // What was set before the panic was set.
+    assert_eq!(ctx[&NUMBER], 2);
+}
+
+#[test]
+fn ten_thousand_contexts_deep() {
+    #[context_var]
+    static DEPTH: u32 = 0;
+
+    fn down(levels: u32) {
+        if levels > 0 {
+            copy_context().run(|| {
+                DEPTH.set(DEPTH.get() + 1);
+                down(levels - 1);
+            });
+        } else {
+            assert_eq!(DEPTH.get(), 10_000);
+        }
+    }
+
+    let thread = thread::Builder::new().stack_size(64 << 20).spawn(|| {
+        down(10_000);
+        assert_eq!(DEPTH.get(), 0);
+    });
+    thread.unwrap().join().unwrap();
+}
+
+#[test]
+fn each_thread_has_a_context_of_its_own() {
+    #[context_var]
+    static NUMBER: u64;
+
+    NUMBER.set(1);
+    thread::spawn(|| {
+        assert!(!NUMBER.is_set());
+        NUMBER.set(2);
+        assert_eq!(NUMBER.get(), 2);
+    })
+    .join()
+    .unwrap();
+    assert_eq!(NUMBER.get(), 1);
+}
+
+#[test]
+fn threads_started_here_run_in_a_copy() {
+    #[context_var]
+    static NUMBER: u64;
+
+    NUMBER.set(1);
+    let check = || {
+        let before = NUMBER.get();
+        NUMBER.set(10);
+        before
+    };
+    assert_eq!(contextvar::thread::spawn(check).join().unwrap(), 1);
+    let builder = contextvar::thread::Builder::new().name("named".to_owned()).stack_size(1 << 16);
+    let thread = builder.spawn(move || (check(), thread::current().name().map(str::to_owned)));
+    assert_eq!(thread.unwrap().join().unwrap(), (1, Some("named".to_owned())));
+    let mut borrowed = 0;
+    let nested = contextvar::thread::scope(|s| {
+        NUMBER.set(2);
+        let first = s.spawn(check);
+        NUMBER.set(3);
+        let builder = contextvar::thread::Builder::new();
+        builder.spawn_scoped(s, || borrowed = check()).unwrap();
+        let nested = s.spawn(move || {
+            NUMBER.set(4);
+            s.spawn(check).join().unwrap()
+        });
+        assert_eq!(first.join().unwrap(), 2);
+        nested.join().unwrap()
+    });
+    assert_eq!((borrowed, nested), (3, 4));
+    assert_eq!(NUMBER.get(), 3);
+}
+
+/// A closure that is never run is dropped in its context too.
+#[test]
+fn a_thread_that_can_not_start_drops_its_closure_in_the_copy() {
+    #[context_var]
+    static NUMBER: u64;
+
+    NUMBER.set(1);
+    let (seen, reports) = std::sync::mpsc::channel();
+    let on_drop = OnDrop(move || seen.send(NUMBER.get_or(0)).unwrap());
+    let mut elsewhere = Context::new();
+    let name = String::from("a name with a \0 in it");
+    let text = panic_text(|| {
+        let closure = move || drop(on_drop);
+        let builder = contextvar::thread::Builder::new().name(name);
+        elsewhere.run(|| NUMBER.set(2));
+        builder.spawn(closure)
+    });
+    assert!(text.contains("null"), "{text}");
+    assert_eq!(reports.recv().unwrap(), 1);
+}
+
+#[test]
+fn a_callback_carries_its_context_from_call_to_call() {
+    #[context_var]
+    static CALLS: u64 = 0;
+
+    fn foreign(mut callback: impl FnMut(u64) -> u64) -> Vec<u64> {
+        Context::new().run(|| (1..=3).map(&mut callback).collect())
+    }
+    let count = |n: u64| {
+        CALLS.set(CALLS.get() + n);
+        CALLS.get()
+    };
+
+    CALLS.set(10);
+    let mut ctx = copy_context();
+    assert_eq!(foreign(move |n| ctx.run(|| count(n))), [11, 13, 16]);
+    // A clone per call where calls must not see one another.
+    let ctx = copy_context();
+    assert_eq!(foreign(move |n| ctx.clone().run(|| count(n))), [11, 12, 13]);
+    assert_eq!(CALLS.get(), 10);
+}
+
+#[test]
+fn sync_scope_restores_its_variable_and_no_other() {
+    #[context_var]
+    static SCOPED: String = "default".to_owned();
+    #[context_var]
+    static OTHER: u64;
+
+    let result = SCOPED.sync_scope("inner".to_owned(), || {
+        OTHER.set(1);
+        SCOPED.set("changed".to_owned());
+        SCOPED.get()
+    });
+    assert_eq!(result, "changed");
+    assert!(!SCOPED.is_set());
+    assert_eq!(OTHER.get(), 1);
+
+    SCOPED.set("outer".to_owned());
+    let text = panic_text(|| SCOPED.sync_scope("inner".to_owned(), || panic!("on purpose")));
+    assert_eq!(text, "on purpose");
+    assert_eq!(SCOPED.get(), "outer");
+}
+
+/// Types of every kind of representation, in one context, by reference and by value.
+#[test]
+fn values_of_all_kinds() {
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    struct Zero;
+    #[derive(Clone, Debug, PartialEq)]
+    #[repr(align(64))]
+    struct Aligned(u8);
+
+    macro_rules! check {
+        ($($ty:ty: $value:expr),* $(,)?) => {$({
+            static VAR: ContextVar<$ty> = ContextVar::new("var");
+            let value: $ty = $value;
+            assert_eq!(VAR.set(value.clone()).old_value(), None);
+            assert_eq!(VAR.get(), value);
+            assert!(VAR.with(|seen| *seen == value && (&raw const *seen).is_aligned()));
+            let copy = copy_context();
+            let token = VAR.set(value.clone());
+            assert_eq!(token.old_value(), Some(&value));
+            VAR.reset(token);
+            assert_eq!(copy[&VAR], value);
+        })*};
+    }
+    check! {
+        bool: true, char: 'ö', u8: 255, i8: -1, u16: 65535, i16: -2, u32: 1 << 31, i32: -3,
+        u64: u64::MAX, i64: i64::MIN, usize: 7, isize: -7, f32: 1.5, f64: -0.25,
+        u128: u128::MAX, (): (), Zero: Zero, Aligned: Aligned(3), &'static str: "text",
+        String: "text".to_owned(), Vec<u8>: vec![1, 2], [u64; 40]: [9; 40], Option<Box<u8>>: Some(Box::new(1)),
+        std::sync::Arc<str>: "shared".into(),
+    }
+}

@@ -1,0 +1,99 @@
+//! Defaults (rule 3).
+
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use contextvar::{Context, context_var};
+
+use crate::support::panic_text;
+
+#[test]
+fn computed_once_by_whichever_thread_comes_first_while_others_wait() {
+    static COMPUTED: AtomicUsize = AtomicUsize::new(0);
+    static STARTED: Barrier = Barrier::new(2);
+    static GO_ON: Barrier = Barrier::new(2);
+
+    #[context_var]
+    static VALUE: usize = {
+        STARTED.wait();
+        GO_ON.wait();
+        COMPUTED.fetch_add(1, Ordering::SeqCst)
+    };
+
+    thread::scope(|s| {
+        s.spawn(|| assert_eq!(VALUE.get(), 0));
+        STARTED.wait();
+        // It is being computed now; these have to wait for it.
+        let readers: Vec<_> = (0..8).map(|_| s.spawn(|| VALUE.get())).collect();
+        GO_ON.wait();
+        assert!(readers.into_iter().all(|reader| reader.join().unwrap() == 0));
+    });
+    assert_eq!(Context::new().run(|| VALUE.with(|value| *value)), 0);
+    assert_eq!(COMPUTED.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn not_computed_where_it_is_not_needed() {
+    static COMPUTED: AtomicUsize = AtomicUsize::new(0);
+
+    #[context_var]
+    static VALUE: usize = COMPUTED.fetch_add(1, Ordering::SeqCst);
+
+    assert!(!VALUE.is_set());
+    assert_eq!(VALUE.get_or(7), 7);
+    let token = VALUE.set(8);
+    assert_eq!(VALUE.get(), 8);
+    VALUE.reset(token);
+    assert_eq!(COMPUTED.load(Ordering::SeqCst), 0);
+    assert_eq!(VALUE.get(), 0);
+    assert_eq!(COMPUTED.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn one_that_panics_is_computed_again() {
+    static COMPUTED: AtomicUsize = AtomicUsize::new(0);
+
+    #[context_var]
+    static VALUE: usize = match COMPUTED.fetch_add(1, Ordering::SeqCst) {
+        2 => 2,
+        _ => panic!("not yet"),
+    };
+
+    assert_eq!(panic_text(|| VALUE.get()), "not yet");
+    thread::spawn(|| assert_eq!(panic_text(|| VALUE.try_get()), "not yet")).join().unwrap();
+    assert_eq!(VALUE.get(), 2);
+    assert_eq!(VALUE.get(), 2);
+    assert_eq!(COMPUTED.load(Ordering::SeqCst), 3);
+}
+
+#[test]
+fn one_that_reads_its_own_variable_finds_it_not_set() {
+    #[context_var]
+    static VALUE: String = {
+        assert!(!VALUE.is_set());
+        let error = VALUE.try_get().unwrap_err();
+        let or = VALUE.get_or("or".to_owned());
+        // What it sets is the context's as ever.
+        let token = VALUE.set("set".to_owned());
+        let set = VALUE.get();
+        VALUE.reset(token);
+        format!("{error}, {or}, {set}")
+    };
+
+    let expected = "context variable `VALUE` is not set and has no default, or, set";
+    assert_eq!(VALUE.get(), expected);
+}
+
+#[test]
+fn one_may_read_other_variables_in_the_reader_s_context() {
+    #[context_var]
+    static FIRST: u64 = 1;
+    #[context_var]
+    static SECOND: u64 = FIRST.get() + 1;
+
+    let mut ctx = Context::new().with(&FIRST, 10);
+    assert_eq!(ctx.run(|| SECOND.get()), 11);
+    // Once per process, whoever asks.
+    assert_eq!(SECOND.get(), 11);
+}

@@ -1,0 +1,302 @@
+//! User code that calls back into the library from everywhere it can (rule 10).
+
+use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use contextvar::{Context, context_var, copy_context};
+
+use crate::support::{Log, OnDrop, panic_text};
+
+#[context_var]
+static OTHER: String = "default".to_owned();
+
+/// Uses every operation there is.
+fn use_everything() {
+    let before = OTHER.get();
+    let token = OTHER.set(format!("{before}+"));
+    let mut copy = copy_context();
+    assert_eq!(copy.clone().len(), copy.len());
+    copy.run(|| drop(OTHER.set("copy".to_owned())));
+    copy.unset(&VALUE);
+    assert!(!format!("{copy:?}").is_empty());
+    assert_eq!(OTHER.with(|other| other.len()), before.len() + 1);
+    OTHER.sync_scope("scoped".to_owned(), || OTHER.reset(OTHER.set("inner".to_owned())));
+    OTHER.reset(token);
+    assert_eq!(OTHER.get(), before);
+}
+
+/// Calls back from its `Drop`, its `Clone` and its `Debug`.
+struct CallsBack(Log);
+
+impl Drop for CallsBack {
+    fn drop(&mut self) {
+        use_everything();
+        VALUE.set(None);
+        self.0.push("dropped");
+    }
+}
+
+impl Clone for CallsBack {
+    fn clone(&self) -> Self {
+        use_everything();
+        VALUE.set(None);
+        use_everything();
+        self.0.push("cloned");
+        CallsBack(self.0.clone())
+    }
+}
+
+impl fmt::Debug for CallsBack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use_everything();
+        self.0.push("shown");
+        f.write_str("CallsBack")
+    }
+}
+
+#[context_var]
+static VALUE: Option<CallsBack>;
+
+#[test]
+fn from_drop_in_a_set() {
+    let log = Log::default();
+    VALUE.set(Some(CallsBack(log.clone())));
+    VALUE.set(None);
+    assert_eq!(log.take(), ["dropped"]);
+}
+
+#[test]
+fn from_drop_in_a_reset() {
+    let log = Log::default();
+    let token = VALUE.set(Some(CallsBack(log.clone())));
+    VALUE.reset(token);
+    assert_eq!(log.take(), ["dropped"]);
+    // What the `Drop` set came after the reset.
+    assert!(VALUE.with(Option::is_none));
+}
+
+#[test]
+fn from_drop_in_a_copy_that_goes_first() {
+    let log = Log::default();
+    VALUE.set(Some(CallsBack(log.clone())));
+    let copy = copy_context();
+    VALUE.set(None);
+    assert!(log.take().is_empty());
+    drop(copy);
+    assert_eq!(log.take(), ["dropped"]);
+}
+
+#[test]
+fn from_drop_in_the_operations_of_a_context() {
+    let log = Log::default();
+    let mut ctx = Context::new().with(&VALUE, Some(CallsBack(log.clone())));
+    ctx.set(&VALUE, Some(CallsBack(log.clone())));
+    assert_eq!(log.take(), ["dropped"]);
+    assert!(ctx.unset(&VALUE));
+    assert_eq!(log.take(), ["dropped"]);
+    ctx.set(&VALUE, Some(CallsBack(log.clone())));
+    ctx.run(|| VALUE.set(None));
+    assert_eq!(log.take(), ["dropped"]);
+    drop(ctx.with(&VALUE, Some(CallsBack(log.clone()))));
+    assert_eq!(log.take(), ["dropped"]);
+}
+
+#[test]
+fn from_clone() {
+    let log = Log::default();
+    VALUE.set(Some(CallsBack(log.clone())));
+    // The clone replaces the very value that is being cloned.
+    let clone = VALUE.get();
+    assert!(VALUE.with(Option::is_none));
+    assert_eq!(log.take(), ["cloned", "dropped"]);
+    drop(clone);
+    assert_eq!(log.take(), ["dropped"]);
+}
+
+#[test]
+fn from_debug() {
+    let log = Log::default();
+    let ctx = Context::new().with(&VALUE, Some(CallsBack(log.clone())));
+    assert_eq!(format!("{ctx:?}"), "Context { VALUE: Some(CallsBack) }");
+    assert_eq!(log.take(), ["shown"]);
+}
+
+#[test]
+fn a_value_that_is_being_read_stays_alive_and_unchanged() {
+    #[context_var]
+    static TEXT: String;
+
+    TEXT.set("one".to_owned());
+    TEXT.with(|outer| {
+        TEXT.with(|same| {
+            TEXT.set("two".to_owned());
+            TEXT.with(|inner| {
+                TEXT.set("three".to_owned());
+                TEXT.set("four".to_owned());
+                assert_eq!(inner, "two");
+            });
+            assert_eq!(same, "one");
+        });
+        use_everything();
+        assert_eq!(outer, "one");
+        assert_eq!(TEXT.get(), "four");
+    });
+    // In a context that is entered while the value is read.
+    TEXT.with(|outer| {
+        let mut copy = copy_context();
+        copy.run(|| {
+            TEXT.set("five".to_owned());
+            TEXT.with(|inner| {
+                TEXT.set("six".to_owned());
+                assert_eq!((&**outer, &**inner), ("four", "five"));
+            });
+        });
+        TEXT.reset(TEXT.set("seven".to_owned()));
+        drop(copy);
+        assert_eq!(outer, "four");
+    });
+}
+
+#[test]
+fn a_value_that_was_replaced_while_it_was_read_is_dropped_after() {
+    let log = Log::default();
+    #[context_var]
+    static HELD: OnDrop<Box<dyn FnMut() + Send + Sync>>;
+
+    let held = |name: &'static str| {
+        let log = log.clone();
+        OnDrop(Box::new(move || log.push(name)) as Box<dyn FnMut() + Send + Sync>)
+    };
+    HELD.set(held("first"));
+    HELD.with(|_| {
+        HELD.with(|_| drop(HELD.set(held("second"))));
+        HELD.set(held("third"));
+        assert_eq!(log.take(), ["second"]);
+    });
+    assert_eq!(log.take(), ["first"]);
+    let text = panic_text(|| {
+        HELD.with(|_| {
+            HELD.set(held("fourth"));
+            log.push("end");
+            panic!("on purpose");
+        })
+    });
+    assert_eq!(text, "on purpose");
+    assert_eq!(log.take(), ["end", "third"]);
+}
+
+#[test]
+fn long_readings_with_many_writes_keep_nothing_back() {
+    static ALIVE: AtomicUsize = AtomicUsize::new(0);
+    #[context_var]
+    static COUNTED: OnDrop<fn()>;
+
+    fn counted() -> OnDrop<fn()> {
+        ALIVE.fetch_add(1, Ordering::SeqCst);
+        OnDrop(|| {
+            ALIVE.fetch_sub(1, Ordering::SeqCst);
+        })
+    }
+    COUNTED.set(counted());
+    COUNTED.with(|_| {
+        for _ in 0..1000 {
+            COUNTED.set(counted());
+            COUNTED.with(|_| COUNTED.set(counted()));
+            // The one being read, and the last.
+            assert_eq!(ALIVE.load(Ordering::SeqCst), 2);
+        }
+    });
+    assert_eq!(ALIVE.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_drop_that_panics_leaves_everything_usable() {
+    #[context_var]
+    static BOMB: OnDrop<fn()>;
+    #[context_var]
+    static WITNESS: Arc<()>;
+
+    fn bomb() -> OnDrop<fn()> {
+        OnDrop(|| panic!("in drop"))
+    }
+    let witness = Arc::new(());
+
+    BOMB.set(bomb());
+    assert_eq!(panic_text(|| BOMB.set(OnDrop(|| ()))), "in drop");
+    use_everything();
+    BOMB.with(|_| ());
+
+    // A context whose values panic in their drop drops the others all the same.
+    let ctx = Context::new().with(&BOMB, bomb()).with(&WITNESS, witness.clone());
+    assert_eq!(panic_text(|| drop(ctx)), "in drop");
+    assert_eq!(Arc::strong_count(&witness), 1);
+
+    // In a token, a guard, a reset and the end of a reading.
+    let token = BOMB.set(bomb());
+    assert_eq!(panic_text(|| BOMB.reset(token)), "in drop");
+    let guard = BOMB.set(bomb()).reset_on_drop();
+    assert_eq!(panic_text(|| drop(guard)), "in drop");
+    BOMB.set(bomb());
+    assert_eq!(panic_text(|| BOMB.with(|_| drop(BOMB.set(OnDrop(|| ()))))), "in drop");
+    use_everything();
+}
+
+#[test]
+fn a_clone_that_panics_changes_nothing() {
+    #[derive(PartialEq, Debug)]
+    struct NoClone(u8);
+    impl Clone for NoClone {
+        fn clone(&self) -> Self {
+            panic!("in clone")
+        }
+    }
+    #[context_var]
+    static VALUE: NoClone;
+
+    VALUE.set(NoClone(1));
+    assert_eq!(panic_text(|| VALUE.get()), "in clone");
+    assert_eq!(panic_text(|| VALUE.get_or(NoClone(2))), "in clone");
+    VALUE.with(|value| assert_eq!(*value, NoClone(1)));
+    VALUE.set(NoClone(3));
+    VALUE.with(|value| assert_eq!(*value, NoClone(3)));
+}
+
+#[test]
+fn a_panic_in_a_closure_ends_its_reading() {
+    #[context_var]
+    static TEXT: String;
+
+    TEXT.set("one".to_owned());
+    for _ in 0..3 {
+        let result = panic::catch_unwind(AssertUnwindSafe(|| {
+            TEXT.with(|_| {
+                TEXT.set("two".to_owned());
+                panic!("on purpose");
+            })
+        }));
+        assert!(result.is_err());
+        TEXT.set("three".to_owned());
+        assert_eq!(TEXT.get(), "three");
+    }
+}
+
+/// A context may be a value in a context.
+#[test]
+fn contexts_in_contexts() {
+    #[context_var]
+    static INNER: Context;
+
+    INNER.set(copy_context());
+    for _ in 0..100 {
+        INNER.set(copy_context());
+    }
+    let mut depth = 0;
+    let mut ctx = copy_context();
+    while let Some(inner) = ctx.get(&INNER).cloned() {
+        depth += 1;
+        ctx = inner;
+    }
+    assert_eq!(depth, 101);
+}

@@ -1,0 +1,269 @@
+//! Which context a tokio task has, and what it may do with another's (rule 9).
+
+use contextvar::{Context, ResetErrorKind, context_var, copy_context, task};
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+use tokio::task::{LocalSet, yield_now};
+
+use crate::support::{on_both_flavours, panic_text};
+
+#[context_var]
+static NUMBER: u64;
+
+#[context_var]
+static DEFAULTED: u64 = 7;
+
+const NO_CONTEXT: &str = "this tokio task has no context of its own";
+const OTHER_TASK: &str = "this tokio task is polled inside the context of another";
+
+/// What a task without a context finds, wherever it runs.
+fn assert_no_context() {
+    assert!(!NUMBER.is_set());
+    assert!(NUMBER.try_get().is_err());
+    assert_eq!(NUMBER.get_or(3), 3);
+    assert_eq!(DEFAULTED.get(), 7);
+    assert!(copy_context().is_empty());
+    let error = NUMBER.try_set(5).unwrap_err();
+    assert!(error.to_string().contains(NO_CONTEXT), "{error}");
+    assert_eq!(error.into_value(), 5);
+    assert!(panic_text(|| NUMBER.set(5)).contains(NO_CONTEXT));
+    let mut called = false;
+    assert!(panic_text(|| NUMBER.sync_scope(5, || called = true)).contains(NO_CONTEXT));
+    assert!(!called);
+    assert!(!NUMBER.is_set());
+}
+
+/// What a task finds that is polled inside a context in which the number is 1.
+fn assert_foreign() {
+    assert_eq!(NUMBER.get(), 1);
+    assert_eq!(copy_context()[&NUMBER], 1);
+    let error = NUMBER.try_set(5).unwrap_err();
+    assert!(error.to_string().contains(OTHER_TASK), "{error}");
+    assert_eq!(error.into_value(), 5);
+    assert!(panic_text(|| NUMBER.sync_scope(5, || ())).contains(OTHER_TASK));
+    // A context of its own is not affected.
+    copy_context().run(|| {
+        NUMBER.set(6);
+        assert_eq!(NUMBER.get(), 6);
+    });
+    assert_eq!(NUMBER.get(), 1);
+}
+
+#[test]
+fn block_on_s_own_future_uses_the_thread_s_context() {
+    for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
+        let runtime = builder.build().unwrap();
+        NUMBER.set(1);
+        runtime.block_on(async {
+            assert_eq!(NUMBER.get(), 1);
+            yield_now().await;
+            NUMBER.set(2);
+        });
+        assert_eq!(NUMBER.get(), 2);
+    }
+}
+
+#[test]
+fn a_task_that_was_given_none_has_none() {
+    on_both_flavours(|| async {
+        NUMBER.set(1);
+        tokio::spawn(async {
+            assert_no_context();
+            yield_now().await;
+            assert_no_context();
+            // In one of its own it can do all.
+            let mut ctx = copy_context();
+            ctx.run(|| NUMBER.set(4));
+            ctx.scope(async { NUMBER.set(NUMBER.get() + 1) }).await;
+            DEFAULTED.scope(8, async { assert_eq!(DEFAULTED.get(), 8) }).await;
+            assert_no_context();
+        })
+        .await
+        .unwrap();
+        tokio::task::spawn_blocking(assert_no_context).await.unwrap();
+        LocalSet::new()
+            .run_until(async { tokio::task::spawn_local(async { assert_no_context() }).await.unwrap() })
+            .await;
+        assert_eq!(NUMBER.get(), 1);
+    });
+}
+
+/// The leak of thread-locals: one task's value is seen by the next on the same worker.
+#[test]
+fn nothing_passes_through_a_worker_thread_that_tasks_share() {
+    for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
+        let runtime = builder.worker_threads(1).build().unwrap();
+        runtime.block_on(async {
+            for n in 0..100 {
+                let scoped = tokio::spawn(Context::new().with(&NUMBER, n).scope(async {
+                    NUMBER.set(NUMBER.get() + 1);
+                    yield_now().await;
+                    NUMBER.set(NUMBER.get() + 1);
+                    NUMBER.get()
+                }));
+                let plain = tokio::spawn(async {
+                    assert_no_context();
+                    yield_now().await;
+                    assert_no_context();
+                });
+                assert_eq!(scoped.await.unwrap(), n + 2);
+                plain.await.unwrap();
+            }
+        });
+    }
+}
+
+#[test]
+fn a_thread_s_value_is_not_seen_by_the_tasks_it_runs() {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .on_thread_start(|| drop(NUMBER.set(66)))
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        for _ in 0..20 {
+            tokio::spawn(async { assert_no_context() }).await.unwrap();
+            tokio::task::spawn_blocking(assert_no_context).await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_local_set_awaited_in_a_scope_may_read_it_and_not_write_it() {
+    on_both_flavours(|| async {
+        let local = LocalSet::new();
+        let (token_out, token_in) = oneshot::channel();
+        let task = local.spawn_local(async {
+            let token = token_in.await.unwrap();
+            assert_foreign();
+            yield_now().await;
+            assert_foreign();
+            // A token of the surrounding context is of a different one from here.
+            let error = NUMBER.try_reset(token).unwrap_err();
+            assert_eq!(error.kind(), ResetErrorKind::DifferentContext);
+            error.into_token()
+        });
+        let scope = Context::new().scope(async {
+            assert!(token_out.send(NUMBER.set(1)).is_ok());
+            let token = local.run_until(task).await.unwrap();
+            assert_eq!(NUMBER.get(), 1);
+            NUMBER.reset(token);
+            assert!(!NUMBER.is_set());
+        });
+        scope.await;
+    });
+}
+
+#[test]
+fn a_local_task_with_a_context_of_its_own_writes_that() {
+    on_both_flavours(|| async {
+        let scope = Context::new().with(&NUMBER, 1).scope(async {
+            let local = LocalSet::new();
+            let task = async {
+                NUMBER.set(NUMBER.get() + 1);
+                yield_now().await;
+                NUMBER.set(NUMBER.get() + 1);
+                NUMBER.get()
+            };
+            let number = local.run_until(async { task::spawn_local(task).await.unwrap() }).await;
+            assert_eq!((number, NUMBER.get()), (3, 1));
+        });
+        scope.await;
+    });
+}
+
+#[test]
+fn tasks_polled_by_a_block_on_inside_a_run_may_read_and_not_write() {
+    let runtime = Builder::new_current_thread().build().unwrap();
+    let mut ctx = Context::new();
+    ctx.run(|| {
+        NUMBER.set(1);
+        runtime.block_on(async {
+            tokio::spawn(async {
+                assert_foreign();
+                yield_now().await;
+                assert_foreign();
+            })
+            .await
+            .unwrap();
+            // `block_on`'s own future is in `ctx`.
+            NUMBER.set(2);
+        });
+    });
+    assert_eq!(ctx[&NUMBER], 2);
+}
+
+#[test]
+fn block_in_place_stays_in_the_task_s_context() {
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        task::spawn(async {
+            NUMBER.set(1);
+            tokio::task::block_in_place(|| {
+                NUMBER.set(NUMBER.get() + 1);
+                Handle::current().block_on(async {
+                    yield_now().await;
+                    NUMBER.set(NUMBER.get() + 1);
+                });
+            });
+            yield_now().await;
+            assert_eq!(NUMBER.get(), 3);
+        })
+        .await
+        .unwrap();
+    });
+}
+
+#[test]
+fn block_on_in_a_blocking_call_is_in_its_context() {
+    on_both_flavours(|| async {
+        NUMBER.set(1);
+        let handle = Handle::current();
+        let inner = move || {
+            handle.block_on(async {
+                yield_now().await;
+                NUMBER.set(NUMBER.get() + 1);
+                NUMBER.get()
+            })
+        };
+        assert_eq!(task::spawn_blocking(inner).await.unwrap(), 2);
+        assert_eq!(NUMBER.get(), 1);
+    });
+}
+
+#[test]
+fn a_task_dropped_inside_another_s_context_may_not_write_it() {
+    use crate::support::{Log, OnDrop};
+
+    let log = Log::default();
+    let note = log.clone();
+    let on_drop = OnDrop(move || {
+        let seen = NUMBER.get_or(0);
+        note.push(format!("sees {seen}, sets {}", NUMBER.try_set(9).is_ok()));
+    });
+    let runtime = Builder::new_current_thread().build().unwrap();
+    runtime.spawn(async move {
+        let _on_drop = on_drop;
+        std::future::pending::<()>().await;
+    });
+    runtime.block_on(yield_now());
+    let mut ctx = Context::new().with(&NUMBER, 1);
+    ctx.run(move || drop(runtime));
+    assert_eq!(log.take(), ["sees 1, sets false"]);
+    assert_eq!(ctx[&NUMBER], 1);
+}
+
+#[test]
+fn a_local_runtime_is_no_different() {
+    let runtime = tokio::runtime::LocalRuntime::new().unwrap();
+    NUMBER.set(1);
+    runtime.block_on(async {
+        tokio::task::spawn_local(async { assert_no_context() }).await.unwrap();
+        let task = task::spawn_local(async {
+            NUMBER.set(NUMBER.get() + 1);
+            NUMBER.get()
+        });
+        assert_eq!(task.await.unwrap(), 2);
+    });
+    assert_eq!(NUMBER.get(), 1);
+}

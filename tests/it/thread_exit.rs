@@ -1,0 +1,146 @@
+//! The end of a thread (rule 11).
+
+use std::cell::RefCell;
+use std::thread;
+
+use contextvar::{Context, ResetErrorKind, context_var, copy_context};
+
+use crate::support::{Log, OnDrop};
+
+type Held = OnDrop<Box<dyn FnMut() + Send + Sync>>;
+
+#[context_var]
+static NUMBER: u64 = 7;
+
+#[context_var]
+static HELD: Held;
+
+fn note(log: &Log, line: &'static str) -> Held {
+    let log = log.clone();
+    OnDrop(Box::new(move || log.push(line)))
+}
+
+#[test]
+fn a_thread_s_values_are_dropped_at_its_exit() {
+    let log = Log::default();
+    let inner = log.clone();
+    thread::spawn(move || {
+        HELD.set(note(&inner, "first"));
+        HELD.set(note(&inner, "second"));
+        assert_eq!(inner.take(), ["first"]);
+    })
+    .join()
+    .unwrap();
+    assert_eq!(log.take(), ["second"]);
+}
+
+/// What a destructor finds when the thread's context is gone.
+fn report_after_exit(log: &Log) {
+    assert!(!NUMBER.is_set());
+    assert_eq!(NUMBER.get(), 7);
+    assert!(HELD.try_with(|_| ()).is_err());
+    assert!(copy_context().is_empty());
+    let error = NUMBER.try_set(1).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "context variable `NUMBER` cannot be set: this thread is exiting and its context is gone; set it \
+         inside `Context::run`"
+    );
+    // A context of one's own is as good as ever.
+    let mut ctx = Context::new();
+    let token = ctx.run(|| NUMBER.set(2));
+    ctx.run(|| {
+        HELD.set(note(log, "dropped in a run"));
+        assert_eq!(NUMBER.get(), 2);
+    });
+    let error = NUMBER.try_reset(token).unwrap_err();
+    assert_eq!(error.kind(), ResetErrorKind::DifferentContext);
+    ctx.run(|| NUMBER.reset(error.into_token()));
+    drop(ctx);
+    log.push("reported");
+}
+
+#[test]
+fn destructors_of_other_thread_locals_find_nothing_set() {
+    thread_local! {
+        static FIRST: RefCell<Option<Held>> = const { RefCell::new(None) };
+    }
+
+    let log = Log::default();
+    let inner = log.clone();
+    thread::spawn(move || {
+        // Registered before the context's own destructor, so run after it.
+        let in_destructor = inner.clone();
+        FIRST.set(Some(OnDrop(Box::new(move || report_after_exit(&in_destructor)))));
+        NUMBER.set(1);
+        HELD.set(note(&inner, "dropped at exit"));
+    })
+    .join()
+    .unwrap();
+    let mut lines = log.take();
+    if lines[0] != "dropped at exit" {
+        // Some systems run destructors in the order in which they were registered.
+        lines.rotate_left(2);
+    }
+    assert_eq!(lines, ["dropped at exit", "dropped in a run", "reported"]);
+}
+
+#[test]
+fn values_that_are_dropped_at_exit_find_nothing_set() {
+    let log = Log::default();
+    let inner = log.clone();
+    thread::spawn(move || {
+        NUMBER.set(1);
+        let in_drop = inner.clone();
+        HELD.set(OnDrop(Box::new(move || report_after_exit(&in_drop))));
+    })
+    .join()
+    .unwrap();
+    assert_eq!(log.take(), ["dropped in a run", "reported"]);
+}
+
+#[test]
+fn a_first_write_in_a_destructor_is_dropped_too() {
+    thread_local! {
+        static LAST: RefCell<Option<Held>> = const { RefCell::new(None) };
+    }
+
+    let log = Log::default();
+    let inner = log.clone();
+    thread::spawn(move || {
+        let in_destructor = inner.clone();
+        LAST.set(Some(OnDrop(Box::new(move || {
+            // The thread wrote nothing before; its context is still to be had.
+            HELD.set(note(&in_destructor, "dropped"));
+            in_destructor.push("set");
+        }))));
+    })
+    .join()
+    .unwrap();
+    assert_eq!(log.take(), ["set", "dropped"]);
+}
+
+#[test]
+fn a_thread_that_panics_drops_its_values() {
+    let log = Log::default();
+    let inner = log.clone();
+    let result = thread::spawn(move || {
+        HELD.set(note(&inner, "dropped"));
+        panic!("on purpose");
+    })
+    .join();
+    assert!(result.is_err());
+    assert_eq!(log.take(), ["dropped"]);
+}
+
+#[test]
+fn a_token_may_outlive_its_thread() {
+    let token = thread::spawn(|| {
+        NUMBER.set(1);
+        NUMBER.set(2)
+    })
+    .join()
+    .unwrap();
+    assert_eq!(token.old_value(), Some(&1));
+    assert_eq!(NUMBER.try_reset(token).unwrap_err().kind(), ResetErrorKind::DifferentContext);
+}

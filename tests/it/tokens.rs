@@ -1,0 +1,133 @@
+//! Tokens and guards (rules 4 and 14).
+
+use contextvar::{Context, ResetErrorKind, context_var, copy_context};
+
+use crate::support::panic_text;
+
+#[test]
+fn a_reset_restores_what_was_there() {
+    #[context_var]
+    static TEXT: String;
+
+    let first = TEXT.set("one".to_owned());
+    let second = TEXT.set("two".to_owned());
+    assert_eq!(first.old_value(), None);
+    assert_eq!(second.old_value().unwrap(), "one");
+    assert!(std::ptr::eq(second.var(), &TEXT));
+    TEXT.reset(second);
+    assert_eq!(TEXT.get(), "one");
+    TEXT.reset(first);
+    assert!(!TEXT.is_set());
+}
+
+#[test]
+fn tokens_may_be_used_in_any_order() {
+    #[context_var]
+    static NUMBER: u64;
+
+    let first = NUMBER.set(1);
+    let second = NUMBER.set(2);
+    NUMBER.reset(first);
+    assert!(!NUMBER.is_set());
+    NUMBER.reset(second);
+    assert_eq!(NUMBER.get(), 1);
+}
+
+#[test]
+fn a_token_is_good_in_its_own_context_only() {
+    #[context_var]
+    static TEXT: String;
+
+    TEXT.set("before".to_owned());
+    let token = TEXT.set("after".to_owned());
+    let mut copy = copy_context();
+    let error = copy.run(|| TEXT.try_reset(token)).unwrap_err();
+    assert_eq!(error.kind(), ResetErrorKind::DifferentContext);
+    assert_eq!(copy[&TEXT], "after");
+    let error = copy.clone().run(|| TEXT.try_reset(error.into_token())).unwrap_err();
+    let error = Context::new().run(|| TEXT.try_reset(error.into_token())).unwrap_err();
+    let token = error.into_token();
+    assert_eq!(token.old_value().unwrap(), "before");
+    TEXT.reset(token);
+    assert_eq!(TEXT.get(), "before");
+}
+
+#[test]
+fn a_token_of_another_variable_changes_nothing() {
+    #[context_var]
+    static ONE: u64;
+    #[context_var]
+    static TWO: u64;
+
+    let token = ONE.set(1);
+    TWO.set(2);
+    let error = TWO.try_reset(token).unwrap_err();
+    assert_eq!(error.kind(), ResetErrorKind::DifferentVar);
+    assert_eq!((ONE.get(), TWO.get()), (1, 2));
+    // Where both are wrong, as in PEP 567 the variable is looked at first.
+    let error = Context::new().run(|| TWO.try_reset(error.into_token())).unwrap_err();
+    assert_eq!(error.kind(), ResetErrorKind::DifferentVar);
+    ONE.reset(error.into_token());
+    assert!(!ONE.is_set());
+}
+
+#[test]
+fn a_context_stays_the_same_however_often_it_is_entered_and_moved() {
+    #[context_var]
+    static NUMBER: u64;
+
+    let mut ctx = Context::new();
+    let token = ctx.run(|| NUMBER.set(1));
+    for n in 2..10 {
+        ctx.run(|| NUMBER.set(n));
+        // A clone in between is another one.
+        ctx.clone().run(|| NUMBER.set(0));
+    }
+    let mut moved = Box::new(ctx);
+    std::thread::scope(|s| {
+        s.spawn(|| moved.run(|| NUMBER.reset(token)));
+    });
+    assert!(!moved.contains(&NUMBER));
+}
+
+#[test]
+fn a_context_that_is_set_from_outside_stays_the_same() {
+    #[context_var]
+    static NUMBER: u64;
+
+    let mut ctx = Context::new().with(&NUMBER, 1);
+    let token = ctx.run(|| NUMBER.set(2));
+    ctx.set(&NUMBER, 3);
+    ctx.run(|| NUMBER.reset(token));
+    assert_eq!(ctx[&NUMBER], 1);
+}
+
+#[test]
+fn a_guard_resets_also_on_a_panic() {
+    #[context_var]
+    static NUMBER: u64 = 0;
+
+    {
+        let _reset = NUMBER.set(1).reset_on_drop();
+        assert_eq!(NUMBER.get(), 1);
+    }
+    assert!(!NUMBER.is_set());
+    let text = panic_text(|| {
+        let _reset = NUMBER.set(1).reset_on_drop();
+        panic!("on purpose");
+    });
+    assert_eq!(text, "on purpose");
+    assert!(!NUMBER.is_set());
+}
+
+#[test]
+fn a_guard_in_the_wrong_context_does_nothing() {
+    #[context_var]
+    static NUMBER: u64;
+
+    let guard = NUMBER.set(1).reset_on_drop();
+    let mut copy = copy_context();
+    copy.run(|| drop(guard));
+    assert_eq!(copy[&NUMBER], 1);
+    assert_eq!(NUMBER.get(), 1);
+}
