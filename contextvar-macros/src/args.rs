@@ -1,7 +1,7 @@
 //! The arguments of both attributes.
 
-use proc_macro2::TokenStream;
-use quote::{ToTokens, quote};
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
@@ -32,12 +32,19 @@ impl Errors {
 /// Where the runtime crate is.
 pub(crate) struct Crate(Option<Path>);
 
+impl Crate {
+    /// The path for use in an expression that messages are to point at `span` for.
+    pub(crate) fn at(&self, span: Span) -> TokenStream {
+        match &self.0 {
+            Some(path) => path.to_token_stream(),
+            None => quote_spanned!(span=> ::contextvar),
+        }
+    }
+}
+
 impl ToTokens for Crate {
     fn to_tokens(&self, tokens: &mut TokenStream) {
-        match &self.0 {
-            Some(path) => path.to_tokens(tokens),
-            None => tokens.extend(quote!(::contextvar)),
-        }
+        tokens.extend(self.at(Span::call_site()));
     }
 }
 

@@ -15,7 +15,8 @@ struct Static {
     vis: Visibility,
     static_token: Token![static],
     ident: Ident,
-    ty: Type,
+    /// Where there is none rustc has noted an error before it came here, and will tell.
+    ty: Option<Type>,
     /// As it stands there: whatever it is, rustc is to judge it.
     value: Option<TokenStream>,
 }
@@ -53,13 +54,10 @@ fn parse_static(input: ParseStream<'_>, errors: &mut Errors) -> Result<Static> {
         errors.push(Error::new(mutability.span, fix));
     }
     let ident: Ident = input.parse()?;
-    if !input.peek(Token![:]) {
-        // An error of rustc's, "missing type for `static` item", may stand beside this one otherwise.
-        let fix = format!("a context variable needs a type: `static {ident}: String;`");
-        return Err(Error::new(ident.span(), fix));
-    }
-    input.parse::<Token![:]>()?;
-    let ty = input.parse()?;
+    let ty = match input.parse::<Option<Token![:]>>()? {
+        Some(_) => Some(input.parse()?),
+        None => None,
+    };
     let value = match input.parse::<Option<Token![=]>>()? {
         Some(_) => Some(until_semicolon(input)?),
         None => None,
@@ -88,6 +86,10 @@ fn until_semicolon(input: ParseStream<'_>) -> Result<TokenStream> {
 //         );
 fn expand_static(args: &VarArgs, item: Static) -> TokenStream {
     let Static { attrs, vis, static_token, ident, ty, value } = item;
+    let Some(ty) = ty else {
+        let value = value.unwrap_or_else(|| quote!(()));
+        return quote!(#(#attrs)* #vis #static_token #ident = #value;);
+    };
     let krate = &args.krate;
     let name = match &args.name {
         Some(name) => name.clone(),

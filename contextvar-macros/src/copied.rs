@@ -81,7 +81,11 @@ fn expand_async(args: &CopiedArgs, function: &Function) -> TokenStream {
     let krate = &args.krate;
     let expect = match output_type_of_closure(&function.sig.output) {
         Type::Never(_) => None,
-        ty => Some(quote!(if false { return #krate::__private::returned::<#ty>(); })),
+        ty => {
+            let span = Span::mixed_site().located_at(ty.span());
+            let krate = krate.at(span);
+            Some(quote_spanned!(span=> if false { return #krate::__private::returned::<#ty>(); }))
+        }
     };
     let closure = Closure { head: quote!(async move), output: None, expect };
     let Call { mut sig, call } = call(args, function, closure);
@@ -232,9 +236,9 @@ fn argument_name(n: usize, pattern: &Pat) -> Ident {
 
 /// `VAR.set(value);` for each entry.
 fn entries(args: &CopiedArgs) -> TokenStream {
-    let krate = &args.krate;
     let entry = |Entry { var, value }: &Entry| {
         let span = Span::mixed_site().located_at(var.span());
+        let krate = args.krate.at(span);
         quote_spanned!(span=> #krate::__private::drop(#krate::ContextVar::set(&#var, #value));)
     };
     args.entries.iter().map(entry).collect()

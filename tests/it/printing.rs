@@ -115,7 +115,7 @@ fn errors_name_the_variable() {
 }
 
 /// Where the panic of `f` says that it happened, and what it says.
-fn panic_location(f: impl FnOnce()) -> (String, u32) {
+fn panic_location<R>(f: impl FnOnce() -> R) -> (String, u32) {
     let seen = Arc::new(Mutex::new(None));
     let note = seen.clone();
     let thread = std::thread::current().id();
@@ -129,7 +129,7 @@ fn panic_location(f: impl FnOnce()) -> (String, u32) {
             other(info);
         }
     }));
-    let result = panic::catch_unwind(AssertUnwindSafe(f));
+    let result = panic::catch_unwind(AssertUnwindSafe(|| drop(f())));
     panic::set_hook(Box::new(move |info| before(info)));
     assert!(result.is_err());
     seen.lock().unwrap().take().unwrap()
@@ -140,9 +140,7 @@ fn panics_point_at_the_caller() {
     macro_rules! assert_here {
         ($e:expr) => {{
             let here = Location::caller();
-            let (file, line) = panic_location(|| {
-                let _ = $e;
-            });
+            let (file, line) = panic_location(|| $e);
             assert_eq!((&*file, line), (here.file(), line!()), "{}", stringify!($e));
         }};
     }

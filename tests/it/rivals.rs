@@ -22,7 +22,7 @@ fn a_copy_of_a_copy_has_it_all() {
             task::spawn(async { task::spawn_blocking(|| NUMBER.get()).await.unwrap() }).await.unwrap()
         });
         assert_eq!(task.await.unwrap(), 1);
-        assert_eq!(copy_context().run(|| copy_context().run(|| copy_context())).get(&NUMBER), Some(&1));
+        assert_eq!(copy_context().run(|| copy_context().run(copy_context)).get(&NUMBER), Some(&1));
     });
 }
 

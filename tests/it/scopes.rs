@@ -349,9 +349,9 @@ fn a_future_moved_between_tasks_keeps_its_context() {
         let future = task::spawn(async move {
             NUMBER.set(50);
             assert!(poll(future.as_mut()).is_pending());
-            future
+            [future]
         });
-        let future = future.await.unwrap();
+        let [future] = future.await.unwrap();
         let task = task::spawn(async move {
             NUMBER.set(60);
             (future.await, NUMBER.get())
