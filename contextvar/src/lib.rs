@@ -149,3 +149,8 @@ pub use contextvar_macros::with_copied_context;
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
+
+/// The README's programs, compiled and run.
+#[cfg(all(doctest, feature = "macros", feature = "tokio"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;
