@@ -2,6 +2,7 @@
 //! on are in `shapes`.
 
 use contextvar::{Context, context_var, copy_context, with_copied_context};
+use futures::FutureExt;
 use tokio::task::yield_now;
 
 use crate::support::{Log, OnDrop, on_both_flavours, panic_text};
@@ -155,6 +156,34 @@ fn arguments_are_dropped_in_the_copy() {
         takes(note("named"), note("ignored")).await;
         assert_eq!(log.take(), ["ignored 6", "named 6"]);
     });
+}
+
+/// Also where the body uses a part of it, or nothing.
+#[test]
+fn all_of_self_lives_as_long_as_the_future() {
+    struct Service<T: Sized>(u64, T);
+    impl<T> Service<T> {
+        #[with_copied_context]
+        async fn unused(self) {}
+
+        #[with_copied_context]
+        async fn used_in_part(self) -> u64 {
+            self.0
+        }
+    }
+
+    let log = Log::default();
+    let service = || {
+        let log = log.clone();
+        Service(7, OnDrop(move || log.push(NUMBER.get())))
+    };
+    let mut ctx = Context::new().with(&NUMBER, 1);
+    let (unused, used) = ctx.run(|| (service().unused(), service().used_in_part()));
+    assert!(log.take().is_empty());
+    drop(unused);
+    assert_eq!(log.take(), ["1"]);
+    assert_eq!(used.now_or_never(), Some(7));
+    assert_eq!(log.take(), ["1"]);
 }
 
 #[test]
