@@ -66,12 +66,12 @@ fn expand_function(
 //
 // Output:
 //     fn f(&self, a: A, __arg1: (B, C)) -> impl Future<Output = T> {
-//         fn __call<F, R, A0, A1>(f: F, a0: A0, a1: A1) -> R where F: FnOnce(A0, A1) -> R { f(a0, a1) }
+//         fn __call<F, R, A0, A1>(f: F, (a0, a1): (A0, A1)) -> R where F: FnOnce(A0, A1) -> R { f(a0, a1) }
 //         copy_context().scope(__call(async move |mut a, (b, c)| {
 //             if false { return returned::<T>() }
 //             let _ = &self;
 //             body
-//         }, a, __arg1))
+//         }, (a, __arg1)))
 //     }
 //
 // An async closure treats its parameters just as an `async fn` does: patterns, the order of drops. Being
@@ -103,7 +103,7 @@ fn expand_async(args: &CopiedArgs, function: &Function) -> TokenStream {
 //     fn f(a: A) -> T { body }
 //
 // Output:
-//     fn f(a: A) -> T { copy_context().run(|| __call(move |a| -> T { body }, a)) }
+//     fn f(a: A) -> T { copy_context().run(|| __call(move |a| -> T { body }, (a,))) }
 fn expand_plain(args: &CopiedArgs, function: &Function) -> TokenStream {
     let krate = &args.krate;
     let Call { sig, call } = call(args, function, Closure::plain(function));
@@ -116,7 +116,7 @@ fn expand_plain(args: &CopiedArgs, function: &Function) -> TokenStream {
 // Output:
 //     fn f(a: A) -> impl Future<Output = T> {
 //         let mut context = copy_context();
-//         let future = context.run(|| __call(move |a| { body }, a));
+//         let future = context.run(|| __call(move |a| -> _ { body }, (a,)));
 //         context.scope(future)
 //     }
 fn expand_future(
@@ -214,14 +214,15 @@ fn call(args: &CopiedArgs, function: &Function, closure: Closure) -> Call {
     let helper = local("__call");
     let params: Vec<_> = (0..names.len()).map(|n| local(&format!("a{n}"))).collect();
     let types: Vec<_> = (0..names.len()).map(|n| local(&format!("A{n}"))).collect();
+    // The arguments go as a tuple, since clippy counts parameters.
     let call = quote!({
-        fn #helper<F, R, #(#types),*>(f: F, #(#params: #types),*) -> R
+        fn #helper<F, R, #(#types),*>(f: F, (#(#params,)*): (#(#types,)*)) -> R
         where
             F: #krate::__private::FnOnce(#(#types),*) -> R,
         {
             f(#(#params),*)
         }
-        #helper(#head |#(#patterns),*| #output #block, #(#names),*)
+        #helper(#head |#(#patterns),*| #output #block, (#(#names,)*))
     });
     Call { sig, call }
 }
