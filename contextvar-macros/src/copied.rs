@@ -41,7 +41,8 @@ fn expand_function(
     if function.sig.asyncness.is_some() {
         if function.has_attr(&["main", "test"]) {
             // `#[tokio::main]` and its like want an `async fn`, so they go first; this attribute comes back
-            // below them.
+            // below them, and tells what is wrong with its arguments then.
+            *errors = Errors::default();
             let Function { attrs, vis, defaultness, sig, body } = &function;
             return quote! {
                 #(#attrs)*

@@ -170,6 +170,24 @@ impl<F> fmt::Debug for Scope<F> {
 
 pin_project! {
     /// A [`Scope`] that hands its context out at the end. Made by [`Scope::and_context`].
+    ///
+    /// ```
+    /// use contextvar::{ContextVar, InContext};
+    ///
+    /// static VISITS: ContextVar<u32> = ContextVar::with_default("visits", || 0);
+    ///
+    /// async fn visit() {
+    ///     VISITS.set(VISITS.get() + 1);
+    /// }
+    ///
+    /// # futures::executor::block_on(async {
+    /// // The second future goes on in the context of the first.
+    /// let ((), ctx) = visit().in_copied_context().and_context().await;
+    /// let ((), ctx) = visit().in_context(ctx).and_context().await;
+    /// assert_eq!(ctx[&VISITS], 2);
+    /// assert_eq!(VISITS.get(), 0);
+    /// # });
+    /// ```
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct ScopeAndContext<F> {
         #[pin]

@@ -68,6 +68,21 @@ where
 }
 
 /// [`std::thread::Scope`] whose threads carry the context. Made by [`scope`].
+///
+/// ```
+/// use contextvar::{ContextVar, thread};
+///
+/// static DEPTH: ContextVar<u32> = ContextVar::with_default("depth", || 0);
+///
+/// thread::scope(|s| {
+///     DEPTH.set(1);
+///     s.spawn(move || {
+///         // A thread that spawns others takes `s` along.
+///         DEPTH.set(2);
+///         s.spawn(|| assert_eq!(DEPTH.get(), 2));
+///     });
+/// });
+/// ```
 #[derive(Clone, Copy)]
 pub struct Scope<'scope, 'env> {
     scope: &'scope thread::Scope<'scope, 'env>,
