@@ -1,7 +1,9 @@
+mod asyncio;
 mod auto_traits;
 mod contexts;
 mod copied;
 mod defaults;
+mod pep567;
 mod printing;
 mod reentrancy;
 mod rivals;
