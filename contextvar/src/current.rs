@@ -3,9 +3,9 @@
 //! While a context is current it stands in a [`Frame`] on the stack of the `run` or `poll` that entered it,
 //! and a thread-local points to the innermost frame. Below all frames is the thread's own context.
 //!
-//! Who may use what (rule numbers are those of the crate's test suite): inside a frame everyone may read,
-//! but only the tokio task that entered it may write; the thread's own context is for code outside of
-//! any task.
+//! Inside a frame everyone may read, but only the tokio task that entered it may write: others may be polled
+//! there too, and nothing is to pass from one task to another. The thread's own context is for code outside
+//! of any task.
 #![allow(unsafe_code)]
 
 use std::cell::Cell;

@@ -2,7 +2,7 @@ use std::error::Error;
 use std::fmt;
 
 use crate::current::Denied;
-use crate::var::Token;
+use crate::token::Token;
 
 /// A variable was read that is neither set in the current context nor has a default.
 ///

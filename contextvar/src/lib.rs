@@ -57,6 +57,7 @@ mod storage;
 #[cfg(feature = "tokio")]
 pub mod task;
 pub mod thread;
+mod token;
 mod var;
 
 pub use context::{Context, Iter, copy_context};
@@ -65,7 +66,8 @@ pub use error::{LookupError, ResetError, ResetErrorKind, SetError};
 pub use scope::StreamInContext;
 pub use scope::{InContext, Scope, ScopeAndContext};
 pub use storage::Entry;
-pub use var::{ContextVar, ResetOnDrop, Token, Value};
+pub use token::{ResetOnDrop, Token};
+pub use var::{ContextVar, Value};
 
 /// Makes a static a context variable.
 ///

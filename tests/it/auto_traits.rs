@@ -41,6 +41,11 @@ fn send_sync_and_unpin() {
         SetError<String>, ResetError<String>, Scope<u8>, ScopeAndContext<u8>,
         contextvar::thread::Builder, contextvar::thread::Scope<'static, 'static>,
     }
+    // For `catch_unwind` around code that uses them.
+    assert!(holds!(Context: std::panic::UnwindSafe) && holds!(Context: std::panic::RefUnwindSafe));
+    assert!(holds!(&'static ContextVar<std::sync::Mutex<u8>>: std::panic::UnwindSafe));
+    assert!(holds!(Token<String>: std::panic::UnwindSafe));
+
     assert!(!holds!(ResetOnDrop<String>: Send));
     assert!(!holds!(Scope<NotSend>: Send));
     assert!(!holds!(Scope<NotSend>: Sync));

@@ -1,0 +1,105 @@
+use std::fmt;
+use std::marker::PhantomData;
+
+use crate::current::Undo;
+use crate::var::ContextVar;
+
+/// What a [`set`](ContextVar::set) replaced, to put it back with [`reset`](ContextVar::reset).
+///
+/// Dropping it does nothing but to drop the old value.
+///
+/// ```
+/// use contextvar::ContextVar;
+///
+/// static USER: ContextVar<&str> = ContextVar::new("user");
+///
+/// let first = USER.set("ada");
+/// let second = USER.set("grace");
+/// assert_eq!(first.old_value(), None);
+/// assert_eq!(second.old_value(), Some(&"ada"));
+/// assert_eq!(first.var().name(), "user");
+/// ```
+pub struct Token<T: 'static> {
+    pub(crate) var: &'static ContextVar<T>,
+    pub(crate) undo: Undo<T>,
+}
+
+impl<T> Token<T> {
+    /// The variable that made the token.
+    pub fn var(&self) -> &'static ContextVar<T> {
+        self.var
+    }
+
+    /// The value before, `None` if the variable was not set ([PEP 567]'s `Token.MISSING`).
+    ///
+    /// [PEP 567]: https://peps.python.org/pep-0567/#contextvars-token
+    pub fn old_value(&self) -> Option<&T> {
+        self.undo.old.as_deref()
+    }
+
+    /// Makes a guard that resets the variable when it is dropped: `with var.set(x):` of Python 3.14.
+    ///
+    /// ```
+    /// use contextvar::ContextVar;
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// {
+    ///     let _reset = USER.set("ada").reset_on_drop();
+    ///     assert_eq!(USER.get(), "ada");
+    /// }
+    /// assert!(!USER.is_set());
+    /// ```
+    pub fn reset_on_drop(self) -> ResetOnDrop<T> {
+        ResetOnDrop { token: Some(self), _not_send: PhantomData }
+    }
+}
+
+impl<T> fmt::Debug for Token<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token").field("var", &self.var.name()).finish_non_exhaustive()
+    }
+}
+
+/// Resets a variable when it is dropped. Made by [`Token::reset_on_drop`].
+///
+/// It never panics: dropped where its token is not valid, in another context, it does nothing.
+///
+/// It is not `Send`, so that it can't be held over an `.await` in a spawned task, where it might be dropped
+/// in another context. Use [`ContextVar::scope`] there.
+///
+/// ```compile_fail
+/// # static USER: contextvar::ContextVar<&str> = contextvar::ContextVar::new("user");
+/// fn spawn(_: impl Send) {}
+/// spawn(async {
+///     let _reset = USER.set("ada").reset_on_drop();
+///     std::future::ready(()).await;
+/// });
+/// ```
+///
+/// ```
+/// # static USER: contextvar::ContextVar<&str> = contextvar::ContextVar::new("user");
+/// # fn spawn(_: impl Send) {}
+/// spawn(USER.scope("ada", async {
+///     std::future::ready(()).await;
+/// }));
+/// ```
+#[must_use = "if unused the variable is reset at once"]
+pub struct ResetOnDrop<T: 'static> {
+    token: Option<Token<T>>,
+    _not_send: PhantomData<*const ()>,
+}
+
+impl<T> Drop for ResetOnDrop<T> {
+    fn drop(&mut self) {
+        if let Some(token) = self.token.take() {
+            let _ = token.var.try_reset(token);
+        }
+    }
+}
+
+impl<T> fmt::Debug for ResetOnDrop<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResetOnDrop").field("token", &self.token).finish()
+    }
+}
