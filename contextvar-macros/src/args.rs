@@ -1,10 +1,9 @@
 //! The arguments of both attributes.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
 use syn::ext::IdentExt;
-use syn::parse::{Parse, ParseStream, Parser};
-use syn::punctuated::Punctuated;
+use syn::parse::{ParseStream, Parser};
 use syn::{Error, Expr, Ident, LitStr, Path, Result, Token};
 
 /// What went wrong so far. Each mistake is reported once, and as much as possible is expanded all the same.
@@ -64,10 +63,8 @@ enum VarArg {
 impl VarArgs {
     pub(crate) fn parse(args: TokenStream, errors: &mut Errors) -> Self {
         let mut parsed = VarArgs { name: None, secret: false, krate: Crate(None) };
-        let parser = Punctuated::<(Ident, VarArg), Token![,]>::parse_terminated_with;
-        let list = errors.ok((|input: ParseStream<'_>| parser(input, var_arg)).parse2(args));
         let mut seen = Vec::new();
-        for (ident, arg) in list.unwrap_or_default() {
+        for (ident, arg) in list(args, var_arg, errors) {
             once(&ident, &mut seen, errors);
             match arg {
                 VarArg::Name(name) => parsed.name = Some(name),
@@ -91,7 +88,8 @@ fn var_arg(input: ParseStream<'_>) -> Result<(Ident, VarArg)> {
     let arg = if ident == "name" {
         let fix = "`name` takes a string: `name = \"user\"`";
         input.parse::<Token![=]>().map_err(|_| Error::new(ident.span(), fix))?;
-        VarArg::Name(input.parse().map_err(|error| Error::new(error.span(), fix))?)
+        let span = if input.is_empty() { ident.span() } else { input.span() };
+        VarArg::Name(input.parse().map_err(|_| Error::new(span, fix))?)
     } else if ident == "secret" {
         if input.peek(Token![=]) {
             return Err(input.error("`secret` takes no value: write just `secret`"));
@@ -105,9 +103,11 @@ fn var_arg(input: ParseStream<'_>) -> Result<(Ident, VarArg)> {
     Ok((ident, arg))
 }
 
-/// `VAR = expr, path::OTHER = expr, crate = path`
+/// `VAR = expr, path::OTHER = expr, future, skip, crate = path`
 pub(crate) struct CopiedArgs {
     pub(crate) entries: Vec<Entry>,
+    pub(crate) future: Option<Ident>,
+    pub(crate) skip: Option<Ident>,
     pub(crate) krate: Crate,
 }
 
@@ -119,20 +119,28 @@ pub(crate) struct Entry {
 
 enum CopiedArg {
     Entry(Entry),
+    Future(Ident),
+    Skip(Ident),
     Crate(Ident, Path),
 }
 
 impl CopiedArgs {
     pub(crate) fn parse(args: TokenStream, errors: &mut Errors) -> Self {
-        let mut parsed = CopiedArgs { entries: Vec::new(), krate: Crate(None) };
-        let parser = Punctuated::<CopiedArg, Token![,]>::parse_terminated;
-        let list = errors.ok(parser.parse2(args));
+        let mut parsed = CopiedArgs { entries: Vec::new(), future: None, skip: None, krate: Crate(None) };
         let mut seen = Vec::new();
-        for arg in list.unwrap_or_default() {
+        for arg in list(args, copied_arg, errors) {
             match arg {
                 CopiedArg::Entry(entry) => {
                     once(&entry.var, &mut seen, errors);
                     parsed.entries.push(entry);
+                }
+                CopiedArg::Future(ident) => {
+                    once(&ident, &mut seen, errors);
+                    parsed.future = Some(ident);
+                }
+                CopiedArg::Skip(ident) => {
+                    once(&ident, &mut seen, errors);
+                    parsed.skip = Some(ident);
                 }
                 CopiedArg::Crate(ident, path) => {
                     once(&ident, &mut seen, errors);
@@ -144,31 +152,64 @@ impl CopiedArgs {
     }
 }
 
-impl Parse for CopiedArg {
-    fn parse(input: ParseStream<'_>) -> Result<Self> {
-        const TAKES: &str = "`#[with_copied_context]` takes `VAR = value` entries and `crate = path`";
+fn copied_arg(input: ParseStream<'_>) -> Result<CopiedArg> {
+    const TAKES: &str =
+        "`#[with_copied_context]` takes `VAR = value` entries, `future`, `skip` and `crate = path`";
 
-        if input.peek(Token![crate]) && input.peek2(Token![=]) {
-            let ident = input.call(Ident::parse_any)?;
-            let path = crate_path(&ident, input)?;
-            return Ok(CopiedArg::Crate(ident, path));
-        }
-        let var: Path = input.parse().map_err(|error| Error::new(error.span(), TAKES))?;
-        if !input.peek(Token![=]) {
-            let name = var.to_token_stream().to_string().replace(' ', "");
-            let message = format!("unknown argument `{name}`: {TAKES}");
-            return Err(Error::new_spanned(var, message));
-        }
-        input.parse::<Token![=]>()?;
-        Ok(CopiedArg::Entry(Entry { var, value: input.parse()? }))
+    if input.peek(Token![crate]) && !input.peek2(Token![::]) {
+        let ident = input.call(Ident::parse_any)?;
+        let path = crate_path(&ident, input)?;
+        return Ok(CopiedArg::Crate(ident, path));
     }
+    let var: Path = input.parse().map_err(|error| Error::new(error.span(), TAKES))?;
+    if input.peek(Token![=]) {
+        input.parse::<Token![=]>()?;
+        let fix = "an entry takes a value: `VAR = value`";
+        let value = input
+            .parse()
+            .map_err(|error| if input.is_empty() { Error::new_spanned(&var, fix) } else { error })?;
+        return Ok(CopiedArg::Entry(Entry { var, value }));
+    }
+    match var.get_ident() {
+        Some(ident) if ident == "future" => Ok(CopiedArg::Future(ident.clone())),
+        Some(ident) if ident == "skip" => Ok(CopiedArg::Skip(ident.clone())),
+        _ => {
+            let name = var.to_token_stream().to_string().replace(' ', "");
+            Err(Error::new_spanned(var, format!("unknown argument `{name}`: {TAKES}")))
+        }
+    }
+}
+
+/// The arguments between the commas. What is wrong with one says nothing of the others.
+fn list<T>(args: TokenStream, arg: fn(ParseStream<'_>) -> Result<T>, errors: &mut Errors) -> Vec<T> {
+    let mut list = Vec::new();
+    let mut rest = |input: ParseStream<'_>| {
+        while !input.is_empty() {
+            list.extend(errors.ok(arg(input).and_then(|arg| {
+                if input.is_empty() || input.peek(Token![,]) {
+                    Ok(arg)
+                } else {
+                    Err(input.error("expected `,`"))
+                }
+            })));
+            while !input.is_empty() && !input.peek(Token![,]) {
+                input.parse::<TokenTree>()?;
+            }
+            input.parse::<Option<Token![,]>>()?;
+        }
+        Ok(())
+    };
+    let result = Parser::parse2(&mut rest, args);
+    errors.ok(result);
+    list
 }
 
 /// `= path`, after `crate`.
 fn crate_path(ident: &Ident, input: ParseStream<'_>) -> Result<Path> {
     let fix = "`crate` takes a path: `crate = my_crate::contextvar`";
     input.parse::<Token![=]>().map_err(|_| Error::new(ident.span(), fix))?;
-    input.call(Path::parse_mod_style).map_err(|error| Error::new(error.span(), fix))
+    let span = if input.is_empty() { ident.span() } else { input.span() };
+    input.call(Path::parse_mod_style).map_err(|_| Error::new(span, fix))
 }
 
 /// Notes an error if the argument called `key` has been there before.

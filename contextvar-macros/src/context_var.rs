@@ -8,6 +8,7 @@ use syn::spanned::Spanned;
 use syn::{Attribute, Error, Ident, LitStr, Result, Token, Type, Visibility};
 
 use crate::args::{Errors, VarArgs};
+use crate::function::path_ends_in;
 
 /// A static, with or without a value.
 struct Static {
@@ -38,7 +39,11 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Reads a static, and what can be read as if it were one; that goes to `errors`.
 fn parse_static(input: ParseStream<'_>, errors: &mut Errors) -> Result<Static> {
-    let attrs = input.call(Attribute::parse_outer)?;
+    let mut attrs = input.call(Attribute::parse_outer)?;
+    if let Some(n) = attrs.iter().position(|attr| path_ends_in(attr.path(), &["context_var"])) {
+        let fix = "`#[context_var]` stands here twice: put all arguments into one";
+        errors.push(Error::new_spanned(attrs.remove(n), fix));
+    }
     let vis = input.parse()?;
     let static_token = if let Some(konst) = input.parse::<Option<Token![const]>>()? {
         let fix = "a context variable is a `static`, not a `const`: write `static` here";

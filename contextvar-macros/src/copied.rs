@@ -2,63 +2,99 @@
 
 use proc_macro2::{Group, Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    Block, Error, Expr, ExprAsync, ExprCall, FnArg, GenericArgument, Pat, PathArguments, ReturnType,
-    Signature, Stmt, Type, TypeParamBound, parse_quote,
+    Attribute, Block, Error, Expr, ExprAsync, ExprCall, FnArg, Pat, Result, ReturnType, Signature, Stmt,
+    Type, parse_quote,
 };
 
 use crate::args::{CopiedArgs, Entry, Errors};
-use crate::function::Function;
+use crate::container::{self, is_container, is_copied};
+use crate::function::{Function, Returned, returned_future};
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
-    let parsed = CopiedArgs::parse(args.clone(), &mut errors);
-    let item = match syn::parse2::<Function>(item.clone()) {
-        Ok(function) => expand_function(args, parsed, function, &mut errors),
-        Err(error) => {
-            errors.push(error);
-            item
-        }
-    };
+    let expanded = expand_item(args, item.clone(), &mut errors);
+    let item = errors.ok(expanded).unwrap_or(item);
     let errors = errors.into_compile_errors();
     quote!(#errors #item)
 }
 
-fn expand_function(
-    raw_args: TokenStream,
-    args: CopiedArgs,
-    function: Function,
-    errors: &mut Errors,
-) -> TokenStream {
+fn expand_item(raw_args: TokenStream, item: TokenStream, errors: &mut Errors) -> Result<TokenStream> {
+    let args = CopiedArgs::parse(raw_args.clone(), errors);
+    let krate = &args.krate;
+    // For where the attribute is to expand another time. What is wrong with its arguments it tells then.
+    let attribute = quote!(#krate::with_copied_context(#raw_args));
+    let (attrs, rest) = split_attributes(item.clone())?;
+    if is_container(&rest) {
+        if let Some(token) = args.skip.or(args.future) {
+            let message = format!("`{token}` goes on a function: remove it here");
+            return Err(Error::new(token.span(), message));
+        }
+        *errors = Errors::default();
+        let item = container::expand(rest, &attribute)?;
+        return Ok(quote!(#(#attrs)* #item));
+    }
+
+    let mut function: Function = syn::parse2(item)?;
+    if let Some(skip) = &args.skip {
+        let fix = "`skip` leaves a function out of an annotated `impl`, trait or module: there is none around \
+                   this one, remove the attribute";
+        errors.push(Error::new(skip.span(), fix));
+    }
+    if let Some(n) = function.attrs.iter().position(is_copied) {
+        let fix = "`#[with_copied_context]` stands here twice: put all arguments into one";
+        errors.push(Error::new_spanned(function.attrs.remove(n), fix));
+    }
     if let Some(konst) = function.sig.constness {
         let fix = "a `const fn` can have no context: remove `const` or the attribute";
         errors.push(Error::new(konst.span, fix));
-        return whole(&function, &function.sig, function.body.to_token_stream());
+        return Ok(whole(&function, &function.sig, function.body.to_token_stream()));
     }
+    if let Some(future) = args.future.as_ref().filter(|_| function.sig.asyncness.is_some()) {
+        let fix = "an `async fn` returns a future anyway: remove `future`";
+        errors.push(Error::new(future.span(), fix));
+    }
+    if function.sig.asyncness.is_some() && function.has_attr(&["main", "test"]) {
+        // `#[tokio::main]` and its like want an `async fn`, so they go first; this attribute comes back below
+        // them.
+        *errors = Errors::default();
+        function.attrs.push(parse_quote!(#[#attribute]));
+        return Ok(whole(&function, &function.sig, function.body.to_token_stream()));
+    }
+    Ok(expand_function(&args, &function))
+}
+
+fn split_attributes(item: TokenStream) -> Result<(Vec<Attribute>, TokenStream)> {
+    let split = |input: ParseStream<'_>| Ok((input.call(Attribute::parse_outer)?, input.parse()?));
+    split.parse2(item)
+}
+
+fn expand_function(args: &CopiedArgs, function: &Function) -> TokenStream {
     let krate = &args.krate;
     if function.sig.asyncness.is_some() {
-        if function.has_attr(&["main", "test"]) {
-            // `#[tokio::main]` and its like want an `async fn`, so they go first; this attribute comes back
-            // below them, and tells what is wrong with its arguments then.
-            *errors = Errors::default();
-            let Function { attrs, vis, defaultness, sig, body } = &function;
-            return quote! {
-                #(#attrs)*
-                #[#krate::with_copied_context(#raw_args)]
-                #vis #defaultness #sig #body
-            };
-        }
-        return expand_async(&args, &function);
+        return expand_async(args, function);
     }
-    match returned_future(&function.sig.output) {
+    let declared = args.future.as_ref().map(|_| Returned::Boxed);
+    match returned_future(&function.sig.output).or(declared) {
         Some(Returned::Boxed) => match async_block_in_box(&function.body) {
-            Some(block) => expand_boxed_block(&args, &function, block),
-            None => expand_future(&args, &function, |scope| quote!(#krate::__private::Box::pin(#scope))),
+            Some(block) => expand_boxed_block(args, function, block),
+            None => {
+                // If it is no boxed future, then the argument that says so is wrong.
+                let span = args.future.as_ref().map_or_else(Span::call_site, Ident::span);
+                let span = Span::mixed_site().located_at(span);
+                let krate = krate.at(span);
+                expand_future(
+                    args,
+                    function,
+                    |scope| quote_spanned!(span=> #krate::__private::Box::pin(#scope)),
+                )
+            }
         },
-        Some(Returned::Plain) => expand_future(&args, &function, |scope| scope),
-        None => expand_plain(&args, &function),
+        Some(Returned::Plain) => expand_future(args, function, |scope| scope),
+        None => expand_plain(args, function),
     }
 }
 
@@ -269,52 +305,6 @@ fn output_type_of_closure(output: &ReturnType) -> Type {
     let mut ty = output_type(output);
     InferImplTrait.visit_type_mut(&mut ty);
     ty
-}
-
-/// A return type that is known to be a future.
-enum Returned {
-    /// `impl Future`
-    Plain,
-    /// `Pin<Box<dyn Future>>`, `BoxFuture`, `LocalBoxFuture`
-    Boxed,
-}
-
-fn returned_future(output: &ReturnType) -> Option<Returned> {
-    let ReturnType::Type(_, ty) = output else { return None };
-    match &**ty {
-        Type::ImplTrait(ty) if is_future(&ty.bounds) => Some(Returned::Plain),
-        ty @ Type::Path(_) => {
-            let (name, arg) = name_and_arg(ty)?;
-            if name == "BoxFuture" || name == "LocalBoxFuture" {
-                return Some(Returned::Boxed);
-            }
-            let (inner, arg) = (name == "Pin").then(|| name_and_arg(arg?)).flatten()?;
-            let Type::TraitObject(object) = (inner == "Box").then_some(arg).flatten()? else { return None };
-            is_future(&object.bounds).then_some(Returned::Boxed)
-        }
-        _ => None,
-    }
-}
-
-/// `Name` and `T` of `path::Name<T>`.
-fn name_and_arg(ty: &Type) -> Option<(&Ident, Option<&Type>)> {
-    let Type::Path(ty) = ty else { return None };
-    let last = ty.path.segments.last()?;
-    let arg = match &last.arguments {
-        PathArguments::AngleBracketed(args) => args.args.iter().find_map(|arg| match arg {
-            GenericArgument::Type(ty) => Some(ty),
-            _ => None,
-        }),
-        _ => None,
-    };
-    Some((&last.ident, arg))
-}
-
-fn is_future<'a>(bounds: impl IntoIterator<Item = &'a TypeParamBound>) -> bool {
-    bounds.into_iter().any(|bound| match bound {
-        TypeParamBound::Trait(bound) => bound.path.segments.last().is_some_and(|last| last.ident == "Future"),
-        _ => false,
-    })
 }
 
 /// `{ Box::pin(async move { .. }) }`

@@ -2,7 +2,10 @@
 
 use proc_macro2::{Group, TokenStream, TokenTree};
 use syn::parse::{Parse, ParseStream};
-use syn::{Attribute, Error, Path, Result, Signature, Token, Visibility};
+use syn::{
+    Attribute, Error, GenericArgument, Ident, Path, PathArguments, Result, ReturnType, Signature, Token,
+    Type, TypeParamBound, Visibility,
+};
 
 pub(crate) struct Function {
     pub(crate) attrs: Vec<Attribute>,
@@ -14,7 +17,8 @@ pub(crate) struct Function {
 
 impl Parse for Function {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        const FIX: &str = "`#[with_copied_context]` goes on a function: an `async fn` or a plain `fn`";
+        const FIX: &str = "`#[with_copied_context]` goes on a function, or on an `impl` block, a trait or an \
+                           inline module with functions in it";
 
         let mut attrs = input.call(Attribute::parse_outer)?;
         let vis = input.parse()?;
@@ -39,11 +43,12 @@ impl Parse for Function {
 impl Function {
     /// Whether there is an attribute whose path ends in one of `names`.
     pub(crate) fn has_attr(&self, names: &[&str]) -> bool {
-        let ends = |path: &Path| {
-            path.segments.last().is_some_and(|last| names.iter().any(|name| last.ident == name))
-        };
-        self.attrs.iter().any(|attr| ends(attr.path()))
+        self.attrs.iter().any(|attr| path_ends_in(attr.path(), names))
     }
+}
+
+pub(crate) fn path_ends_in(path: &Path, names: &[&str]) -> bool {
+    path.segments.last().is_some_and(|last| names.iter().any(|name| last.ident == name))
 }
 
 fn is_function(tokens: TokenStream) -> bool {
@@ -68,4 +73,50 @@ fn split_inner_attributes(body: Group) -> Result<(Vec<Attribute>, Group)> {
     let mut group = Group::new(body.delimiter(), rest);
     group.set_span(body.span());
     Ok((attrs, group))
+}
+
+/// A return type that is known to be a future.
+pub(crate) enum Returned {
+    /// `impl Future`
+    Plain,
+    /// `Pin<Box<dyn Future>>`, `BoxFuture`, `LocalBoxFuture`
+    Boxed,
+}
+
+pub(crate) fn returned_future(output: &ReturnType) -> Option<Returned> {
+    let ReturnType::Type(_, ty) = output else { return None };
+    match &**ty {
+        Type::ImplTrait(ty) if is_future(&ty.bounds) => Some(Returned::Plain),
+        ty @ Type::Path(_) => {
+            let (name, arg) = name_and_arg(ty)?;
+            if name == "BoxFuture" || name == "LocalBoxFuture" {
+                return Some(Returned::Boxed);
+            }
+            let (inner, arg) = (name == "Pin").then(|| name_and_arg(arg?)).flatten()?;
+            let Type::TraitObject(object) = (inner == "Box").then_some(arg).flatten()? else { return None };
+            is_future(&object.bounds).then_some(Returned::Boxed)
+        }
+        _ => None,
+    }
+}
+
+/// `Name` and `T` of `path::Name<T>`.
+fn name_and_arg(ty: &Type) -> Option<(&Ident, Option<&Type>)> {
+    let Type::Path(ty) = ty else { return None };
+    let last = ty.path.segments.last()?;
+    let arg = match &last.arguments {
+        PathArguments::AngleBracketed(args) => args.args.iter().find_map(|arg| match arg {
+            GenericArgument::Type(ty) => Some(ty),
+            _ => None,
+        }),
+        _ => None,
+    };
+    Some((&last.ident, arg))
+}
+
+fn is_future<'a>(bounds: impl IntoIterator<Item = &'a TypeParamBound>) -> bool {
+    bounds.into_iter().any(|bound| match bound {
+        TypeParamBound::Trait(bound) => bound.path.segments.last().is_some_and(|last| last.ident == "Future"),
+        _ => false,
+    })
 }

@@ -4,6 +4,7 @@
 #![warn(missing_docs)]
 
 mod args;
+mod container;
 mod context_var;
 mod copied;
 mod function;

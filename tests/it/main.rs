@@ -1,5 +1,6 @@
 mod asyncio;
 mod auto_traits;
+mod containers;
 mod contexts;
 mod copied;
 mod defaults;

@@ -1,0 +1,128 @@
+//! `#[with_copied_context]` on an `impl` block, a trait or an inline module: it goes on every function in it
+//! that is async or returns a future.
+//!
+//! Only signatures are parsed. Whatever else stands there is handed on as it is.
+
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
+use syn::parse::{ParseStream, Parser};
+use syn::{Attribute, Result, Signature, Token, Visibility};
+
+use crate::function::{path_ends_in, returned_future};
+
+/// Whether `item`, without its attributes, is something that has functions in it.
+pub(crate) fn is_container(item: &TokenStream) -> bool {
+    let mut tokens = item.clone().into_iter().filter_map(|token| match token {
+        TokenTree::Ident(ident) => Some(ident.to_string()),
+        _ => None,
+    });
+    let kind = tokens.find(|ident| !matches!(&**ident, "pub" | "unsafe" | "default" | "auto" | "in"));
+    kind.is_some_and(|kind| matches!(&*kind, "impl" | "trait" | "mod"))
+}
+
+// Input:
+//     impl Service for Server {
+//         async fn call(&self) { body }
+//
+//         #[with_copied_context(skip)]
+//         async fn poll(&self) { body }
+//     }
+//
+// Output:
+//     impl Service for Server {
+//         #[with_copied_context]
+//         async fn call(&self) { body }
+//
+//         async fn poll(&self) { body }
+//     }
+pub(crate) fn expand(item: TokenStream, attribute: &TokenStream) -> Result<TokenStream> {
+    let mut tokens: Vec<TokenTree> = item.into_iter().collect();
+    if let Some(TokenTree::Group(body)) = tokens.last_mut() {
+        let items = (|input: ParseStream<'_>| expand_items(input, attribute)).parse2(body.stream())?;
+        let mut expanded = Group::new(body.delimiter(), items);
+        expanded.set_span(body.span());
+        *body = expanded;
+    }
+    Ok(tokens.into_iter().collect())
+}
+
+fn expand_items(input: ParseStream<'_>, attribute: &TokenStream) -> Result<TokenStream> {
+    let mut items = TokenStream::new();
+    for attr in input.call(Attribute::parse_inner)? {
+        attr.to_tokens(&mut items);
+    }
+    while !input.is_empty() {
+        expand_item(input, attribute, &mut items)?;
+    }
+    Ok(items)
+}
+
+fn expand_item(input: ParseStream<'_>, attribute: &TokenStream, items: &mut TokenStream) -> Result<()> {
+    let mut attrs = input.call(Attribute::parse_outer)?;
+    let before = attrs.len();
+    attrs.retain(|attr| !is_skip(attr));
+    // One that has the attribute itself, be it to be left out, is not given it again.
+    let has_its_own = attrs.len() < before || attrs.iter().any(is_copied);
+    items.extend(attrs.iter().map(ToTokens::to_token_stream));
+
+    if !is_function(&input.fork()) {
+        let item = any_item(input)?;
+        let expand_it = !has_its_own && is_container(&item);
+        items.extend(if expand_it { expand(item, attribute)? } else { item });
+        return Ok(());
+    }
+    let vis: Visibility = input.parse()?;
+    let defaultness: Option<Token![default]> = input.parse()?;
+    let sig: Signature = input.parse()?;
+    let body: TokenTree = input.parse()?;
+    let has_body = matches!(body, TokenTree::Group(_));
+    let is_async = sig.asyncness.is_some() || returned_future(&sig.output).is_some();
+    if !has_its_own && has_body && is_async {
+        items.extend(quote!(#[#attribute]));
+    }
+    items.extend(quote!(#vis #defaultness #sig #body));
+    Ok(())
+}
+
+fn is_function(input: ParseStream<'_>) -> bool {
+    let vis_and_default = input.parse::<Visibility>().and_then(|_| input.parse::<Option<Token![default]>>());
+    vis_and_default.is_ok() && input.parse::<Signature>().is_ok()
+}
+
+/// `#[with_copied_context]`, by whatever path.
+pub(crate) fn is_copied(attr: &Attribute) -> bool {
+    path_ends_in(attr.path(), &["with_copied_context"])
+}
+
+/// `#[with_copied_context(skip)]`
+fn is_skip(attr: &Attribute) -> bool {
+    let is_skip = |args: TokenStream| args.to_string() == "skip";
+    is_copied(attr) && attr.meta.require_list().is_ok_and(|list| is_skip(list.tokens.clone()))
+}
+
+/// The tokens of an item that is no function, after its attributes: up to a semicolon or a body.
+fn any_item(input: ParseStream<'_>) -> Result<TokenStream> {
+    let fork = input.fork();
+    let _ = fork.parse::<Visibility>();
+    let ends_in_semicolon = fork.peek(Token![const])
+        || fork.peek(Token![static])
+        || fork.peek(Token![type])
+        || fork.peek(Token![use]);
+    let mut item = TokenStream::new();
+    while !input.is_empty() {
+        let token: TokenTree = input.parse()?;
+        let is_end = match &token {
+            TokenTree::Punct(punct) => punct.as_char() == ';',
+            // Braces before `>` or `,` are a const argument.
+            TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => {
+                !ends_in_semicolon && !input.peek(Token![>]) && !input.peek(Token![,])
+            }
+            _ => false,
+        };
+        token.to_tokens(&mut item);
+        if is_end {
+            break;
+        }
+    }
+    Ok(item)
+}

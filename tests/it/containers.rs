@@ -1,0 +1,315 @@
+//! `#[with_copied_context]` on impl blocks, traits and modules, and on functions that return futures.
+
+use std::pin::Pin;
+
+use contextvar::{context_var, with_copied_context};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::task::yield_now;
+
+use crate::support::on_both_flavours;
+
+#[context_var]
+static NUMBER: u64 = 0;
+
+/// Sets the number, and gives it back after others had a chance to set theirs.
+async fn add(n: u64) -> u64 {
+    NUMBER.set(NUMBER.get() + n);
+    yield_now().await;
+    NUMBER.get()
+}
+
+struct Service<const N: u64>;
+
+#[with_copied_context]
+impl Service<{ 1 + 1 }> {
+    #![allow(clippy::unused_async)]
+
+    const STEP: u64 = { 10 };
+
+    /// Keeps its docs.
+    async fn annotated(&self) -> u64 {
+        add(Self::STEP).await
+    }
+
+    #[with_copied_context(skip)]
+    async fn left_out(&self) -> u64 {
+        add(Self::STEP).await
+    }
+
+    #[with_copied_context(NUMBER = 100)]
+    async fn with_its_own(&self) -> u64 {
+        add(Self::STEP).await
+    }
+
+    fn boxed(&self) -> BoxFuture<'_, u64> {
+        Box::pin(add(Self::STEP))
+    }
+
+    fn plain(&self) -> u64 {
+        add(Self::STEP).now_or_never().unwrap_or_else(|| NUMBER.get())
+    }
+}
+
+#[test]
+fn on_an_impl() {
+    on_both_flavours(|| async {
+        NUMBER.set(1);
+        let service = Service::<2>;
+        assert_eq!(service.annotated().await, 11);
+        assert_eq!(service.with_its_own().await, 110);
+        assert_eq!(service.boxed().await, 11);
+        assert_eq!(NUMBER.get(), 1);
+        // The future of one that is called here runs with what is set here.
+        let future = service.annotated();
+        NUMBER.set(2);
+        assert_eq!(future.await, 11);
+        assert_eq!(service.left_out().await, 12);
+        assert_eq!(NUMBER.get(), 12);
+        // One that is neither async nor returns a future is left alone.
+        assert_eq!(service.plain(), 22);
+        assert_eq!(NUMBER.get(), 22);
+    });
+}
+
+#[with_copied_context(NUMBER = NUMBER.get() + 1000)]
+trait Greeter {
+    const STEP: u64;
+
+    async fn required(&self) -> u64;
+
+    async fn provided(&self) -> u64 {
+        add(Self::STEP).await + self.required().await
+    }
+}
+
+#[with_copied_context]
+impl Greeter for u64 {
+    const STEP: u64 = 10;
+
+    async fn required(&self) -> u64 {
+        add(*self).await
+    }
+}
+
+#[test]
+fn on_a_trait_and_its_impl() {
+    on_both_flavours(|| async {
+        NUMBER.set(1);
+        assert_eq!(100.required().await, 101);
+        assert_eq!(100.provided().await, 1011 + 1111);
+        assert_eq!(NUMBER.get(), 1);
+    });
+}
+
+#[with_copied_context]
+mod module {
+    #![allow(dead_code)]
+
+    use super::{Greeter, add};
+
+    pub(super) struct Inner;
+
+    const _: () = {
+        const fn f() {}
+        f()
+    };
+
+    static TABLE: &[u64] = &{ [1, 2] };
+
+    macro_rules! ten {
+        () => {
+            10
+        };
+    }
+
+    unsafe extern "C" {
+        fn abs(n: i32) -> i32;
+    }
+
+    pub(super) async fn free() -> u64 {
+        add(TABLE[0]).await
+    }
+
+    #[with_copied_context(skip)]
+    pub(super) async fn left_out() -> u64 {
+        add(ten!()).await
+    }
+
+    impl Inner {
+        pub(super) async fn method(&self) -> u64 {
+            add(TABLE[1]).await
+        }
+    }
+
+    #[with_copied_context(skip)]
+    impl Greeter for Inner {
+        const STEP: u64 = 5;
+
+        async fn required(&self) -> u64 {
+            add(5).await
+        }
+    }
+
+    pub(super) mod nested {
+        pub(in super::super) async fn free() -> u64 {
+            super::add(3).await
+        }
+    }
+}
+
+#[test]
+fn on_a_module() {
+    on_both_flavours(|| async {
+        NUMBER.set(1);
+        assert_eq!(module::free().await, 2);
+        assert_eq!(module::Inner.method().await, 3);
+        assert_eq!(module::nested::free().await, 4);
+        assert_eq!(NUMBER.get(), 1);
+        assert_eq!(module::left_out().await, 11);
+        assert_eq!(NUMBER.get(), 11);
+        assert_eq!(module::Inner.required().await, 16);
+        assert_eq!(NUMBER.get(), 16);
+    });
+}
+
+#[async_trait::async_trait]
+trait Boxed: Sync {
+    async fn call(&self, n: u64) -> u64;
+
+    fn not_async(&self) -> u64 {
+        NUMBER.set(NUMBER.get() + 1);
+        NUMBER.get()
+    }
+}
+
+struct Above;
+struct Below;
+struct OnMethods;
+
+#[async_trait::async_trait]
+#[with_copied_context(NUMBER = NUMBER.get() + 100)]
+impl Boxed for Above {
+    async fn call(&self, n: u64) -> u64 {
+        add(n).await
+    }
+}
+
+#[with_copied_context(NUMBER = NUMBER.get() + 100)]
+#[async_trait::async_trait]
+impl Boxed for Below {
+    async fn call(&self, n: u64) -> u64 {
+        add(n).await
+    }
+}
+
+#[async_trait::async_trait]
+impl Boxed for OnMethods {
+    #[with_copied_context(NUMBER = NUMBER.get() + n)]
+    async fn call(&self, n: u64) -> u64 {
+        add(n * 10).await
+    }
+}
+
+#[test]
+fn with_async_trait_in_any_order() {
+    on_both_flavours(|| async {
+        for service in [&Above as &dyn Boxed, &Below, &OnMethods] {
+            NUMBER.set(1);
+            let future = service.call(10);
+            NUMBER.set(2);
+            assert_eq!(future.await, 111);
+            assert_eq!(NUMBER.get(), 2);
+            assert_eq!(service.not_async(), 3);
+        }
+    });
+}
+
+/// An async block that was boxed once by `#[async_trait]` is boxed once: the box holds the scope.
+#[test]
+fn boxed_once() {
+    struct Counting;
+    thread_local! {
+        static ALLOCATIONS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+    }
+    // SAFETY: the system's allocator does it.
+    unsafe impl std::alloc::GlobalAlloc for Counting {
+        unsafe fn alloc(&self, layout: std::alloc::Layout) -> *mut u8 {
+            ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+            // SAFETY: the caller's.
+            unsafe { std::alloc::System.alloc(layout) }
+        }
+        unsafe fn dealloc(&self, pointer: *mut u8, layout: std::alloc::Layout) {
+            // SAFETY: the caller's.
+            unsafe { std::alloc::System.dealloc(pointer, layout) }
+        }
+    }
+    #[global_allocator]
+    static ALLOCATOR: Counting = Counting;
+
+    fn allocations<R>(f: impl FnOnce() -> R) -> u64 {
+        let before = ALLOCATIONS.get();
+        let result = f();
+        let after = ALLOCATIONS.get();
+        drop(result);
+        after - before
+    }
+    assert_eq!(allocations(|| Above.call(1)), 1);
+    assert_eq!(allocations(|| Below.call(1)), 1);
+    assert_eq!(allocations(|| OnMethods.call(1)), 1);
+    assert_eq!(allocations(|| Service::<2>.annotated()), 0);
+}
+
+type Alias<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+#[with_copied_context(future)]
+fn alias(n: u64) -> Alias<u64> {
+    NUMBER.set(NUMBER.get() + n);
+    Box::pin(add(n))
+}
+
+#[with_copied_context(future, NUMBER = 1000)]
+fn alias_with_entry(n: u64) -> Alias<u64> {
+    Box::pin(async move { add(n).await })
+}
+
+#[with_copied_context]
+fn returns_impl<'a>(text: &'a str, n: &u64) -> impl Future<Output = usize> + Send + use<'a> {
+    let n = *n;
+    async move { add(n).await as usize + text.len() }
+}
+
+#[test]
+fn functions_that_return_futures() {
+    on_both_flavours(|| async {
+        NUMBER.set(1);
+        let future = alias(10);
+        NUMBER.set(2);
+        assert_eq!(future.await, 21);
+        assert_eq!(alias_with_entry(10).await, 1010);
+        assert_eq!(returns_impl("abc", &10).await, 15);
+        assert_eq!(NUMBER.get(), 2);
+    });
+}
+
+#[test]
+fn as_async_closures() {
+    async fn call_twice(f: impl AsyncFn(u64) -> u64) -> u64 {
+        f(1).await + f(2).await
+    }
+
+    #[with_copied_context]
+    async fn annotated(n: u64) -> u64 {
+        add(n).await
+    }
+
+    on_both_flavours(|| async {
+        use contextvar::InContext;
+
+        NUMBER.set(10);
+        assert_eq!(call_twice(annotated).await, 11 + 12);
+        // Attributes are not stable on closures; their futures have the method.
+        assert_eq!(call_twice(|n| add(n).in_copied_context()).await, 11 + 12);
+        assert_eq!(NUMBER.get(), 10);
+    });
+}

@@ -1,0 +1,8 @@
+use contextvar::context_var;
+
+#[context_var]
+async fn handler() {}
+
+fn main() {
+    let _ = handler();
+}
