@@ -1,247 +1,262 @@
 //! An HTTP service whose handlers each run in a context of their own.
 //!
-//! A request has an id, a tenant and a user. The handler sets them once; whatever works on the request finds
-//! them: nested functions, spawned tasks, a blocking call, a thread, and the log.
+//! A request has an id, a tenant and a user. They are set once, where the handler begins. All that works on the
+//! request then finds them: nested functions, spawned tasks, a blocking call, a thread, and the log.
 //!
 //! ```console
-//! $ cargo run --example http_service                            # sends itself requests, checks, and exits
+//! $ cargo run --example http_service                            # sends itself requests, checks, and ends
 //! $ cargo run --example http_service -- --serve 127.0.0.1:3000  # serves until ctrl-c
 //! $ curl -H 'x-request-id: 42' http://127.0.0.1:3000/acme/ada
 //! ```
 
-use std::collections::HashSet;
-use std::fmt;
-use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::error::Error;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use std::{env, fmt, io};
 
+use axum::Router;
 use axum::extract::Path;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
-use axum::{Json, Router};
 use contextvar::{context_var, task, thread, with_copied_context};
-use futures::{StreamExt, stream};
-use serde::{Deserialize, Serialize};
+use futures::stream::{self, StreamExt};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tracing::{Event, Subscriber, info};
-use tracing_subscriber::fmt::format::Writer;
+use tracing::{Event, Subscriber, error, info};
+use tracing_subscriber::fmt::format::{Writer, format};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 use uuid::Uuid;
 
-// The service -------------------------------------------------------------------------------------------------
+// The service.
 
 #[context_var]
-static REQUEST_ID: String;
+static REQUEST_ID: String = "-".to_owned();
 
 #[context_var]
-static TENANT: String;
+static TENANT: String = "-".to_owned();
 
 #[context_var]
-static USER: String;
+static USER: String = "-".to_owned();
 
-fn router() -> Router {
+fn service() -> Router {
     Router::new().route("/{tenant}/{user}", get(handler))
 }
 
-/// `GET /{tenant}/{user}`: answers with what each part of the work saw.
+/// Works on the request in many places, and answers with what each of them saw.
 #[with_copied_context(REQUEST_ID = request_id(&headers), TENANT = tenant, USER = user)]
-async fn handler(headers: HeaderMap, Path((tenant, user)): Path<(String, String)>) -> Json<Vec<Seen>> {
+async fn handler(
+    headers: HeaderMap,
+    Path((tenant, user)): Path<(String, String)>,
+) -> Result<String, StatusCode> {
     info!("request");
-    let nested = load_profile().await;
-    let audit = task::spawn(see_in("first task"));
-    let notify = task::spawn(see_in("second task"));
-    let blocking = task::spawn_blocking(|| see("blocking call"));
-    let (send, thread) = oneshot::channel();
-    thread::spawn(move || send.send(see("thread")));
+    let account = load_account().await;
 
-    let seen = [nested, joined(audit).await, joined(notify).await, joined(blocking).await];
-    let seen = seen.into_iter().chain(thread.await).collect();
+    let audit = task::spawn(write_audit());
+    let mail = task::spawn(send_mail());
+    let report = task::spawn_blocking(|| see("blocking call: report"));
+    let (done, signature) = oneshot::channel();
+    thread::spawn(|| done.send(see("thread: signature")));
+
+    let (audit, mail, report) = tokio::try_join!(audit, mail, report).map_err(failed)?;
+    let signature = signature.await.map_err(failed)?;
     info!("response");
-    Json(seen)
+    Ok([account, audit, mail, report, signature].concat())
 }
 
 fn request_id(headers: &HeaderMap) -> String {
-    let given = headers.get("x-request-id").and_then(|id| id.to_str().ok());
+    let given = headers.get("x-request-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
     given.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned)
 }
 
-async fn load_profile() -> Seen {
+fn failed(error: impl Error) -> StatusCode {
+    error!("failed: {error}");
+    StatusCode::INTERNAL_SERVER_ERROR
+}
+
+async fn load_account() -> String {
+    query_database().await
+}
+
+async fn query_database() -> String {
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    see("nested function: account")
+}
+
+async fn write_audit() -> String {
     tokio::task::yield_now().await;
-    load_from_database().await
+    see("task: audit")
 }
 
-async fn load_from_database() -> Seen {
-    see_in("nested function").await
+async fn send_mail() -> String {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    see("task: mail")
 }
 
-async fn see_in(place: &'static str) -> Seen {
-    tokio::task::yield_now().await;
-    see(place)
+/// Logs a line, and gives what there is to see, as a line too. No argument says whose request it is.
+fn see(place: &str) -> String {
+    info!("{place}");
+    format!("{} | {place}\n", whose_request())
 }
 
-/// Nothing was handed down to here but the place's name.
-fn see(place: &str) -> Seen {
-    info!("in the {place}");
-    Seen { place: place.to_owned(), request_id: REQUEST_ID.get(), tenant: TENANT.get(), user: USER.get() }
+/// What the context variables are here.
+fn whose_request() -> String {
+    // A client chose them. Quoted and escaped, a line break in one can't forge a line of the log.
+    format!("request_id={:?} tenant={:?} user={:?}", REQUEST_ID.get(), TENANT.get(), USER.get())
 }
 
-async fn joined(task: tokio::task::JoinHandle<Seen>) -> Seen {
-    task.await.expect("`see` does not panic")
-}
+/// A format of the log that says before each line whose request it is.
+struct WithContext<F>(F);
 
-#[derive(Serialize, Deserialize, PartialEq, Debug)]
-struct Seen {
-    place: String,
-    request_id: String,
-    tenant: String,
-    user: String,
-}
-
-// The log -----------------------------------------------------------------------------------------------------
-
-/// Puts the context's variables before each line.
-struct WithContext;
-
-impl<S, N> FormatEvent<S, N> for WithContext
+impl<S, N, F> FormatEvent<S, N> for WithContext<F>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
 {
     fn format_event(&self, cx: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let or_none = |value: Result<String, _>| value.unwrap_or_else(|_| "-".to_owned());
-        let (id, tenant, user) = (REQUEST_ID.try_get(), TENANT.try_get(), USER.try_get());
-        write!(out, "request_id={} tenant={} user={} ", or_none(id), or_none(tenant), or_none(user))?;
-        cx.field_format().format_fields(out.by_ref(), event)?;
-        writeln!(out)
+        write!(out, "{} | ", whose_request())?;
+        self.0.format_event(cx, out, event)
     }
 }
 
-/// A log in memory, for the program to look at.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+// The program.
 
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+const USAGE: &str = "usage: http_service [--serve ADDR], for example --serve 127.0.0.1:3000";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args: Vec<_> = env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let result = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => check().await,
+        ["--serve", address] => serve(address).await,
+        ["--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => Err(format!("can't make sense of {:?}; {USAGE}", args.join(" ")).into()),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::from(2)
+    })
+}
+
+async fn serve(address: &str) -> Result<ExitCode, Box<dyn Error>> {
+    let listener = listen(address).await?;
+    tracing_subscriber::fmt().event_format(WithContext(format())).init();
+    println!("serving http://{}/{{tenant}}/{{user}} until ctrl-c", listener.local_addr()?);
+    tokio::select! {
+        served = axum::serve(listener, service()).with_graceful_shutdown(ctrl_c()).into_future() => served?,
+        // A client that never ends its request would hold the service for ever. A second ctrl-c does not wait.
+        () = async { ctrl_c().await; ctrl_c().await } => {}
+    }
+    println!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn ctrl_c() {
+    tokio::signal::ctrl_c().await.unwrap_or_else(|error| error!("can't wait for ctrl-c: {error}"));
+}
+
+async fn listen(address: &str) -> Result<TcpListener, String> {
+    TcpListener::bind(address).await.map_err(|error| format!("can't listen on {address:?}: {error}"))
+}
+
+/// Sends the service overlapping requests, and checks that none of them saw the values of another.
+async fn check() -> Result<ExitCode, Box<dyn Error>> {
+    const REQUESTS: usize = 400;
+    const AT_ONCE: usize = 64;
+    const LINES_EACH: usize = 7;
+
+    let log = Arc::new(Log::default());
+    let format = WithContext(format().without_time().with_level(false).with_target(false));
+    tracing_subscriber::fmt().event_format(format).with_writer(log.clone()).init();
+    let listener = listen("127.0.0.1:0").await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    println!("sending {REQUESTS} requests, {AT_ONCE} at a time, to {url}");
+    tokio::spawn(axum::serve(listener, service()).into_future());
+
+    // No proxy: one on another machine would look for the address there.
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?;
+    let requests = stream::iter(0..REQUESTS).map(|n| request(&client, &url, n));
+    let answers: Vec<_> = requests.buffer_unordered(AT_ONCE).collect().await;
+    let log = std::mem::take(&mut *log.0.lock().unwrap());
+    println!("\nthe log of two of them:");
+    two_requests(&log).for_each(|line| println!("  {line}"));
+
+    let mut mistakes: Vec<_> = answers.iter().filter_map(|answer| answer.clone().err()).collect();
+    for own in answers.iter().flatten() {
+        let lines: Vec<_> = log.iter().filter(|line| id(line) == id(own)).collect();
+        if lines.len() != LINES_EACH || lines.iter().any(|line| owner(line) != own) {
+            mistakes.push(format!("{own}: the log has {} lines with its id", lines.len()));
+        }
+    }
+    if log.len() != REQUESTS * LINES_EACH {
+        mistakes.push(format!("the log has {} lines", log.len()));
+    }
+    let switches = log.windows(2).filter(|pair| owner(&pair[0]) != owner(&pair[1])).count();
+    if switches < REQUESTS {
+        mistakes.push("the requests did not overlap, so that this shows nothing".to_owned());
+    }
+
+    println!("\n{REQUESTS} requests, {} lines of log, {switches} switches between requests", log.len());
+    if mistakes.is_empty() {
+        println!("ok: no request saw the values of another");
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("FAILED: {} mistakes, the first of them:", mistakes.len());
+    mistakes.iter().take(5).for_each(|mistake| eprintln!("  {mistake}"));
+    Ok(ExitCode::FAILURE)
+}
+
+/// Sends a request, and gives what is its own; an error if some part of the work saw anything else.
+async fn request(client: &reqwest::Client, url: &str, n: usize) -> Result<String, String> {
+    let mut request = client.get(format!("{url}/t{n}/u{n}"));
+    // Every third leaves its id to the service.
+    let given = (n % 3 != 0).then(|| format!("id-{n}"));
+    if let Some(id) = &given {
+        request = request.header("x-request-id", id);
+    }
+    let answer = async { request.send().await?.error_for_status()?.text().await };
+    let answer = answer.await.map_err(|error| format!("request {n}: {error}"))?;
+
+    let made = Uuid::parse_str(id(&answer)).unwrap_or_default();
+    let own =
+        format!("request_id={:?} tenant=\"t{n}\" user=\"u{n}\"", given.unwrap_or_else(|| made.to_string()));
+    let right = answer.lines().count() == 5 && answer.lines().all(|line| owner(line) == own);
+    if right { Ok(own) } else { Err(format!("request {n} saw\n{answer}")) }
+}
+
+/// The lines of a request from the middle of the log, and of the next one that comes between them.
+fn two_requests(log: &[String]) -> impl Iterator<Item = &String> {
+    let (_, rest) = log.split_at(log.len() / 2);
+    let one = rest.first().map(|line| owner(line));
+    let other = rest.iter().map(|line| owner(line)).find(|owner| Some(*owner) != one);
+    log.iter().filter(move |line| [one, other].contains(&Some(owner(line))))
+}
+
+/// Whose line this is, in the log or in an answer.
+fn owner(line: &str) -> &str {
+    line.split(" | ").next().unwrap_or_default()
+}
+
+fn id(line: &str) -> &str {
+    line.split('"').nth(1).unwrap_or_default()
+}
+
+/// The log, in memory.
+#[derive(Default)]
+struct Log(Mutex<Vec<String>>);
+
+impl io::Write for &Log {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().push(String::from_utf8_lossy(line).trim_end().to_owned());
+        Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-impl Log {
-    fn lines(&self) -> Vec<String> {
-        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect()
-    }
-}
-
-// The program -------------------------------------------------------------------------------------------------
-
-#[tokio::main]
-async fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let result = match &*args.iter().map(String::as_str).collect::<Vec<_>>() {
-        [] => demonstrate().await,
-        ["--serve", address] => serve_until_ctrl_c(address).await,
-        _ => Err("usage: http_service [--serve ADDR], for example --serve 127.0.0.1:3000".to_owned()),
-    };
-    match result {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(2)
-        }
-    }
-}
-
-async fn listen(address: &str) -> Result<TcpListener, String> {
-    TcpListener::bind(address).await.map_err(|error| format!("can't listen on {address}: {error}"))
-}
-
-async fn serve_until_ctrl_c(address: &str) -> Result<ExitCode, String> {
-    let listener = listen(address).await?;
-    tracing_subscriber::fmt().event_format(WithContext).init();
-    let address = listener.local_addr().map_err(|error| error.to_string())?;
-    println!("serving http://{address}/{{tenant}}/{{user}}; ctrl-c ends it");
-    let ctrl_c = async { tokio::signal::ctrl_c().await.unwrap_or_else(|error| eprintln!("error: {error}")) };
-    let serve = axum::serve(listener, router()).with_graceful_shutdown(ctrl_c);
-    serve.await.map_err(|error| error.to_string())?;
-    println!("bye");
-    Ok(ExitCode::SUCCESS)
-}
-
-const REQUESTS: usize = 400;
-const AT_ONCE: usize = 64;
-const PLACES: [&str; 5] = ["nested function", "first task", "second task", "blocking call", "thread"];
-
-/// Sends the service requests that overlap, and checks that none saw another's values.
-async fn demonstrate() -> Result<ExitCode, String> {
-    let log = Log::default();
-    let writer = log.clone();
-    tracing_subscriber::fmt().event_format(WithContext).with_writer(move || writer.clone()).init();
-    let listener = listen("127.0.0.1:0").await?;
-    let address = listener.local_addr().map_err(|error| error.to_string())?;
-    let server = tokio::spawn(async { axum::serve(listener, router()).await });
-    println!("sending {REQUESTS} requests, {AT_ONCE} at a time, to http://{address}\n");
-
-    let client = reqwest::Client::new();
-    let requests = (0..REQUESTS).map(|n| request(&client, address, n));
-    let answers: Vec<_> = stream::iter(requests).buffer_unordered(AT_ONCE).collect().await;
-    server.abort();
-
-    let lines = log.lines();
-    println!("a part of the log, in the order in which it was written:");
-    lines.iter().skip(lines.len() / 2).take(16).for_each(|line| println!("  {line}"));
-
-    let mixed_up = answers.iter().filter_map(|answer| answer.as_ref().err());
-    let wrong_lines = lines.iter().filter(|line| !is_one_request(line));
-    let mistakes: Vec<String> = mixed_up.chain(wrong_lines).cloned().collect();
-    let ids: HashSet<&String> = answers.iter().flatten().collect();
-    let expected_lines = REQUESTS * (PLACES.len() + 2);
-    if mistakes.is_empty() && ids.len() == REQUESTS && lines.len() == expected_lines {
-        println!("\n{REQUESTS} requests and {expected_lines} lines of log: none saw another's values.");
-        return Ok(ExitCode::SUCCESS);
-    }
-    eprintln!("\n{} mistakes", mistakes.len());
-    eprintln!("{} different ids, {} of {expected_lines} lines of log", ids.len(), lines.len());
-    mistakes.iter().take(5).for_each(|mistake| eprintln!("  {mistake}"));
-    Ok(ExitCode::FAILURE)
-}
-
-/// Sends request number `n`, compares the answer with what was sent, and gives the request's id.
-async fn request(client: &reqwest::Client, address: SocketAddr, n: usize) -> Result<String, String> {
-    let url = format!("http://{address}/tenant-{n}/user-{n}");
-    // Every third request leaves it to the service to make an id.
-    let given = (n % 3 != 0).then(|| format!("id-{n}"));
-    let mut request = client.get(url);
-    if let Some(id) = &given {
-        request = request.header("x-request-id", id);
-    }
-    let answer = async { request.send().await?.error_for_status()?.json::<Vec<Seen>>().await };
-    let seen = answer.await.map_err(|error| format!("request {n}: {error}"))?;
-
-    let id = given.or_else(|| Some(seen.first()?.request_id.clone())).unwrap_or_default();
-    let expected = PLACES.map(|place| Seen {
-        place: place.to_owned(),
-        request_id: id.clone(),
-        tenant: format!("tenant-{n}"),
-        user: format!("user-{n}"),
-    });
-    if seen == expected { Ok(id) } else { Err(format!("request {n} saw {seen:?}")) }
-}
-
-/// Whether the id, the tenant and the user of a line of the log belong to one request.
-fn is_one_request(line: &str) -> bool {
-    let number = |key: &str, prefix: &str| {
-        let value = line.split(' ').find_map(|word| word.strip_prefix(key))?;
-        value.strip_prefix(prefix).map(str::to_owned)
-    };
-    let (tenant, user) = (number("tenant=", "tenant-"), number("user=", "user-"));
-    let id = number("request_id=", "id-");
-    tenant.is_some() && tenant == user && (id.is_none() || id == tenant)
 }

@@ -1,14 +1,14 @@
 //! Five short programs: what a context variable does in async code, where the trap is, and the cure.
 //!
-//! They follow an article on Python's `ContextVar` and print the lines that the Python programs print. Each
-//! runs as a task with a context of its own, on the multi-thread runtime, and what it printed is compared with
-//! what it should have: A and B stand for two UUIDs.
-//!
 //! ```console
 //! $ cargo run --example seed_story
 //! ```
+//!
+//! They are Python programs on `contextvars` in Rust, and print the same lines. A and B stand for two UUIDs.
+//! Each runs as a task on the multi-thread runtime, in an empty context of its own. What it printed is then
+//! compared with what is written here; a difference is a panic.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use contextvar::{Context, context_var, copy_context, with_copied_context};
 use uuid::Uuid;
@@ -16,92 +16,59 @@ use uuid::Uuid;
 #[context_var(name = "ctx")]
 static CTX: Uuid = Uuid::new_v4();
 
-/// What the program at hand has printed.
-#[context_var]
-static PRINTED: Arc<Mutex<Vec<(&'static str, Uuid)>>>;
-
 #[tokio::main]
 async fn main() {
-    run(
-        "1. Kept through nested awaits",
-        kept_through_nested_awaits(),
-        &["Current context value: A", "Nested context value: A", "Nested context2 value: A"],
-    )
-    .await;
-    run(
-        "2. A set in a nested function is seen by its later sibling",
-        seen_by_a_later_sibling(),
-        &["Current context value: A", "Nested context value: B", "Nested context2 value: B"],
-    )
-    .await;
-    run(
-        "3. copy_context and run, synchronous",
-        synchronous(),
-        &[
-            "Initial context value: A",
-            "Value in copied context: A",
-            "Inside nested_context, before set: A",
-            "Inside nested_context, after set: B",
-            "Context value after copy.run(): A",
-            "nested_context2 value: A",
-        ],
-    )
-    .await;
-    run(
-        "4. The trap: run only makes the future",
-        the_trap(),
-        &[
-            "Current context value: A",
-            "Original context value: A",
-            "Copy context value: A",
-            "Nested context value: B",
-            "Context value after copy: B",
-            "Nested context2 value: B",
-        ],
-    )
-    .await;
-    run(
-        "4. again, with annotated functions: no trap",
-        no_trap(),
-        &[
-            "Current context value: A",
-            "Original context value: A",
-            "Copy context value: A",
-            "Nested context value: B",
-            "Context value after copy: A",
-            "Nested context2 value: A",
-        ],
-    )
-    .await;
-    run(
-        "5. The cure: a task that runs in the copy",
-        the_cure(),
-        &[
-            "Current context value: A",
-            "Original context value: A",
-            "Copy context value: A",
-            "Nested context value: B",
-            "Context value after copy: A",
-            "Nested context2 value: A",
-        ],
-    )
-    .await;
-    println!("\nAll of it is true.");
+    let mut story = Story { known: vec![CTX.get()] };
+
+    let expected = "
+        Current context value: A
+        Nested context value: A
+        Nested context2 value: A";
+    story.tell("1. Kept through nested awaits", kept_through_nested_awaits(), expected).await;
+
+    let expected = "
+        Current context value: A
+        Nested context value: B
+        Nested context2 value: B";
+    story.tell("2. A set in a nested function is seen by its later sibling", nested_set(), expected).await;
+
+    let expected = "
+        Initial context value: A
+        Value in copied context: A
+        Inside nested_context, before set: A
+        Inside nested_context, after set: B
+        Context value after copy.run(): A
+        nested_context2 value: A";
+    story.tell("3. copy_context and run, synchronous", synchronous(), expected).await;
+
+    let expected = "
+        Current context value: A
+        Original context value: A
+        Copy context value: A
+        Nested context value: B
+        Context value after copy: B
+        Nested context2 value: B";
+    story.tell("4. The trap: run makes the future, its body runs elsewhere", trap(), expected).await;
+
+    let expected = "
+        Current context value: A
+        Original context value: A
+        Copy context value: A
+        Nested context value: B
+        Context value after copy: A
+        Nested context2 value: A";
+    story.tell("4. once more, with #[with_copied_context]: no trap", no_trap(), expected).await;
+    story.tell("5. The cure: a task that runs in the copy", cure(), expected).await;
+
+    println!("\nEach program printed what its story says.");
 }
 
-async fn nested() {
-    CTX.set(Uuid::new_v4());
-    print("Nested context value", CTX.get());
-}
-
-async fn nested2() {
-    print("Nested context2 value", CTX.get());
-}
-
-// 1. ----------------------------------------------------------------------------------------------------------
+// 1.
 
 async fn kept_through_nested_awaits() {
-    set_if_not_set();
+    if !CTX.is_set() {
+        CTX.set(Uuid::new_v4());
+    }
     print("Current context value", CTX.get());
     nested_without_set().await;
     nested2().await;
@@ -111,22 +78,25 @@ async fn nested_without_set() {
     print("Nested context value", CTX.get());
 }
 
-fn set_if_not_set() {
-    if !CTX.is_set() {
-        CTX.set(Uuid::new_v4());
-    }
+async fn nested2() {
+    print("Nested context2 value", CTX.get());
 }
 
-// 2. ----------------------------------------------------------------------------------------------------------
+// 2.
 
-async fn seen_by_a_later_sibling() {
-    set_if_not_set();
+async fn nested_set() {
+    CTX.set(Uuid::new_v4());
     print("Current context value", CTX.get());
     nested().await;
     nested2().await;
 }
 
-// 3. ----------------------------------------------------------------------------------------------------------
+async fn nested() {
+    CTX.set(Uuid::new_v4());
+    print("Nested context value", CTX.get());
+}
+
+// 3.
 
 async fn synchronous() {
     CTX.set(Uuid::new_v4());
@@ -148,29 +118,11 @@ fn nested_context2() {
     print("nested_context2 value", CTX.get());
 }
 
-// 4. ----------------------------------------------------------------------------------------------------------
+// 4.
 
-async fn the_trap() {
+async fn trap() {
     let mut copy = set_and_copy();
-    // The bodies run here, where they are awaited, in the context of this task.
-    copy.run(nested).await;
-    print("Context value after copy", CTX.get());
-    copy.run(nested2).await;
-}
-
-/// The same functions, annotated, and the same caller.
-async fn no_trap() {
-    #[with_copied_context]
-    async fn nested() {
-        crate::nested().await;
-    }
-
-    #[with_copied_context]
-    async fn nested2() {
-        crate::nested2().await;
-    }
-
-    let mut copy = set_and_copy();
+    // `run` has returned before the `.await` polls the future: its body runs in this task's own context.
     copy.run(nested).await;
     print("Context value after copy", CTX.get());
     copy.run(nested2).await;
@@ -186,37 +138,73 @@ fn set_and_copy() -> Context {
     copy
 }
 
-// 5. ----------------------------------------------------------------------------------------------------------
+// 4. once more. Each call takes a copy of what is current there, which in `run` is `copy`.
 
-async fn the_cure() {
+async fn no_trap() {
+    let mut copy = set_and_copy();
+    copy.run(annotated_nested).await;
+    print("Context value after copy", CTX.get());
+    copy.run(annotated_nested2).await;
+}
+
+#[with_copied_context]
+async fn annotated_nested() {
+    CTX.set(Uuid::new_v4());
+    print("Nested context value", CTX.get());
+}
+
+#[with_copied_context]
+async fn annotated_nested2() {
+    print("Nested context2 value", CTX.get());
+}
+
+// 5. asyncio's `create_task(nested(), context=copy)`.
+
+async fn cure() {
     let copy = set_and_copy();
-    tokio::spawn(copy.scope(nested())).await.expect("it does not panic");
+    tokio::spawn(copy.scope(nested())).await.expect("`nested` panicked");
     print("Context value after copy", CTX.get());
     nested2().await;
 }
 
-// The stage ---------------------------------------------------------------------------------------------------
+// How it is told.
 
-fn print(what: &'static str, value: Uuid) {
-    println!("{what}: {value}");
-    PRINTED.with(|printed| printed.lock().unwrap().push((what, value)));
+/// What the program at hand has printed. One runs at a time.
+static PRINTED: Mutex<Vec<(&str, Uuid)>> = Mutex::new(Vec::new());
+
+fn print(label: &'static str, value: Uuid) {
+    println!("{label}: {value}");
+    PRINTED.lock().unwrap().push((label, value));
 }
 
-/// Runs a program as a task with a context of its own, and compares what it prints with `expected`.
-async fn run(title: &str, program: impl Future<Output = ()> + Send + 'static, expected: &[&str]) {
-    println!("\n{title}");
-    let printed = Arc::new(Mutex::new(Vec::new()));
-    let context = Context::new().with(&PRINTED, printed.clone());
-    tokio::spawn(context.scope(program)).await.expect("the program panicked");
+struct Story {
+    /// The variable's default, and the values of the programs before. No program should see one of them.
+    known: Vec<Uuid>,
+}
 
-    let mut values = Vec::new();
-    let mut lines = Vec::new();
-    for &(what, value) in &*printed.lock().unwrap() {
-        let place = values.iter().position(|&seen| seen == value).unwrap_or_else(|| {
-            values.push(value);
-            values.len() - 1
-        });
-        lines.push(format!("{what}: {}", ["A", "B", "C"][place.min(2)]));
+impl Story {
+    /// Runs a program, and compares what it prints with `expected`.
+    async fn tell(
+        &mut self,
+        title: &str,
+        program: impl Future<Output = ()> + Send + 'static,
+        expected: &str,
+    ) {
+        println!("\n{title}");
+        tokio::spawn(Context::new().scope(program)).await.expect("the program panicked");
+
+        let mut own = Vec::new();
+        let mut printed = Vec::new();
+        for (label, value) in PRINTED.lock().unwrap().drain(..) {
+            assert!(!self.known.contains(&value), "{title}: `{label}` is a value from outside");
+            let nth = own.iter().position(|known| *known == value).unwrap_or(own.len());
+            if nth == own.len() {
+                own.push(value);
+            }
+            printed.push(format!("{label}: {}", ["A", "B", "C"][nth.min(2)]));
+        }
+        let expected: Vec<_> = expected.trim().lines().map(str::trim).collect();
+        assert_eq!(printed, expected, "{title}");
+        self.known.append(&mut own);
     }
-    assert_eq!(lines, expected, "{title}");
 }

@@ -1,18 +1,18 @@
 //! `#[with_copied_context]`.
 
-use proc_macro2::{Group, Ident, Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    Attribute, Block, Error, Expr, ExprAsync, ExprCall, FnArg, Pat, Result, ReturnType, Signature, Stmt,
-    Type, parse_quote,
+    Attribute, Block, Error, Expr, ExprAsync, ExprCall, FnArg, Lifetime, Pat, PatType, Receiver, Result,
+    ReturnType, Signature, Stmt, Type, parse_quote,
 };
 
 use crate::args::{CopiedArgs, Entry, Errors};
 use crate::container::{self, is_container, is_copied};
-use crate::function::{Function, Returned, returned_future};
+use crate::function::{Function, Returned, path_ends_in, returned_future};
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
@@ -103,20 +103,22 @@ fn expand_function(args: &CopiedArgs, function: &Function) -> TokenStream {
 //
 // Output:
 //     fn f(&self, a: A, __arg1: (B, C)) -> impl Future<Output = T> {
-//         fn __call<F, R, A0, A1>(f: F, (a0, a1): (A0, A1)) -> R where F: FnOnce(A0, A1) -> R { f(a0, a1) }
-//         copy_context().scope(__call(async move |mut a, (b, c)| {
-//             if false { return returned::<T>() }
+//         copy_context().scope(async move {
 //             let _ = &self;
-//             body
-//         }, (a, __arg1)))
+//             let mut a = a;
+//             let __arg1 = __arg1;
+//             let (b, c) = __arg1;
+//             if false { return returned::<T>() }
+//             '_body: { body }
+//         })
 //     }
 //
-// An async closure treats its parameters just as an `async fn` does: patterns, the order of drops. Being
-// called once, by value, its future owns what it captured: `self`. Its return type, however, does not reach
-// the body as what is expected there; the first `return` does.
+// This is what rustc makes of an `async fn`. What it can say and a macro can't is the type of the block: the
+// first `return` does that.
 fn expand_async(args: &CopiedArgs, function: &Function) -> TokenStream {
     let krate = &args.krate;
-    let expect = match output_type_of_closure(&function.sig.output) {
+    let output = output_type(&function.sig.output);
+    let expect = match inferred_impl_trait(&output) {
         Type::Never(_) => None,
         ty => {
             let span = Span::mixed_site().located_at(ty.span());
@@ -124,27 +126,32 @@ fn expand_async(args: &CopiedArgs, function: &Function) -> TokenStream {
             Some(quote_spanned!(span=> if false { return #krate::__private::returned::<#ty>(); }))
         }
     };
-    let closure = Closure { head: quote!(async move), output: None, expect };
-    let Call { mut sig, call } = call(args, function, closure);
+    let Inner { mut sig, block } = inner(args, function, expect);
     sig.asyncness = None;
-    let output = output_type(&function.sig.output);
     // The edition of the `impl` token decides which lifetimes are captured. With this crate's, 2024, it is
     // all of them, as for an `async fn` in any edition.
     let span = Span::call_site().located_at(output.span());
     let implement = quote_spanned!(span=> impl);
     sig.output = parse_quote!(-> #implement #krate::__private::Future<Output = #output>);
-    whole(function, &sig, quote!({ #krate::__private::copy_context().scope(#call) }))
+    // What is wrong with the future as a whole is reported at the body.
+    let span = block.span();
+    let krate = krate.at(span);
+    let scope = quote_spanned!(span=> { #krate::__private::copy_context().scope(async move #block) });
+    whole(function, &sig, scope)
 }
 
 // Input:
 //     fn f(a: A) -> T { body }
 //
 // Output:
-//     fn f(a: A) -> T { copy_context().run(|| __call(move |a| -> T { body }, (a,))) }
+//     fn f(a: A) -> T {
+//         copy_context().run(move || -> T { let a = a; '_body: { body } })
+//     }
 fn expand_plain(args: &CopiedArgs, function: &Function) -> TokenStream {
     let krate = &args.krate;
-    let Call { sig, call } = call(args, function, Closure::plain(function));
-    whole(function, &sig, quote!({ #krate::__private::copy_context().run(move || #call) }))
+    let output = inferred_impl_trait(&output_type(&function.sig.output));
+    let Inner { sig, block } = inner(args, function, None);
+    whole(function, &sig, quote!({ #krate::__private::copy_context().run(move || -> #output #block) }))
 }
 
 // Input:
@@ -153,7 +160,7 @@ fn expand_plain(args: &CopiedArgs, function: &Function) -> TokenStream {
 // Output:
 //     fn f(a: A) -> impl Future<Output = T> {
 //         let mut context = copy_context();
-//         let future = context.run(|| __call(move |a| -> _ { body }, (a,)));
+//         let future = context.run(move || -> _ { let a = a; '_body: { body } });
 //         context.scope(future)
 //     }
 fn expand_future(
@@ -162,13 +169,14 @@ fn expand_future(
     boxed: impl FnOnce(TokenStream) -> TokenStream,
 ) -> TokenStream {
     let krate = &args.krate;
-    let Call { sig, call } = call(args, function, Closure::plain(function));
+    let output = inferred_impl_trait(&output_type(&function.sig.output));
+    let Inner { sig, block } = inner(args, function, None);
     let context = Ident::new("context", Span::mixed_site());
     let future = Ident::new("future", Span::mixed_site());
     let scope = boxed(quote!(#context.scope(#future)));
     let body = quote!({
         let mut #context = #krate::__private::copy_context();
-        let #future = #context.run(move || #call);
+        let #future = #context.run(move || -> #output #block);
         #scope
     });
     whole(function, &sig, body)
@@ -197,71 +205,48 @@ fn whole(function: &Function, sig: &Signature, body: TokenStream) -> TokenStream
     quote!(#(#attrs)* #vis #defaultness #sig #body)
 }
 
-/// What goes around the body to make it a closure.
-struct Closure {
-    /// `move`, `async move`
-    head: TokenStream,
-    /// `-> T`
-    output: Option<TokenStream>,
-    /// What tells rustc which type the body is to have, where `output` does not.
-    expect: Option<TokenStream>,
-}
-
-impl Closure {
-    fn plain(function: &Function) -> Self {
-        let ty = output_type_of_closure(&function.sig.output);
-        Closure { head: quote!(move), output: Some(quote!(-> #ty)), expect: None }
-    }
-}
-
-/// The function's body as a closure, called with the function's arguments.
-struct Call {
+/// The function's body, for a place inside of the function where the arguments are captured.
+struct Inner {
     /// The signature, with a name for each argument in place of its pattern.
     sig: Signature,
-    call: TokenStream,
+    block: Group,
 }
 
-fn call(args: &CopiedArgs, function: &Function, closure: Closure) -> Call {
-    let krate = &args.krate;
+fn inner(args: &CopiedArgs, function: &Function, expect: Option<TokenStream>) -> Inner {
     let mut sig = function.sig.clone();
-    let mut patterns = Vec::new();
-    let mut names = Vec::new();
-    let mut receiver = None;
+    let mut bindings = TokenStream::new();
     for (n, arg) in sig.inputs.iter_mut().enumerate() {
-        match arg {
-            FnArg::Receiver(arg) => receiver = Some(arg.self_token),
-            FnArg::Typed(arg) => {
-                let pattern = (*arg.pat).clone();
-                let name = argument_name(n, &pattern);
-                *arg.pat = parse_quote!(#name);
-                patterns.push(pattern);
-                names.push(name);
-            }
-        }
+        bindings.extend(match arg {
+            // So that all of `self` is captured, used or not, and not only the fields that are used.
+            FnArg::Receiver(Receiver { self_token, .. }) => quote!(let _ = &#self_token;),
+            FnArg::Typed(arg) => bind_argument(n, arg),
+        });
     }
-    // So that all of `self` is captured, used or not, and not only the fields that are used.
-    let receiver = receiver.map(|token| quote!(let _ = &#token;));
-    let Closure { head, output, expect } = closure;
     let entries = entries(args);
-    let body = function.body.stream();
-    let mut block = Group::new(function.body.delimiter(), quote!(#expect #receiver #entries #body));
-    block.set_span(function.body.span());
+    let body = &function.body;
+    // The edition of this block, 2024, lets it drop the temporaries of the body's last expression before the
+    // arguments, which these may borrow. A function does so in any edition.
+    //
+    // The label keeps rustc from calling the braces of the body unnecessary.
+    let label = Lifetime::new("'_body", Span::mixed_site().located_at(body.span()));
+    let mut block = Group::new(Delimiter::Brace, quote!(#bindings #expect #entries #label: #body));
+    block.set_span(Span::mixed_site().located_at(body.span()));
+    Inner { sig, block }
+}
 
-    let local = |name: &str| Ident::new(name, Span::mixed_site());
-    let helper = local("__call");
-    let params: Vec<_> = (0..names.len()).map(|n| local(&format!("a{n}"))).collect();
-    let types: Vec<_> = (0..names.len()).map(|n| local(&format!("A{n}"))).collect();
-    // The arguments go as a tuple, since clippy counts parameters.
-    let call = quote!({
-        fn #helper<F, R, #(#types),*>(f: F, (#(#params,)*): (#(#types,)*)) -> R
-        where
-            F: #krate::__private::FnOnce(#(#types),*) -> R,
-        {
-            f(#(#params),*)
-        }
-        #helper(#head |#(#patterns),*| #output #block, (#(#names,)*))
-    });
-    Call { sig, call }
+/// Binds the argument's pattern, whole as in `let x = x`, and leaves a name in the signature.
+fn bind_argument(n: usize, arg: &mut PatType) -> TokenStream {
+    let cfgs: Vec<_> =
+        arg.attrs.iter().filter(|attr| path_ends_in(attr.path(), &["cfg", "cfg_attr"])).collect();
+    let pattern = (*arg.pat).clone();
+    let name = argument_name(n, &pattern);
+    let whole = match &pattern {
+        Pat::Ident(pattern) if pattern.ident == name => None,
+        _ => Some(quote!(#(#cfgs)* let #name = #name;)),
+    };
+    let binding = quote!(#whole #(#cfgs)* let #pattern = #name;);
+    *arg.pat = parse_quote!(#name);
+    binding
 }
 
 /// An argument's own name if that is all its pattern has, else a new one.
@@ -289,8 +274,8 @@ fn output_type(output: &ReturnType) -> Type {
     }
 }
 
-/// The return type as a closure can have it: with `_` for `impl Trait`.
-fn output_type_of_closure(output: &ReturnType) -> Type {
+/// A return type as it can stand in a body: with `_` for `impl Trait`.
+fn inferred_impl_trait(output: &Type) -> Type {
     struct InferImplTrait;
 
     impl VisitMut for InferImplTrait {
@@ -302,7 +287,7 @@ fn output_type_of_closure(output: &ReturnType) -> Type {
         }
     }
 
-    let mut ty = output_type(output);
+    let mut ty = output.clone();
     InferImplTrait.visit_type_mut(&mut ty);
     ty
 }

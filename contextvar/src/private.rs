@@ -6,7 +6,6 @@ use std::marker::PhantomData;
 pub use std::boxed::Box;
 pub use std::future::Future;
 pub use std::mem::drop;
-pub use std::ops::FnOnce;
 
 pub use crate::context::copy_context;
 use crate::storage::DebugFn;

@@ -4,6 +4,7 @@ mod containers;
 mod contexts;
 mod copied;
 mod defaults;
+mod fidelity;
 mod pep567;
 mod printing;
 mod reentrancy;

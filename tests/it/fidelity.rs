@@ -1,0 +1,216 @@
+//! What `#[with_copied_context]` must not change, each measured against the same function without it.
+
+use std::future::{pending, ready};
+use std::pin::Pin;
+use std::sync::Mutex;
+
+use contextvar::with_copied_context;
+use futures::FutureExt;
+
+use crate::support::{Log, OnDrop};
+
+/// The same functions twice, in the modules `plain` and `copied`.
+macro_rules! twins {
+    ($($items:tt)*) => {
+        #[allow(dead_code)]
+        mod plain {
+            use super::*;
+            $($items)*
+        }
+
+        #[allow(dead_code)]
+        #[with_copied_context]
+        mod copied {
+            use super::*;
+            $($items)*
+        }
+    };
+}
+
+/// Notes its name when it is dropped.
+struct Noting(&'static str, Log);
+
+impl Drop for Noting {
+    fn drop(&mut self) {
+        self.1.push(self.0);
+    }
+}
+
+#[expect(dead_code, reason = "only dropped")]
+struct Pair(Noting, Noting);
+
+type Waiter = Pin<Box<dyn Future<Output = ()>>>;
+
+twins! {
+    pub(super) async fn named(a: Noting, b: Noting, wait: Waiter) {
+        let local = Noting("local", a.1.clone());
+        wait.await;
+        let _ = (&local, &b);
+    }
+
+    pub(super) async fn unused(_a: Noting, _: Noting, _b: Noting, wait: Waiter) {
+        wait.await;
+    }
+
+    #[allow(clippy::toplevel_ref_arg)]
+    pub(super) async fn patterns(Pair(a, _): Pair, (b, _c): (Noting, Noting), ref d: Noting, mut e: Noting, wait: Waiter) {
+        e.0 = "e, changed";
+        wait.await;
+        let _ = (&a, &b, d);
+    }
+
+    pub(super) async fn moved(a: Noting, b: Noting, wait: Waiter) {
+        wait.await;
+        drop(b);
+        drop(a);
+    }
+
+    pub(super) async fn never_awaits(a: Noting, _b: Noting) {
+        drop(Noting("temporary", a.1.clone()));
+    }
+
+    pub(super) async fn early(a: Noting, b: Noting, wait: Waiter) -> Result<(), ()> {
+        let _local = Noting("local", a.1.clone());
+        wait.await;
+        Err(())?;
+        drop(b);
+        Ok(())
+    }
+
+    /// A tail expression that borrows an argument, and one that has a temporary with a destructor.
+    pub(super) async fn tail_borrow(lock: Mutex<u64>) -> u64 {
+        *lock.lock().unwrap()
+    }
+
+    pub(super) async fn tail_temporary(a: Noting) -> usize {
+        let _local = Noting("local", a.1.clone());
+        Noting("tail", a.1.clone()).0.len()
+    }
+
+    pub(super) async fn shadowed(a: Noting, wait: Waiter) {
+        let a = Noting("inner a", a.1.clone());
+        wait.await;
+        let _ = &a;
+    }
+
+    pub(super) struct Service(pub(super) Noting);
+
+    impl Service {
+        pub(super) async fn by_value(self, a: Noting, wait: Waiter) {
+            wait.await;
+            let _ = (&self.0, &a);
+        }
+
+        pub(super) async fn by_value_unused(self, _a: Noting, wait: Waiter) {
+            wait.await;
+        }
+
+        pub(super) async fn by_value_mut(mut self, _a: Noting, wait: Waiter) {
+            self.0.0 = "self, changed";
+            wait.await;
+            assert_eq!(self.0.0, "self, changed");
+        }
+
+        pub(super) async fn by_box(self: Box<Self>, a: Noting, wait: Waiter) {
+            wait.await;
+            let _ = (&self.0, &a);
+        }
+
+        pub(super) async fn moved_out(self, a: Noting, wait: Waiter) -> Noting {
+            wait.await;
+            drop(a);
+            self.0
+        }
+    }
+}
+
+/// How often a future is polled before it is dropped.
+#[derive(Clone, Copy, Debug)]
+enum Moment {
+    Unpolled,
+    Suspended,
+    Finished,
+}
+
+/// What is dropped, and in which order, when a future of `make` is dropped at the moment.
+fn drops<F: Future>(
+    moment: Moment,
+    make: impl FnOnce(&dyn Fn(&'static str) -> Noting, Waiter) -> F,
+) -> Vec<String> {
+    let log = Log::default();
+    let waiter: Waiter = match moment {
+        Moment::Finished => Box::pin(ready(())),
+        _ => Box::pin(pending()),
+    };
+    let waiter_log = log.clone();
+    let on_drop = OnDrop(move || waiter_log.push("wait"));
+    let waiter: Waiter = Box::pin(waiter.inspect(move |()| {
+        let _ = &on_drop;
+    }));
+    let new = |name| Noting(name, log.clone());
+    let mut future = Box::pin(make(&new, waiter));
+    log.push("made");
+    match moment {
+        Moment::Unpolled => {}
+        Moment::Suspended => drop(future.as_mut().now_or_never()),
+        Moment::Finished => {
+            drop(future.as_mut().now_or_never().expect("it is finished"));
+            log.push("finished");
+        }
+    }
+    drop(future);
+    log.take()
+}
+
+macro_rules! assert_same_drops {
+    ($($make:expr;)*) => {$({
+        use plain::Service;
+        for moment in [Moment::Unpolled, Moment::Suspended, Moment::Finished] {
+            let [plain, copied] = {
+                let plain = {
+                    use plain::*;
+                    drops(moment, $make)
+                };
+                let copied = {
+                    use copied::*;
+                    drops(moment, $make)
+                };
+                [plain, copied]
+            };
+            assert!(plain.len() > 2, "{plain:?}");
+            assert_eq!(copied, plain, "{moment:?}: {}", stringify!($make));
+        }
+        let _ = size_of::<Service>();
+    })*};
+}
+
+#[test]
+fn arguments_are_dropped_when_and_in_the_order_they_were() {
+    assert_same_drops! {
+        |n, wait| named(n("a"), n("b"), wait);
+        |n, wait| unused(n("_a"), n("_"), n("_b"), wait);
+        |n, wait| patterns(Pair(n("a"), n("a, rest")), (n("b"), n("_c")), n("d"), n("e"), wait);
+        |n, wait| moved(n("a"), n("b"), wait);
+        |n, wait| { drop(wait); never_awaits(n("a"), n("_b")) };
+        |n, wait| early(n("a"), n("b"), wait);
+        |n, wait| { drop(wait); tail_temporary(n("a")) };
+        |n, wait| shadowed(n("a"), wait);
+    }
+}
+
+#[test]
+fn self_is_dropped_when_and_in_the_order_it_was() {
+    assert_same_drops! {
+        |n, wait| Service(n("self")).by_value(n("a"), wait);
+        |n, wait| Service(n("self")).by_value_unused(n("_a"), wait);
+        |n, wait| Service(n("self")).by_value_mut(n("_a"), wait);
+        |n, wait| Box::new(Service(n("self"))).by_box(n("a"), wait);
+        |n, wait| Service(n("self")).moved_out(n("a"), wait);
+    }
+}
+
+#[test]
+fn a_tail_expression_may_borrow_an_argument() {
+    assert_eq!(plain::tail_borrow(Mutex::new(1)).now_or_never(), Some(1));
+    assert_eq!(copied::tail_borrow(Mutex::new(1)).now_or_never(), Some(1));
+}
