@@ -227,10 +227,12 @@ fn inner(args: &CopiedArgs, function: &Function, expect: Option<TokenStream>) ->
     // The edition of this block, 2024, lets it drop the temporaries of the body's last expression before the
     // arguments, which these may borrow. A function does so in any edition.
     //
-    // The label keeps rustc from calling the braces of the body unnecessary.
-    let label = Lifetime::new("'_body", Span::mixed_site().located_at(body.span()));
-    let mut block = Group::new(Delimiter::Brace, quote!(#bindings #expect #entries #label: #body));
-    block.set_span(Span::mixed_site().located_at(body.span()));
+    // The label keeps rustc from calling the braces of the body unnecessary. It is of the body's edition, as
+    // the body must stay.
+    let label = Lifetime::new("'_body", body.span());
+    let body = quote_spanned!(body.span()=> #label: #body);
+    let mut block = Group::new(Delimiter::Brace, quote!(#bindings #expect #entries #body));
+    block.set_span(Span::mixed_site().located_at(function.body.span()));
     Inner { sig, block }
 }
 

@@ -1,5 +1,6 @@
 //! `#[with_copied_context]` on impl blocks, traits and modules, and on functions that return futures.
 
+use std::future::Future;
 use std::pin::Pin;
 
 use contextvar::{context_var, with_copied_context};

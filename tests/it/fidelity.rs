@@ -1,6 +1,6 @@
 //! What `#[with_copied_context]` must not change, each measured against the same function without it.
 
-use std::future::{pending, ready};
+use std::future::{Future, pending, ready};
 use std::pin::Pin;
 use std::sync::Mutex;
 
@@ -42,6 +42,18 @@ struct Pair(Noting, Noting);
 type Waiter = Pin<Box<dyn Future<Output = ()>>>;
 
 twins! {
+    pub(super) async fn nothing() {}
+
+    pub(super) async fn borrows(text: &str, list: &mut Vec<usize>) {
+        ready(()).await;
+        list.push(text.len());
+    }
+
+    pub(super) async fn large(array: [u64; 64]) -> u64 {
+        ready(()).await;
+        array.iter().sum()
+    }
+
     pub(super) async fn named(a: Noting, b: Noting, wait: Waiter) {
         let local = Noting("local", a.1.clone());
         wait.await;
@@ -96,6 +108,11 @@ twins! {
     pub(super) struct Service(pub(super) Noting);
 
     impl Service {
+        pub(super) async fn by_ref(&self) -> usize {
+            ready(()).await;
+            self.0.0.len()
+        }
+
         pub(super) async fn by_value(self, a: Noting, wait: Waiter) {
             wait.await;
             let _ = (&self.0, &a);
@@ -177,7 +194,7 @@ macro_rules! assert_same_drops {
                 };
                 [plain, copied]
             };
-            assert!(plain.len() > 2, "{plain:?}");
+            assert!(plain.len() > 2, "{:?}", plain);
             assert_eq!(copied, plain, "{moment:?}: {}", stringify!($make));
         }
         let _ = size_of::<Service>();
@@ -213,4 +230,33 @@ fn self_is_dropped_when_and_in_the_order_it_was() {
 fn a_tail_expression_may_borrow_an_argument() {
     assert_eq!(plain::tail_borrow(Mutex::new(1)).now_or_never(), Some(1));
     assert_eq!(copied::tail_borrow(Mutex::new(1)).now_or_never(), Some(1));
+}
+
+#[test]
+fn futures_are_at_most_24_bytes_larger() {
+    fn wait() -> Waiter {
+        Box::pin(ready(()))
+    }
+    let log = Log::default();
+    let n = |name| Noting(name, log.clone());
+    macro_rules! assert_sizes {
+        ($($make:expr;)*) => {$({
+            let plain = { use plain::*; std::mem::size_of_val(&$make) };
+            let copied = { use copied::*; std::mem::size_of_val(&$make) };
+            assert!(plain <= copied && copied <= plain + 24, "{}: {} and {}", stringify!($make), plain, copied);
+        })*};
+    }
+    assert_sizes! {
+        nothing();
+        borrows("text", &mut vec![]);
+        large([0; 64]);
+        named(n("a"), n("b"), wait());
+        unused(n("_a"), n("_"), n("_b"), wait());
+        patterns(Pair(n("a"), n("a, rest")), (n("b"), n("_c")), n("d"), n("e"), wait());
+        early(n("a"), n("b"), wait());
+        tail_borrow(Mutex::new(1));
+        Service(n("self")).by_ref();
+        Service(n("self")).by_value(n("a"), wait());
+        Service(n("self")).moved_out(n("a"), wait());
+    }
 }
