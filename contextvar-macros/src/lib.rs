@@ -7,6 +7,8 @@ mod args;
 mod container;
 mod context_var;
 mod copied;
+#[cfg(test)]
+mod expansions;
 mod function;
 
 use proc_macro::TokenStream;

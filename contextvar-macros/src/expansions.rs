@@ -1,0 +1,101 @@
+//! The expansions of the common shapes, kept readable in `expansions.md`.
+//!
+//! `UPDATE_EXPANSIONS=1 cargo test -p contextvar-macros` writes that file anew.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::str::FromStr;
+use std::{env, fs};
+
+use proc_macro2::TokenStream;
+
+use crate::{context_var, copied};
+
+type Expand = fn(TokenStream, TokenStream) -> TokenStream;
+
+/// The attribute, its arguments, and what it stands on.
+const SHAPES: &[(&str, Expand, &str, &str)] = &[
+    ("context_var", context_var::expand, "", "/// Docs.\npub static USER: String;"),
+    ("context_var", context_var::expand, "name = \"locale\", secret", "static LOCALE: &str = \"en\";"),
+    ("with_copied_context", copied::expand, "", "pub async fn handler(user: User) -> Response { work(user).await }"),
+    (
+        "with_copied_context",
+        copied::expand,
+        "USER = user.clone()",
+        "async fn handler<'a, T: Send>(&'a self, mut user: User, (a, _): (T, &str)) -> impl Iterator<Item = T> + 'a {
+            self.work(user, a).await
+        }",
+    ),
+    (
+        "with_copied_context",
+        copied::expand,
+        "",
+        "fn call<'a>(&'a self) -> Pin<Box<dyn Future<Output = u8> + Send + 'a>> {
+            Box::pin(async move { self.work().await })
+        }",
+    ),
+    ("with_copied_context", copied::expand, "future", "fn call(n: u8) -> Alias { work(n) }"),
+    ("with_copied_context", copied::expand, "USER = user", "fn plain(user: User) -> u8 { work() }"),
+    (
+        "with_copied_context",
+        copied::expand,
+        "",
+        "#[tokio::main]
+        async fn main() { work().await }",
+    ),
+    (
+        "with_copied_context",
+        copied::expand,
+        "USER = user()",
+        "impl Service for Server {
+            const N: u8 = 1;
+            async fn call(&self) { work().await }
+            #[with_copied_context(skip)]
+            async fn poll(&self) { work().await }
+            fn plain(&self) {}
+        }",
+    ),
+];
+
+#[test]
+fn expansions_are_as_kept() {
+    let mut text =
+        "# What the attributes write\n\nEach shape, and below it its expansion. A test keeps this true.\n"
+            .to_owned();
+    for (name, expand, args, item) in SHAPES {
+        let tokens = |text: &str| TokenStream::from_str(text).expect("tokens");
+        let attribute = if args.is_empty() { format!("#[{name}]") } else { format!("#[{name}({args})]") };
+        let expanded = expand(tokens(args), tokens(item));
+        writeln!(text, "\n```text\n{}```\n", pretty(tokens(&format!("{attribute}{item}")))).unwrap();
+        writeln!(text, "```text\n{}```", pretty(expanded)).unwrap();
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("expansions.md");
+    if env::var_os("UPDATE_EXPANSIONS").is_some() {
+        fs::write(&path, &text).unwrap();
+    }
+    assert_eq!(fs::read_to_string(path).unwrap(), text, "see the top of src/expansions.rs");
+}
+
+fn pretty(item: TokenStream) -> String {
+    prettyplease::unparse(&syn::parse2(item).expect("an item"))
+}
+
+/// While somebody is still writing a function, all that there is of its body has to come out again.
+#[test]
+fn a_body_that_does_not_parse_is_emitted_as_typed() {
+    for body in ["{ user. }", "{ let x = ; work( ) }", "{ if }", "{ #![allow(unused)] match }"] {
+        for item in [
+            format!("async fn handler(user: User) -> u8 {body}"),
+            format!("fn handler(user: User) -> Pin<Box<dyn Future<Output = u8>>> {body}"),
+            format!("fn handler() {body}"),
+            format!("impl S {{ async fn handler(&self) {body} }}"),
+        ] {
+            let tokens = TokenStream::from_str(&item).expect("tokens");
+            let expanded = copied::expand(TokenStream::new(), tokens).to_string();
+            let last = body.rsplit(']').next().unwrap().trim_matches(['{', '}', ' ']);
+            let last = TokenStream::from_str(last).unwrap().to_string();
+            assert!(expanded.contains(&last), "{item}: {expanded}");
+            assert!(!expanded.contains("compile_error"), "{item}: {expanded}");
+        }
+    }
+}
