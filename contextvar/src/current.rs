@@ -47,7 +47,7 @@ impl Identity {
         if last % BATCH == 0 {
             last = BATCHES.fetch_add(1, Ordering::Relaxed) * BATCH;
         }
-        // A batch is 1 to 1023 over its start, so that 0 is never one.
+        // A batch is 1 to 1024 over its start, so that 0 is never one.
         LAST.set(last + 1);
         Identity(NonZeroU64::new(last + 1).expect("2^64 contexts"))
     }

@@ -1,0 +1,202 @@
+//! Many variables: what CPython's `HamtTest` asks of the tree behind its contexts.
+//!
+//! There are no hashes here that could collide, and finding a variable runs no code of a key's that could
+//! fail, so nothing stands for `test_hashkey_helper_1`, `test_hamt_collision_*` and `test_hamt_eq_*`. What
+//! `test_hamt_basics_*`, `test_hamt_delete_*`, `test_hamt_items_*`, `test_hamt_keys_1`, `test_hamt_in_1` and
+//! `test_hamt_getitem_1` ask for a few keys, the first two tests ask for many.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use contextvar::{Context, ContextVar, Entry, context_var};
+use rand::rngs::StdRng;
+use rand::seq::{IndexedMutRandom, IndexedRandom, SliceRandom};
+use rand::{Rng, SeedableRng};
+
+/// Every variable is set, then every one removed, both in random order; copies made on the way stay whole.
+#[test]
+fn test_hamt_stress() {
+    let (variables, mut rng) = (variables(2000), seeded());
+    let mut order: Vec<_> = (0..variables.len()).collect();
+
+    let mut modelled = Modelled::default();
+    order.shuffle(&mut rng);
+    for &index in &order {
+        assert_eq!(variables[index].get(&modelled.ctx), None);
+        variables[index].set(&mut modelled.ctx, index as u32);
+        modelled.model.insert(index, index as u32);
+        assert_eq!(modelled.ctx.len(), modelled.model.len());
+    }
+    let mut copies = vec![modelled.clone()];
+
+    order.shuffle(&mut rng);
+    for (count, index) in order.iter().enumerate() {
+        if count % 199 == 0 {
+            modelled.check(&variables);
+            copies.push(modelled.clone());
+        }
+        assert!(variables[*index].unset(&mut modelled.ctx));
+        assert!(!variables[*index].unset(&mut modelled.ctx));
+        modelled.model.remove(index);
+        assert_eq!(modelled.ctx.len(), modelled.model.len());
+    }
+    modelled.check(&variables);
+    copies.iter().for_each(|copy| copy.check(&variables));
+}
+
+/// All that can be done to contexts, in six of them, which often are copies of one another.
+#[test]
+fn copies_of_copies() {
+    let (variables, mut rng) = (variables(1200), seeded());
+    let mut contexts = vec![Modelled::default(); 6];
+    for step in 0..20_000 {
+        if step % 100 == 0 {
+            let copy = contexts.choose(&mut rng).unwrap().clone();
+            *contexts.choose_mut(&mut rng).unwrap() = copy;
+        }
+        if step % 1000 == 0 {
+            contexts.iter().for_each(|context| context.check(&variables));
+        }
+        let Modelled { ctx, model } = contexts.choose_mut(&mut rng).unwrap();
+        let index = rng.random_range(0..variables.len());
+        let variable = &variables[index];
+        match rng.random_range(0..5) {
+            0 => {
+                variable.set(ctx, step);
+                model.insert(index, step);
+            }
+            1 | 2 => {
+                ctx.run(|| variable.set_current(step));
+                model.insert(index, step);
+            }
+            3 => ctx.run(|| variable.set_and_reset_current(step)),
+            _ => assert_eq!(variable.unset(ctx), model.remove(&index).is_some()),
+        }
+        assert_eq!(variable.get(ctx), model.get(&index).copied());
+    }
+    contexts.iter().for_each(|context| context.check(&variables));
+}
+
+#[test]
+fn test_hamt_gc_1() {
+    #[context_var]
+    static VAR: Arc<()>;
+
+    let value = Arc::new(());
+    let ctx = Context::new().with(&VAR, value.clone());
+    let mut copy = ctx.clone();
+    let token = copy.run(|| VAR.set(Arc::default()));
+    drop(copy);
+    drop(ctx);
+    assert_eq!(Arc::strong_count(&value), 2, "a token has the old value");
+    drop(token);
+    assert_eq!(Arc::strong_count(&value), 1);
+}
+
+/// A context that holds an earlier copy of itself.
+#[test]
+fn test_hamt_gc_2() {
+    #[context_var]
+    static VAR: Arc<()>;
+    #[context_var]
+    static EARLIER: Context;
+
+    let value = Arc::new(());
+    let mut ctx = Context::new().with(&VAR, value.clone());
+    for _ in 0..10 {
+        ctx = ctx.clone().with(&EARLIER, ctx);
+    }
+    assert_eq!(ctx[&EARLIER][&EARLIER].len(), 2);
+    drop(ctx);
+    assert_eq!(Arc::strong_count(&value), 1);
+}
+
+/// A variable of some type, whose values stand for numbers.
+trait Variable {
+    fn get(&self, ctx: &Context) -> Option<u32>;
+    fn get_entry(&self, entry: Entry<'_>) -> Option<u32>;
+    fn set(&self, ctx: &mut Context, number: u32);
+    fn unset(&self, ctx: &mut Context) -> bool;
+    fn set_current(&self, number: u32);
+    fn set_and_reset_current(&self, number: u32);
+}
+
+struct Numbered<T: 'static> {
+    var: &'static ContextVar<T>,
+    to: fn(u32) -> T,
+    from: fn(&T) -> u32,
+}
+
+impl<T: Send + Sync + 'static> Variable for Numbered<T> {
+    fn get(&self, ctx: &Context) -> Option<u32> {
+        ctx.get(self.var).map(self.from)
+    }
+
+    fn get_entry(&self, entry: Entry<'_>) -> Option<u32> {
+        entry.downcast_ref().map(self.from)
+    }
+
+    fn set(&self, ctx: &mut Context, number: u32) {
+        ctx.set(self.var, (self.to)(number));
+    }
+
+    fn unset(&self, ctx: &mut Context) -> bool {
+        ctx.unset(self.var)
+    }
+
+    fn set_current(&self, number: u32) {
+        self.var.set((self.to)(number));
+    }
+
+    fn set_and_reset_current(&self, number: u32) {
+        let token = self.var.set((self.to)(number));
+        assert_eq!(self.var.with(self.from), number);
+        self.var.reset(token);
+    }
+}
+
+/// New variables, of four types by turns, each named for its place in the list.
+fn variables(count: usize) -> Vec<Box<dyn Variable>> {
+    fn leak<T>(index: usize, to: fn(u32) -> T, from: fn(&T) -> u32) -> Box<dyn Variable>
+    where
+        T: Send + Sync + 'static,
+    {
+        let var = Box::leak(Box::new(ContextVar::new(index.to_string().leak())));
+        Box::new(Numbered { var, to, from })
+    }
+
+    let variable = |index| match index % 4 {
+        0 => leak(index, u64::from, |&n| n as u32),
+        1 => leak(index, |n| n.to_string(), |text| text.parse().unwrap()),
+        2 => leak(index, |n| n, |&n| n),
+        _ => leak(index, |n| [n, 0, 0], |list| list[0]),
+    };
+    (0..count).map(variable).collect()
+}
+
+/// A context, and what should be in it.
+#[derive(Clone, Default)]
+struct Modelled {
+    ctx: Context,
+    model: HashMap<usize, u32>,
+}
+
+impl Modelled {
+    fn check(&self, variables: &[Box<dyn Variable>]) {
+        assert_eq!(self.ctx.len(), self.model.len());
+        for (index, variable) in variables.iter().enumerate() {
+            assert_eq!(variable.get(&self.ctx), self.model.get(&index).copied(), "variable {index}");
+        }
+        let items = self.ctx.iter().map(|entry| {
+            let index: usize = entry.name().parse().unwrap();
+            (index, variables[index].get_entry(entry).unwrap())
+        });
+        assert_eq!(items.collect::<HashMap<_, _>>(), self.model);
+    }
+}
+
+fn seeded() -> StdRng {
+    const SEED: u64 = 567;
+    println!("seed {SEED}");
+    StdRng::seed_from_u64(SEED)
+}

@@ -1,0 +1,106 @@
+//! Tokens: chains of them, and `with var.set(value):` of Python 3.14, which is `reset_on_drop`.
+
+use contextvar::{Context, context_var};
+
+use super::panic_message;
+
+#[test]
+fn test_token_contextmanager_with_default() {
+    #[context_var]
+    static VAR: u32 = 42;
+
+    {
+        let _reset = VAR.set(36).reset_on_drop();
+        assert_eq!(VAR.get(), 36);
+    }
+    assert_eq!(VAR.get(), 42);
+}
+
+#[test]
+fn test_token_contextmanager_without_default() {
+    #[context_var]
+    static VAR: u32;
+
+    {
+        let _reset = VAR.set(36).reset_on_drop();
+        assert_eq!(VAR.get(), 36);
+    }
+    assert!(VAR.try_get().is_err());
+}
+
+#[test]
+fn test_token_contextmanager_on_exception() {
+    #[context_var]
+    static VAR: u32 = 42;
+
+    let message = panic_message(|| {
+        let _reset = VAR.set(36).reset_on_drop();
+        panic!("VAR is {}", VAR.get());
+    });
+    assert_eq!(message, "VAR is 36");
+    assert_eq!(VAR.get(), 42);
+}
+
+// test_token_contextmanager_reentrant: `reset_on_drop` takes the token, and can't be called twice.
+
+#[test]
+fn test_token_contextmanager_multiple_c_set() {
+    #[context_var]
+    static VAR: u32 = 42;
+
+    {
+        let _reset = VAR.set(36).reset_on_drop();
+        VAR.set(24);
+        VAR.set(12);
+        assert_eq!(VAR.get(), 12);
+    }
+    assert_eq!(VAR.get(), 42);
+}
+
+// test_token_contextmanager_with_explicit_reset_the_same_token: the guard has it, nobody else.
+
+#[test]
+fn test_token_contextmanager_with_explicit_reset_another_token() {
+    #[context_var]
+    static VAR: u32 = 42;
+
+    {
+        let _reset = VAR.set(36).reset_on_drop();
+        let token = VAR.set(24);
+        assert_eq!(VAR.get(), 24);
+        VAR.reset(token);
+        assert_eq!(VAR.get(), 36);
+    }
+    assert_eq!(VAR.get(), 42);
+}
+
+#[test]
+fn old_values_in_a_chain_of_sets() {
+    #[context_var]
+    static VAR: String;
+
+    let tokens: Vec<_> = (1..=4).map(|n| VAR.set(n.to_string())).collect();
+    let old: Vec<_> = tokens.iter().map(|token| token.old_value().map(String::as_str)).collect();
+    assert_eq!(old, [None, Some("1"), Some("2"), Some("3")]);
+    // In any order: each puts back what it replaced.
+    for (token, then) in tokens.into_iter().zip(["none", "1", "2", "3"]) {
+        VAR.reset(token);
+        assert_eq!(VAR.get_or("none".to_owned()), then);
+    }
+}
+
+/// A token follows its context to another thread, and is no good on that thread without it.
+#[test]
+fn token_on_another_thread() {
+    #[context_var]
+    static VAR: u32;
+
+    let mut ctx = Context::new();
+    let token = ctx.run(|| VAR.set(1));
+    let ctx = std::thread::spawn(move || {
+        let token = VAR.try_reset(token).unwrap_err().into_token();
+        ctx.run(|| VAR.reset(token));
+        ctx
+    });
+    assert!(ctx.join().unwrap().is_empty());
+}
