@@ -6,8 +6,8 @@ use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    Attribute, Block, Error, Expr, ExprAsync, ExprCall, FnArg, Lifetime, Pat, PatType, Receiver, Result,
-    ReturnType, Signature, Stmt, Type, parse_quote,
+    Attribute, Block, Error, Expr, ExprAsync, ExprCall, FnArg, Lifetime, Pat, PatIdent, PatType, Receiver,
+    Result, ReturnType, Signature, Stmt, Type, parse_quote,
 };
 
 use crate::args::{CopiedArgs, Entry, Errors};
@@ -132,6 +132,11 @@ fn expand_async(args: &CopiedArgs, function: &Function) -> TokenStream {
     // all of them, as for an `async fn` in any edition.
     let span = Span::call_site().located_at(output.span());
     let implement = quote_spanned!(span=> impl);
+    let output = match output {
+        // `!` is stable as a return type only, be it that of a type of functions.
+        Type::Never(_) => quote!(<fn() -> #output as #krate::__private::Returns>::Output),
+        _ => output.to_token_stream(),
+    };
     sig.output = parse_quote!(-> #implement #krate::__private::Future<Output = #output>);
     // What is wrong with the future as a whole is reported at the body.
     let span = block.span();
@@ -238,23 +243,28 @@ fn inner(args: &CopiedArgs, function: &Function, expect: Option<TokenStream>) ->
 
 /// Binds the argument's pattern, whole as in `let x = x`, and leaves a name in the signature.
 fn bind_argument(n: usize, arg: &mut PatType) -> TokenStream {
-    let cfgs: Vec<_> =
-        arg.attrs.iter().filter(|attr| path_ends_in(attr.path(), &["cfg", "cfg_attr"])).collect();
+    let is_cfg = |attr: &&Attribute| path_ends_in(attr.path(), &["cfg", "cfg_attr"]);
+    let cfgs: Vec<_> = arg.attrs.iter().filter(is_cfg).collect();
     let pattern = (*arg.pat).clone();
     let name = argument_name(n, &pattern);
-    let whole = match &pattern {
-        Pat::Ident(pattern) if pattern.ident == name => None,
-        _ => Some(quote!(#(#cfgs)* let #name = #name;)),
-    };
-    let binding = quote!(#whole #(#cfgs)* let #pattern = #name;);
     *arg.pat = parse_quote!(#name);
-    binding
+    match &pattern {
+        Pat::Ident(pattern) if pattern.ident == name => quote!(#(#cfgs)* let #pattern = #name;),
+        // Clippy takes `let _x = x` for a mistake, but not with braces.
+        Pat::Ident(_) => quote!(#(#cfgs)* let #name = #name; #(#cfgs)* let #pattern = { #name };),
+        _ => quote!(#(#cfgs)* let #name = #name; #(#cfgs)* let #pattern = #name;),
+    }
 }
 
-/// An argument's own name if that is all its pattern has, else a new one.
+/// An argument's own name if that is all its pattern has, else a new one. Also where a leading underscore says
+/// that it is not used: the expansion uses it.
 fn argument_name(n: usize, pattern: &Pat) -> Ident {
     match pattern {
-        Pat::Ident(pattern) if pattern.by_ref.is_none() && pattern.subpat.is_none() => pattern.ident.clone(),
+        Pat::Ident(PatIdent { by_ref: None, subpat: None, ident, .. })
+            if !ident.to_string().starts_with('_') =>
+        {
+            ident.clone()
+        }
         _ => format_ident!("__arg{n}", span = pattern.span().resolved_at(Span::mixed_site())),
     }
 }

@@ -76,7 +76,8 @@ pub use var::{ContextVar, Value};
 /// [`ContextVar::with_default`]). Without a value,
 /// `static NAME: T;`, there is no default. Visibility, docs and other attributes stay.
 ///
-/// It works wherever a static can stand: in modules, functions and methods.
+/// It works wherever a static can stand: in modules, functions and methods. There is no list form, as
+/// `thread_local!` has one: a static each is what rustfmt, editors and `grep` know, and it is no longer.
 ///
 /// # Arguments
 ///
@@ -108,7 +109,9 @@ pub use contextvar_macros::context_var;
 /// `tokio::spawn(f())` carries the caller's context, and `ctx.run(|| f())` gives a future that runs in a
 /// copy of `ctx`. What the body sets is not seen by the caller.
 ///
-/// The future is `Send` where that of the plain `async fn` is, and at most 24 bytes larger.
+/// The future is `Send` where that of the plain `async fn` is, and at most 24 bytes larger. To check 500
+/// annotated functions takes rustc 1.6 s where 500 plain ones take 1.3 s; to build contextvar-macros from clean
+/// takes 6 s (two cores, medians).
 ///
 /// # Where it goes
 ///
@@ -122,6 +125,10 @@ pub use contextvar_macros::context_var;
 ///   `|x| f(x).in_copied_context()` (see [`InContext`]).
 ///
 /// A method of a trait that has no body has nothing to run: annotate its implementations.
+///
+/// What rustc sees is a `fn` that returns an async block (the file `expansions.md` of contextvar-macros has all
+/// shapes). So a message may say "async block" or "closure" where it said "function", and in a plain
+/// `#[track_caller]` fn `Location::caller()` is not the caller's.
 ///
 /// # Arguments
 ///

@@ -44,3 +44,12 @@ impl<T> NoDebug<T> for Values<T> {}
 pub fn returned<T>() -> T {
     unreachable!("only called where it can't be reached")
 }
+
+/// What a function returns: a way to `!`.
+pub trait Returns {
+    type Output;
+}
+
+impl<R> Returns for fn() -> R {
+    type Output = R;
+}

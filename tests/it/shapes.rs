@@ -309,6 +309,80 @@ fn returns_impl(n: u64) -> impl Future<Output = u64> {
     }
 }
 
+#[with_copied_context]
+async fn never_returns(flag: bool) -> ! {
+    assert!(!flag, "on purpose");
+    std::future::pending().await
+}
+
+#[with_copied_context]
+async fn higher_ranked<F>(f: F, text: &str) -> usize
+where
+    F: for<'a> Fn(&'a str) -> &'a str,
+{
+    tokio::task::yield_now().await;
+    f(text).len()
+}
+
+#[with_copied_context]
+async fn configured(#[cfg(any())] _gone: NoSuchType, #[cfg(not(any()))] (a, b): (u64, u64), c: u64) -> u64 {
+    a + b + c
+}
+
+#[with_copied_context]
+extern "C" fn foreign(n: u64) -> u64 {
+    NUMBER.set(n);
+    NUMBER.get()
+}
+
+/// A type of the body's own that hides one of the signature's.
+#[with_copied_context]
+async fn hides_its_type() -> Service {
+    use std::string::String as Service;
+    super::shapes::Service { calls: 1, name: Service::from("s") }
+}
+
+trait Sized2 {
+    const N: usize;
+
+    async fn array(&self) -> [u64; 2];
+}
+
+impl Sized2 for u64 {
+    const N: usize = 2;
+
+    #[with_copied_context]
+    async fn array(&self) -> [u64; Self::N] {
+        [*self; Self::N]
+    }
+}
+
+/// Where the crate is found under another path.
+mod vendored {
+    pub(crate) use contextvar as vars;
+}
+
+#[with_copied_context(crate::shapes::NUMBER = 9, crate = crate::shapes::vendored::vars)]
+async fn by_another_path() -> u64 {
+    NUMBER.get() + ANOTHER.get()
+}
+
+#[context_var(crate = crate::shapes::vendored::vars)]
+static ANOTHER: u64 = 1;
+
+#[tokio::test]
+async fn rarer_shapes() {
+    assert!(futures::FutureExt::now_or_never(never_returns(false)).is_none());
+    assert_eq!(assert_send(higher_ranked(|text| &text[1..], "abc")).await, 2);
+    assert_eq!(configured((1, 2), 3).await, 6);
+    let foreign: extern "C" fn(u64) -> u64 = foreign;
+    assert_eq!(foreign(5), 5);
+    assert_eq!(hides_its_type().await.name, "s");
+    assert_eq!(7.array().await, [7, 7]);
+    assert_eq!(by_another_path().await, 10);
+    assert!(!NUMBER.is_set());
+}
+
 #[tokio::test]
 async fn free_functions() {
     NUMBER.set(100);
