@@ -154,8 +154,20 @@ fn expand_async(args: &CopiedArgs, function: &Function) -> TokenStream {
 //     }
 fn expand_plain(args: &CopiedArgs, function: &Function) -> TokenStream {
     let krate = &args.krate;
-    let output = inferred_impl_trait(&output_type(&function.sig.output));
-    let Inner { sig, block } = inner(args, function, None);
+    let declared = output_type(&function.sig.output);
+    let output = inferred_impl_trait(&declared);
+    let is_whole = output.to_token_stream().to_string() == declared.to_token_stream().to_string();
+    // A type with a name may be a boxed future all the same. That would run outside of the copy, silently.
+    let check = (is_whole && matches!(output, Type::Path(_))).then(|| {
+        let span = Span::mixed_site().located_at(output.span());
+        let krate = krate.at(span);
+        quote_spanned!(span=> {
+            #[allow(unused_imports)]
+            use #krate::__private::NoBoxedFuture as _;
+            #krate::__private::assert_plain(<#krate::__private::Returned<#output>>::KIND);
+        })
+    });
+    let Inner { sig, block } = inner(args, function, check);
     whole(function, &sig, quote!({ #krate::__private::copy_context().run(move || -> #output #block) }))
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::pin::Pin;
 
 pub use std::boxed::Box;
 pub use std::future::Future;
@@ -53,3 +54,36 @@ pub trait Returns {
 impl<R> Returns for fn() -> R {
     type Output = R;
 }
+
+/// Finds out whether `T` is a boxed future, as [`Values`] finds out whether it has a `Debug`.
+#[derive(Debug)]
+pub struct Returned<T>(PhantomData<fn() -> T>);
+
+impl<F: Future + ?Sized> Returned<Pin<Box<F>>> {
+    pub const KIND: BoxedFuture = BoxedFuture;
+}
+
+pub trait NoBoxedFuture<T> {
+    const KIND: Other = Other;
+}
+
+impl<T> NoBoxedFuture<T> for Returned<T> {}
+
+#[derive(Debug)]
+pub struct BoxedFuture;
+
+#[derive(Debug)]
+pub struct Other;
+
+/// What a plain function may return without saying that it is a future.
+#[diagnostic::on_unimplemented(
+    message = "this function returns a future, which would not run in the copied context",
+    label = "this is a boxed future under another name",
+    note = "write `#[with_copied_context(future)]`"
+)]
+pub trait Plain {}
+
+impl Plain for Other {}
+
+/// Refuses a boxed future that an attribute could not know to be one.
+pub fn assert_plain(_: impl Plain) {}

@@ -280,6 +280,18 @@ fn returns_impl<'a>(text: &'a str, n: &u64) -> impl Future<Output = usize> + Sen
     async move { add(n).await as usize + text.len() }
 }
 
+/// A future that is not boxed is a value like others: the task has its context already.
+#[with_copied_context]
+fn starts_a_task(n: u64) -> tokio::task::JoinHandle<u64> {
+    NUMBER.set(n);
+    contextvar::task::spawn(add(n))
+}
+
+#[with_copied_context]
+fn generic<T, E>(result: Result<T, E>) -> Result<T, E> {
+    result
+}
+
 #[test]
 fn functions_that_return_futures() {
     on_both_flavours(|| async {
@@ -289,6 +301,8 @@ fn functions_that_return_futures() {
         assert_eq!(future.await, 21);
         assert_eq!(alias_with_entry(10).await, 1010);
         assert_eq!(returns_impl("abc", &10).await, 15);
+        assert_eq!(starts_a_task(10).await.unwrap(), 20);
+        assert_eq!(generic::<_, ()>(Ok(1)), Ok(1));
         assert_eq!(NUMBER.get(), 2);
     });
 }

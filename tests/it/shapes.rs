@@ -330,6 +330,16 @@ async fn configured(#[cfg(any())] _gone: NoSuchType, #[cfg(not(any()))] (a, b): 
 }
 
 #[with_copied_context]
+fn plain_with_impl(n: u64) -> Result<impl Display, std::fmt::Error> {
+    Ok(n)
+}
+
+#[with_copied_context]
+fn plain_generic<'a, T: Clone>(items: &'a [T], _text: &str) -> Option<std::borrow::Cow<'a, [T]>> {
+    Some(items.into())
+}
+
+#[with_copied_context]
 extern "C" fn foreign(n: u64) -> u64 {
     NUMBER.set(n);
     NUMBER.get()
@@ -375,6 +385,8 @@ async fn rarer_shapes() {
     assert!(futures::FutureExt::now_or_never(never_returns(false)).is_none());
     assert_eq!(assert_send(higher_ranked(|text| &text[1..], "abc")).await, 2);
     assert_eq!(configured((1, 2), 3).await, 6);
+    assert_eq!(plain_with_impl(1).unwrap().to_string(), "1");
+    assert_eq!(plain_generic(&[1, 2], "").unwrap().len(), 2);
     let foreign: extern "C" fn(u64) -> u64 = foreign;
     assert_eq!(foreign(5), 5);
     assert_eq!(hides_its_type().await.name, "s");
