@@ -1,6 +1,6 @@
 //! A function, parsed as far as the expansion needs: the body stays as it stands there.
 
-use proc_macro2::{Group, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use syn::parse::{Parse, ParseStream};
 use syn::{
     Attribute, Error, GenericArgument, Ident, Path, PathArguments, Result, ReturnType, Signature, Token,
@@ -33,8 +33,7 @@ impl Parse for Function {
                        methods that implement this one";
             return Err(Error::new_spanned(&sig.ident, fix));
         }
-        let body: Group = input.parse()?;
-        let (inner, body) = split_inner_attributes(body)?;
+        let (inner, body) = split_inner_attributes(body(input)?)?;
         attrs.extend(inner);
         Ok(Function { attrs, vis, defaultness, sig, body })
     }
@@ -53,6 +52,22 @@ pub(crate) fn path_ends_in(path: &Path, names: &[&str]) -> bool {
 
 fn is_function(tokens: TokenStream) -> bool {
     tokens.into_iter().any(|token| matches!(token, TokenTree::Ident(ident) if ident == "fn"))
+}
+
+/// The body. One that went through a `macro_rules!` as a `$body:block` comes in a group without delimiters.
+fn body(input: ParseStream<'_>) -> Result<Group> {
+    let span = input.span();
+    let mut token: TokenTree = input.parse()?;
+    loop {
+        token = match token {
+            TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => return Ok(group),
+            TokenTree::Group(group) if group.delimiter() == Delimiter::None => {
+                let mut tokens = group.stream().into_iter();
+                tokens.next().ok_or_else(|| Error::new(span, "expected a body"))?
+            }
+            _ => return Err(Error::new(span, "expected a body")),
+        };
+    }
 }
 
 /// Takes `#![..]` out of the body. As outer attributes they mean the same, and the rest of the body can be

@@ -329,6 +329,30 @@ async fn configured(#[cfg(any())] _gone: NoSuchType, #[cfg(not(any()))] (a, b): 
     a + b + c
 }
 
+/// Functions that a `macro_rules!` writes, of fragments of all kinds.
+macro_rules! make {
+    ($(#[$attr:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty = $value:expr),*) -> $ret:ty $body:block) => {
+        $(#[$attr])*
+        #[with_copied_context($(NUMBER = $value),*)]
+        $vis async fn $name($($arg: $ty),*) -> $ret $body
+    };
+    (impl $ty:ty { fn $name:ident($pat:pat => $arg:ty) $body:block }) => {
+        #[with_copied_context]
+        impl $ty {
+            async fn $name(&self, $pat: $arg) -> u64 $body
+        }
+    };
+}
+
+make! {
+    /// Docs.
+    pub(crate) fn made(a: u64 = a * 2) -> Vec<u64> { vec![a, NUMBER.get()] }
+}
+
+make! {
+    impl Service { fn made((a, _) => (u64, u64)) { a } }
+}
+
 #[with_copied_context]
 fn plain_with_impl(n: u64) -> Result<impl Display, std::fmt::Error> {
     Ok(n)
@@ -385,6 +409,8 @@ async fn rarer_shapes() {
     assert!(futures::FutureExt::now_or_never(never_returns(false)).is_none());
     assert_eq!(assert_send(higher_ranked(|text| &text[1..], "abc")).await, 2);
     assert_eq!(configured((1, 2), 3).await, 6);
+    assert_eq!(made(4).await, [4, 8]);
+    assert_eq!(Service::default().made((5, 6)).await, 5);
     assert_eq!(plain_with_impl(1).unwrap().to_string(), "1");
     assert_eq!(plain_generic(&[1, 2], "").unwrap().len(), 2);
     let foreign: extern "C" fn(u64) -> u64 = foreign;
