@@ -1,0 +1,55 @@
+//! CPython's `contextvars`: the same operations in a script, which waits for its rounds at the other end of a
+//! pipe.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use super::Peer;
+use crate::alloc::Allocated;
+use crate::measure::{Meter, Reading};
+use crate::operation::Operation;
+
+pub(crate) struct CPython {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl CPython {
+    /// None where there is no python3, or one that is too old.
+    pub(crate) fn start() -> Option<Self> {
+        let mut python = Command::new("python3");
+        python.arg("-c").arg(include_str!("cpython.py")).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = python.spawn().ok()?;
+        let input = child.stdin.take();
+        let mut output = BufReader::new(child.stdout.take()?);
+        let mut hello = String::new();
+        output.read_line(&mut hello).ok()?;
+        (hello == "ready\n").then_some(CPython { child, input, output })
+    }
+}
+
+impl Peer for CPython {
+    fn name(&self) -> &'static str {
+        "CPython contextvars"
+    }
+
+    fn run(&mut self, operation: Operation, variables: usize, meter: Meter) -> Option<Reading> {
+        // The script answers with nanoseconds, or with "none".
+        let input = self.input.as_mut()?;
+        writeln!(input, "{operation:?} {variables} {}", meter.repeats).ok()?;
+        let mut answer = String::new();
+        self.output.read_line(&mut answer).ok()?;
+        let time = Duration::from_nanos(answer.trim().parse().ok()?);
+        Some(Reading { operations: meter.repeats, time, allocated: Allocated::default() })
+    }
+}
+
+impl Drop for CPython {
+    fn drop(&mut self) {
+        // The end of its input is the end of the script.
+        drop(self.input.take());
+        let _ = self.child.wait();
+    }
+}

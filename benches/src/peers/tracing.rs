@@ -1,0 +1,49 @@
+//! tracing's `Instrument`, with a subscriber that keeps spans and does nothing else. A span carries fields for
+//! subscribers, no values for the program, so there are only polls and spawns, and one span whatever is set.
+
+use std::sync::Once;
+
+use tracing::{Instrument, Span, info_span};
+use tracing_subscriber::util::SubscriberInitExt;
+
+use super::Peer;
+use crate::measure::{Meter, Reading};
+use crate::operation::Operation;
+use crate::work;
+
+pub(crate) struct Tracing;
+
+fn span() -> Span {
+    static SUBSCRIBER: Once = Once::new();
+    SUBSCRIBER.call_once(|| tracing_subscriber::registry().init());
+    info_span!("request", number = 1)
+}
+
+impl Peer for Tracing {
+    fn name(&self) -> &'static str {
+        "tracing Instrument"
+    }
+
+    fn run(&mut self, operation: Operation, _variables: usize, meter: Meter) -> Option<Reading> {
+        Some(match operation {
+            Operation::Poll => work::polls(meter, work::endless().instrument(span())),
+            Operation::SpawnCurrentThread => {
+                let spawns = work::spawns(meter, spawn).instrument(span());
+                work::CURRENT_THREAD.block_on(async { tokio::spawn(spawns).await.unwrap() })
+            }
+            Operation::SpawnMultiThread => {
+                let spawns = work::spawns(meter, spawn).instrument(span());
+                work::MULTI_THREAD.block_on(async { tokio::spawn(spawns).await.unwrap() })
+            }
+            _ => return None,
+        })
+    }
+
+    fn added_bytes(&self, _variables: usize) -> Option<usize> {
+        Some(size_of_val(&work::endless().instrument(Span::none())) - size_of_val(&work::endless()))
+    }
+}
+
+fn spawn() -> tokio::task::JoinHandle<u64> {
+    tokio::spawn(async { 1 }.in_current_span())
+}

@@ -1,0 +1,73 @@
+//! Markdown tables.
+
+use std::fmt::Write;
+
+use crate::measure::{Figure, Figures};
+use crate::operation::{Operation, SIZES};
+use crate::peers::Peer;
+
+/// The times, then the allocations.
+pub(crate) fn tables(peers: &[Box<dyn Peer>], figures: &Figures) -> String {
+    let mut text = String::new();
+    for variables in SIZES {
+        let set = if variables == 1 { "1 variable".to_owned() } else { format!("{variables} variables") };
+        let _ = writeln!(text, "## With {set} set: nanoseconds, median (minimum)\n");
+        let ns = |figure: &Figure| format!("{} ({})", number(figure.median_ns), number(figure.minimum_ns));
+        text += &table(peers, figures, variables, ns);
+    }
+    for variables in [8, 1000] {
+        let _ = writeln!(text, "## With {variables} variables set: allocations (bytes)\n");
+        text += &table(peers, figures, variables, |figure| match figure.allocations {
+            0.0 => "0".to_owned(),
+            allocations => format!("{} ({})", number(allocations), figure.bytes.round()),
+        });
+    }
+    text += "## Bytes that wrapping adds to a future\n\n";
+    text += &header("variables set", peers.iter().map(|peer| peer.name()));
+    for variables in SIZES {
+        let added = peers.iter().map(|peer| peer.added_bytes(variables).map(|bytes| bytes.to_string()));
+        text += &row(&variables.to_string(), added);
+    }
+    text.push('\n');
+    text
+}
+
+fn table(
+    peers: &[Box<dyn Peer>],
+    figures: &Figures,
+    variables: usize,
+    cell: impl Fn(&Figure) -> String,
+) -> String {
+    let mut text = header("operation", peers.iter().map(|peer| peer.name()));
+    for operation in Operation::ALL.into_iter().filter(|operation| operation.runs_with(variables)) {
+        let cells = (0..peers.len()).map(|peer| figures.get(&(operation, variables, peer)).map(&cell));
+        text += &row(operation.title(), cells);
+    }
+    text.push('\n');
+    text
+}
+
+pub(crate) fn header<'a>(first: &str, names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.collect();
+    format!("| {first} | {} |\n|---|{}\n", names.join(" | "), "---:|".repeat(names.len()))
+}
+
+/// A row; what a peer cannot do is a dash.
+pub(crate) fn row(first: &str, cells: impl Iterator<Item = Option<String>>) -> String {
+    let cells: Vec<String> = cells.map(|cell| cell.unwrap_or_else(|| "–".to_owned())).collect();
+    format!("| {first} | {} |\n", cells.join(" | "))
+}
+
+/// Three digits are as many as the machine's noise allows.
+pub(crate) fn number(number: f64) -> String {
+    match number {
+        ..10.0 => format!("{number:.1}"),
+        ..1000.0 => format!("{number:.0}"),
+        _ => {
+            // Thousands apart, for the eye.
+            let digits = format!("{number:.0}");
+            let (head, tail) = digits.split_at(digits.len() - 3);
+            format!("{head} {tail}")
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The work that all peers are given: futures, runtimes, and the request.
+
+use std::hint::black_box;
+use std::pin::{Pin, pin};
+use std::sync::LazyLock;
+use std::task::{Context, Poll, Waker};
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
+
+use crate::measure::{Meter, Reading};
+
+pub(crate) static CURRENT_THREAD: LazyLock<Runtime> =
+    LazyLock::new(|| Builder::new_current_thread().build().unwrap());
+pub(crate) static MULTI_THREAD: LazyLock<Runtime> =
+    LazyLock::new(|| Builder::new_multi_thread().worker_threads(2).build().unwrap());
+
+/// Never ready, and always ready to be polled again: what is measured is the way into it and out.
+pub(crate) async fn endless() {
+    loop {
+        yield_now().await;
+    }
+}
+
+/// Measures a poll of `future`, which must be an [`endless`] one, wrapped.
+pub(crate) fn polls(meter: Meter, future: impl Future<Output = ()>) -> Reading {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    meter.time(|| future.as_mut().poll(&mut context).is_pending())
+}
+
+/// Measures spawning and joining. Runs in a task itself, so that on the multi-thread runtime the tasks stay on
+/// the worker that spawned them, mostly: waking another thread costs more than all that is compared here.
+pub(crate) async fn spawns(meter: Meter, spawn: impl Fn() -> JoinHandle<u64>) -> Reading {
+    let start = meter.start();
+    for _ in 0..meter.repeats {
+        black_box(spawn().await.unwrap());
+    }
+    start.stop()
+}
+
+/// The request, but for the setting of its eight variables, which is the caller's: three tasks in copies, one
+/// blocking call, 200 polls (50 of each task, and 50 of the request itself), 40 reads spread over them.
+pub(crate) async fn request(
+    spawn: impl Fn() -> JoinHandle<u64>,
+    spawn_blocking: impl FnOnce() -> JoinHandle<u64>,
+    read: fn(u32) -> u64,
+) -> u64 {
+    let tasks = [spawn(), spawn(), spawn()];
+    let blocking = spawn_blocking();
+    let mut sum = request_part(9, read).await;
+    for task in tasks {
+        sum += task.await.unwrap();
+    }
+    sum + blocking.await.unwrap()
+}
+
+/// What each of the request's tasks does. `read` gets a number, to read variables of both types in turn.
+pub(crate) async fn request_part(reads: u32, read: fn(u32) -> u64) -> u64 {
+    let mut sum = 0;
+    for poll in 0..50 {
+        yield_now().await;
+        if poll % 5 == 0 && poll / 5 < reads {
+            sum += black_box(read(poll / 5));
+        }
+    }
+    sum
+}
+
+/// Pending once, woken at once.
+async fn yield_now() {
+    struct YieldNow(bool);
+
+    impl Future for YieldNow {
+        type Output = ();
+
+        fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+            if self.0 {
+                return Poll::Ready(());
+            }
+            self.0 = true;
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+    }
+
+    YieldNow(false).await;
+}
