@@ -31,11 +31,7 @@ pub(crate) fn start_counting() {
 
 pub(crate) fn stop_counting() -> Allocated {
     ON.store(false, Relaxed);
-    Allocated {
-        allocations: ALLOCATIONS.load(Relaxed),
-        bytes: BYTES.load(Relaxed),
-        live: LIVE.load(Relaxed),
-    }
+    Allocated { allocations: ALLOCATIONS.load(Relaxed), bytes: BYTES.load(Relaxed), live: LIVE.load(Relaxed) }
 }
 
 struct Counting;

@@ -27,7 +27,8 @@ pub(crate) struct Meter {
 pub(crate) struct Reading {
     pub(crate) operations: u64,
     pub(crate) time: Duration,
-    pub(crate) allocated: Allocated,
+    /// None where they are not counted.
+    pub(crate) allocated: Option<Allocated>,
 }
 
 impl Meter {
@@ -67,7 +68,7 @@ pub(crate) struct Started {
 impl Started {
     pub(crate) fn stop(self) -> Reading {
         let time = self.start.elapsed();
-        let allocated = if self.meter.count_allocations { alloc::stop_counting() } else { Allocated::default() };
+        let allocated = self.meter.count_allocations.then(alloc::stop_counting);
         Reading { operations: self.meter.repeats, time, allocated }
     }
 }
@@ -77,15 +78,15 @@ impl Started {
 pub(crate) struct Figure {
     pub(crate) median_ns: f64,
     pub(crate) minimum_ns: f64,
-    pub(crate) allocations: f64,
-    pub(crate) bytes: f64,
+    /// Allocations and their bytes.
+    pub(crate) allocated: Option<(f64, f64)>,
 }
 
 /// The figures by operation, size, and place of the peer in the list.
 pub(crate) type Figures = BTreeMap<(Operation, usize, usize), Figure>;
 
-const ROUNDS: usize = 41;
-const ROUND: Duration = Duration::from_micros(800);
+const ROUNDS: usize = 61;
+const ROUND: Duration = Duration::from_millis(1);
 /// Where making ready takes long (a thousand scopes), fewer rounds have to do.
 const PATIENCE: Duration = Duration::from_millis(1500);
 const FEWEST_ROUNDS: usize = 7;
@@ -115,11 +116,10 @@ fn side_by_side(peers: &mut [Box<dyn Peer>], operation: Operation, variables: us
         .collect();
 
     let start = Instant::now();
-    // The request waits for other threads, which is noise: more rounds, each of them longer.
-    let rounds = if operation == Operation::Request { 4 * ROUNDS } else { ROUNDS };
-    let patience = if operation == Operation::Request { 8 * PATIENCE } else { PATIENCE };
+    // The requests wait for other threads, or for the scheduler: more rounds, for a steadier median.
+    let rounds = if operation.is_request() { 4 * ROUNDS } else { ROUNDS };
     for round in 0..rounds {
-        if round >= FEWEST_ROUNDS && start.elapsed() > patience {
+        if round >= FEWEST_ROUNDS && start.elapsed() > PATIENCE * (rounds / ROUNDS) as u32 {
             break;
         }
         // Another one first each time: what the one before leaves in the caches is no one's lot for good.
@@ -141,8 +141,7 @@ fn side_by_side(peers: &mut [Box<dyn Peer>], operation: Operation, variables: us
             let figure = Figure {
                 median_ns: ns[ns.len() / 2],
                 minimum_ns: ns[0],
-                allocations: each(counted.allocated.allocations),
-                bytes: each(counted.allocated.bytes),
+                allocated: counted.allocated.map(|all| (each(all.allocations), each(all.bytes))),
             };
             (peer, figure)
         })

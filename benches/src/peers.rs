@@ -26,27 +26,32 @@ pub(crate) trait Peer {
     }
 }
 
+/// Places in the list of all.
 pub(crate) const CONTEXTVAR: usize = 0;
 pub(crate) const FLOOR: usize = 1;
 pub(crate) const TASK_LOCAL: usize = 2;
 pub(crate) const OPENTELEMETRY: usize = 3;
 
 pub(crate) fn all() -> Vec<Box<dyn Peer>> {
-    let mut peers: Vec<Box<dyn Peer>> = vec![
-        Box::new(contextvar::Contextvar::default()),
-        Box::new(floor::Floor),
-        Box::new(task_local::TaskLocal),
-        Box::new(opentelemetry::OpenTelemetry::default()),
-        Box::new(opentelemetry::OpenTelemetryCurrent::default()),
-        Box::new(inherit::Inherit),
-        Box::new(dcontext::Dcontext::default()),
-        Box::new(tracing::Tracing),
-    ];
+    let mut peers: Vec<Box<dyn Peer>> = (0..8).map(make).collect();
     match cpython::CPython::start() {
         Some(cpython) => peers.push(Box::new(cpython)),
         None => eprintln!("no python3 here: its column is left out"),
     }
     peers
+}
+
+pub(crate) fn make(place: usize) -> Box<dyn Peer> {
+    match place {
+        CONTEXTVAR => Box::new(contextvar::Contextvar::default()),
+        FLOOR => Box::new(floor::Floor),
+        TASK_LOCAL => Box::new(task_local::TaskLocal),
+        OPENTELEMETRY => Box::new(opentelemetry::OpenTelemetry::default()),
+        4 => Box::new(opentelemetry::OpenTelemetryCurrent::default()),
+        5 => Box::new(inherit::Inherit),
+        6 => Box::new(dcontext::Dcontext),
+        _ => Box::new(tracing::Tracing),
+    }
 }
 
 /// Hands the numbers 0 to 999 to a macro, as three digits, and makes an array of arrays of arrays of the

@@ -12,14 +12,19 @@ pub(crate) fn tables(peers: &[Box<dyn Peer>], figures: &Figures) -> String {
     for variables in SIZES {
         let set = if variables == 1 { "1 variable".to_owned() } else { format!("{variables} variables") };
         let _ = writeln!(text, "## With {set} set: nanoseconds, median (minimum)\n");
-        let ns = |figure: &Figure| format!("{} ({})", number(figure.median_ns), number(figure.minimum_ns));
+        let ns =
+            |figure: &Figure| Some(format!("{} ({})", number(figure.median_ns), number(figure.minimum_ns)));
         text += &table(peers, figures, variables, ns);
     }
     for variables in [8, 1000] {
         let _ = writeln!(text, "## With {variables} variables set: allocations (bytes)\n");
-        text += &table(peers, figures, variables, |figure| match figure.allocations {
-            0.0 => "0".to_owned(),
-            allocations => format!("{} ({})", number(allocations), figure.bytes.round()),
+        text += &table(peers, figures, variables, |figure| {
+            let (allocations, bytes) = figure.allocated?;
+            Some(if allocations == 0.0 {
+                "0".to_owned()
+            } else {
+                format!("{} ({})", number(allocations), bytes.round())
+            })
         });
     }
     text += "## Bytes that wrapping adds to a future\n\n";
@@ -36,11 +41,11 @@ fn table(
     peers: &[Box<dyn Peer>],
     figures: &Figures,
     variables: usize,
-    cell: impl Fn(&Figure) -> String,
+    cell: impl Fn(&Figure) -> Option<String>,
 ) -> String {
     let mut text = header("operation", peers.iter().map(|peer| peer.name()));
     for operation in Operation::ALL.into_iter().filter(|operation| operation.runs_with(variables)) {
-        let cells = (0..peers.len()).map(|peer| figures.get(&(operation, variables, peer)).map(&cell));
+        let cells = (0..peers.len()).map(|peer| figures.get(&(operation, variables, peer)).and_then(&cell));
         text += &row(operation.title(), cells);
     }
     text.push('\n');

@@ -22,6 +22,12 @@ pub(crate) async fn endless() {
     }
 }
 
+/// A future to see the size of wrappers by: with a word in it, as most have, so that no padding comes and goes.
+pub(crate) async fn with_a_word(word: u64) -> u64 {
+    yield_now().await;
+    word
+}
+
 /// Measures a poll of `future`, which must be an [`endless`] one, wrapped.
 pub(crate) fn polls(meter: Meter, future: impl Future<Output = ()>) -> Reading {
     let mut future = pin!(future);
@@ -41,18 +47,24 @@ pub(crate) async fn spawns(meter: Meter, spawn: impl Fn() -> JoinHandle<u64>) ->
 
 /// The request, but for the setting of its eight variables, which is the caller's: three tasks in copies, one
 /// blocking call, 200 polls (50 of each task, and 50 of the request itself), 40 reads spread over them.
+///
+/// `spawn_blocking` is not called without `with_blocking`.
 pub(crate) async fn request(
+    with_blocking: bool,
     spawn: impl Fn() -> JoinHandle<u64>,
     spawn_blocking: impl FnOnce() -> JoinHandle<u64>,
     read: fn(u32) -> u64,
 ) -> u64 {
     let tasks = [spawn(), spawn(), spawn()];
-    let blocking = spawn_blocking();
+    let blocking = with_blocking.then(spawn_blocking);
     let mut sum = request_part(9, read).await;
     for task in tasks {
         sum += task.await.unwrap();
     }
-    sum + blocking.await.unwrap()
+    if let Some(blocking) = blocking {
+        sum += blocking.await.unwrap();
+    }
+    sum
 }
 
 /// What each of the request's tasks does. `read` gets a number, to read variables of both types in turn.

@@ -58,8 +58,7 @@ impl Peer for Contextvar {
     }
 
     fn run(&mut self, operation: Operation, variables: usize, meter: Meter) -> Option<Reading> {
-        let with_text =
-            matches!(operation, Operation::ReadString | Operation::CloneString | Operation::SetString);
+        let with_text = operation.is_of_text();
         let mut context = self.context(variables, with_text);
         Some(match operation {
             Operation::Get => context.run(|| meter.time(|| NUMBER.get())),
@@ -109,26 +108,29 @@ impl Peer for Contextvar {
                 let spawns = context.scope(work::spawns(meter, || task::spawn(async { NUMBER.get() })));
                 work::MULTI_THREAD.block_on(async { tokio::spawn(spawns).await.unwrap() })
             }
-            Operation::Request => {
-                let requests = work::spawns(meter, || tokio::spawn(request().in_context(Context::new())));
+            Operation::Request | Operation::RequestWithoutBlocking => {
+                let blocking = operation == Operation::Request;
+                let requests =
+                    work::spawns(meter, move || tokio::spawn(request(blocking).in_context(Context::new())));
                 work::CURRENT_THREAD.block_on(async { tokio::spawn(requests).await.unwrap() })
             }
         })
     }
 
     fn added_bytes(&self, _variables: usize) -> Option<usize> {
-        let wrapped = work::endless().in_context(Context::new());
-        Some(size_of_val(&wrapped) - size_of_val(&work::endless()))
+        let wrapped = work::with_a_word(1).in_context(Context::new());
+        Some(size_of_val(&wrapped) - size_of_val(&work::with_a_word(1)))
     }
 }
 
-async fn request() -> u64 {
+async fn request(with_blocking: bool) -> u64 {
     NUMBER.set(1);
     TEXT.set("some text".to_owned());
     for filler in &FILLERS[..6] {
         filler.set(1);
     }
     work::request(
+        with_blocking,
         || task::spawn(work::request_part(10, read)),
         || task::spawn_blocking(|| read(0)),
         read,

@@ -143,27 +143,32 @@ async def request_part(reads):
     return total
 
 
-async def request_body():
+async def request_body(blocking):
     NUMBER.set(1)
     TEXT.set("some text")
     for filler in FILLERS[:6]:
         filler.set(1)
     tasks = [asyncio.create_task(request_part(10)) for _ in range(3)]
-    blocking = asyncio.create_task(asyncio.to_thread(read, 0))
+    if blocking:
+        tasks.append(asyncio.create_task(asyncio.to_thread(read, 0)))
     total = await request_part(9)
     for task in tasks:
         total += await task
-    return total + await blocking
+    return total
 
 
-def request(repeats, _):
+def request(repeats, _, blocking=True):
     async def requests():
         start = perf_counter_ns()
         for _ in repeats:
-            await asyncio.create_task(request_body())
+            await asyncio.create_task(request_body(blocking))
         return perf_counter_ns() - start
 
     return LOOP.run_until_complete(requests())
+
+
+def request_without_blocking(repeats, _):
+    return request(repeats, _, blocking=False)
 
 
 def len_of(repeats):
@@ -183,6 +188,7 @@ OPERATIONS = {
     "Poll": poll,
     "SpawnCurrentThread": spawn,
     "Request": request,
+    "RequestWithoutBlocking": request_without_blocking,
 }
 LOOP = asyncio.new_event_loop()
 CONTEXTS = {}

@@ -6,7 +6,6 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use super::Peer;
-use crate::alloc::Allocated;
 use crate::measure::{Meter, Reading};
 use crate::operation::Operation;
 
@@ -42,7 +41,7 @@ impl Peer for CPython {
         let mut answer = String::new();
         self.output.read_line(&mut answer).ok()?;
         let time = Duration::from_nanos(answer.trim().parse().ok()?);
-        Some(Reading { operations: meter.repeats, time, allocated: Allocated::default() })
+        Some(Reading { operations: meter.repeats, time, allocated: None })
     }
 }
 

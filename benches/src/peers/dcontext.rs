@@ -42,7 +42,7 @@ impl Peer for Dcontext {
     fn run(&mut self, operation: Operation, variables: usize, meter: Meter) -> Option<Reading> {
         let fillers = &FILLERS[..variables - 1];
         let _attached = attach_snapshot(ContextSnapshot::empty());
-        if matches!(operation, Operation::ReadString | Operation::CloneString | Operation::SetString) {
+        if operation.is_of_text() {
             TEXT.set("some text".to_owned());
         } else {
             NUMBER.set(1);
@@ -90,9 +90,10 @@ impl Peer for Dcontext {
                 let spawns = ContextFutureExt::capture(work::spawns(meter, spawn));
                 work::MULTI_THREAD.block_on(async { tokio::spawn(spawns).await.unwrap() })
             }
-            Operation::Request => {
-                let requests = work::spawns(meter, || {
-                    tokio::spawn(ContextFutureExt::attach(request(), ContextSnapshot::empty()))
+            Operation::Request | Operation::RequestWithoutBlocking => {
+                let blocking = operation == Operation::Request;
+                let requests = work::spawns(meter, move || {
+                    tokio::spawn(ContextFutureExt::attach(request(blocking), ContextSnapshot::empty()))
                 });
                 work::CURRENT_THREAD.block_on(async { tokio::spawn(requests).await.unwrap() })
             }
@@ -102,8 +103,8 @@ impl Peer for Dcontext {
     }
 
     fn added_bytes(&self, _variables: usize) -> Option<usize> {
-        let wrapped = ContextFutureExt::attach(work::endless(), ContextSnapshot::empty());
-        Some(size_of_val(&wrapped) - size_of_val(&work::endless()))
+        let wrapped = ContextFutureExt::attach(work::with_a_word(1), ContextSnapshot::empty());
+        Some(size_of_val(&wrapped) - size_of_val(&work::with_a_word(1)))
     }
 }
 
@@ -111,13 +112,14 @@ fn spawn() -> tokio::task::JoinHandle<u64> {
     tokio::spawn(ContextFutureExt::capture(async { NUMBER.get().unwrap() }))
 }
 
-async fn request() -> u64 {
+async fn request(with_blocking: bool) -> u64 {
     NUMBER.set(1);
     TEXT.set("some text".to_owned());
     for filler in &FILLERS[..6] {
         filler.set(1);
     }
     work::request(
+        with_blocking,
         || tokio::spawn(ContextFutureExt::capture(work::request_part(10, read))),
         || {
             let copy = capture();

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::hint::black_box;
+use std::mem;
 
 use super::Peer;
 use crate::measure::{Meter, Reading};
@@ -33,8 +34,10 @@ impl Peer for Floor {
                 NUMBER.set(old);
             }),
             Operation::SetString => meter.time(|| {
-                let old = TEXT.replace(black_box(String::new()));
-                TEXT.replace(old)
+                let mut text = black_box(String::new());
+                TEXT.with_borrow_mut(|current| mem::swap(current, &mut text));
+                black_box(());
+                TEXT.with_borrow_mut(|current| mem::swap(current, &mut text));
             }),
             Operation::Poll => work::polls(meter, work::endless()),
             Operation::SpawnCurrentThread => {
@@ -45,9 +48,11 @@ impl Peer for Floor {
                 let spawns = work::spawns(meter, || tokio::spawn(async { NUMBER.get() }));
                 work::MULTI_THREAD.block_on(async { tokio::spawn(spawns).await.unwrap() })
             }
-            Operation::Request => {
-                let requests = work::spawns(meter, || {
+            Operation::Request | Operation::RequestWithoutBlocking => {
+                let blocking = operation == Operation::Request;
+                let requests = work::spawns(meter, move || {
                     tokio::spawn(work::request(
+                        blocking,
                         || tokio::spawn(work::request_part(10, read)),
                         || tokio::task::spawn_blocking(|| read(0)),
                         read,
@@ -55,7 +60,9 @@ impl Peer for Floor {
                 });
                 work::CURRENT_THREAD.block_on(async { tokio::spawn(requests).await.unwrap() })
             }
-            Operation::GetInTurn | Operation::Copy | Operation::RunInCopy | Operation::CopyOnWrite => return None,
+            Operation::GetInTurn | Operation::Copy | Operation::RunInCopy | Operation::CopyOnWrite => {
+                return None;
+            }
         })
     }
 

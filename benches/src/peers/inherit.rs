@@ -36,10 +36,10 @@ impl Peer for Inherit {
         let mut measure = || reading = measure(operation, variables, meter);
         let fillers = &FILLERS[..variables - 1];
         match operation {
-            Operation::Request => measure(),
+            _ if operation.is_request() => measure(),
             // Before the thousand scopes are made for nothing.
             Operation::Copy | Operation::RunInCopy | Operation::CopyOnWrite => return None,
-            Operation::ReadString | Operation::CloneString | Operation::SetString => {
+            _ if operation.is_of_text() => {
                 TEXT.sync_scope("some text".to_owned(), || in_scopes(fillers, &mut measure));
             }
             _ => NUMBER.sync_scope(1, || in_scopes(fillers, &mut measure)),
@@ -48,7 +48,7 @@ impl Peer for Inherit {
     }
 
     fn added_bytes(&self, _variables: usize) -> Option<usize> {
-        Some(size_of_val(&work::endless().inherit_task_local()) - size_of_val(&work::endless()))
+        Some(size_of_val(&work::with_a_word(1).inherit_task_local()) - size_of_val(&work::with_a_word(1)))
     }
 }
 
@@ -84,12 +84,13 @@ fn measure(operation: Operation, variables: usize, meter: Meter) -> Option<Readi
             let spawns = work::spawns(meter, spawn).inherit_task_local();
             work::MULTI_THREAD.block_on(async { tokio::spawn(spawns).await.unwrap() })
         }
-        Operation::Request => {
-            let requests = work::spawns(meter, || {
+        Operation::Request | Operation::RequestWithoutBlocking => {
+            let blocking = operation == Operation::Request;
+            let requests = work::spawns(meter, move || {
                 // Scopes nested around the future would each hide the others' values: `scope` copies the table
                 // of where it is called. So the scopes are entered, and the future inherits.
                 let mut task = None;
-                let mut spawn = || task = Some(tokio::spawn(request().inherit_task_local()));
+                let mut spawn = || task = Some(tokio::spawn(request(blocking).inherit_task_local()));
                 NUMBER.sync_scope(1, || {
                     TEXT.sync_scope("some text".to_owned(), || in_scopes(&FILLERS[..6], &mut spawn))
                 });
@@ -106,8 +107,9 @@ fn spawn() -> tokio::task::JoinHandle<u64> {
     tokio::spawn(async { NUMBER.get() }.inherit_task_local())
 }
 
-async fn request() -> u64 {
+async fn request(with_blocking: bool) -> u64 {
     work::request(
+        with_blocking,
         || tokio::spawn(work::request_part(10, read).inherit_task_local()),
         || tokio::task::spawn_blocking(inherit_task_local(|| read(0))),
         read,

@@ -45,8 +45,7 @@ pub(crate) struct OpenTelemetry {
 struct Contexts(HashMap<usize, Context>);
 
 impl Contexts {
-    /// Here both `Number` and `Text` are always there: `with_value` is the dearer the more there are, so there is
-    /// one filler less.
+    /// One with so many values, the first of which is `Number` or `Text`.
     fn get(&mut self, variables: usize, with_text: bool) -> Context {
         let made = self.0.entry(2 * variables + usize::from(with_text)).or_insert_with(|| {
             let first = match with_text {
@@ -65,8 +64,7 @@ impl Peer for OpenTelemetry {
     }
 
     fn run(&mut self, operation: Operation, variables: usize, meter: Meter) -> Option<Reading> {
-        let with_text =
-            matches!(operation, Operation::ReadString | Operation::CloneString | Operation::SetString);
+        let with_text = operation.is_of_text();
         let context = self.contexts.get(variables, with_text);
         let _attached = context.clone().attach();
         Some(match operation {
@@ -81,9 +79,8 @@ impl Peer for OpenTelemetry {
             }
             Operation::ReadString => meter.time(|| Context::map_current(|context| text(context).len())),
             Operation::CloneString => meter.time(|| Context::map_current(|context| text(context).clone())),
-            Operation::GetUnset => {
-                meter.time(|| Context::map_current(|context| context.get::<Unset>().map_or(7, |unset| unset.0)))
-            }
+            Operation::GetUnset => meter
+                .time(|| Context::map_current(|context| context.get::<Unset>().map_or(7, |unset| unset.0))),
             Operation::SetNumber => meter.time(|| {
                 let _attached = Context::current_with_value(Number(black_box(2))).attach();
                 black_box(());
@@ -108,11 +105,13 @@ impl Peer for OpenTelemetry {
                 let spawns = work::spawns(meter, spawn).with_context(context);
                 work::MULTI_THREAD.block_on(async { tokio::spawn(spawns).await.unwrap() })
             }
-            Operation::Request => {
-                let requests = work::spawns(meter, || {
-                    let context = Context::new().with_value(Number(1)).with_value(Text("some text".to_owned()));
+            Operation::Request | Operation::RequestWithoutBlocking => {
+                let blocking = operation == Operation::Request;
+                let requests = work::spawns(meter, move || {
+                    let context =
+                        Context::new().with_value(Number(1)).with_value(Text("some text".to_owned()));
                     let context = flat(&SET_FILLER)[..6].iter().fold(context, |context, set| set(&context));
-                    tokio::spawn(request().with_context(context))
+                    tokio::spawn(request(blocking).with_context(context))
                 });
                 work::CURRENT_THREAD.block_on(async { tokio::spawn(requests).await.unwrap() })
             }
@@ -120,8 +119,8 @@ impl Peer for OpenTelemetry {
     }
 
     fn added_bytes(&self, _variables: usize) -> Option<usize> {
-        let wrapped = work::endless().with_context(Context::new());
-        Some(size_of_val(&wrapped) - size_of_val(&work::endless()))
+        let wrapped = work::with_a_word(1).with_context(Context::new());
+        Some(size_of_val(&wrapped) - size_of_val(&work::with_a_word(1)))
     }
 }
 
@@ -129,8 +128,9 @@ fn spawn() -> tokio::task::JoinHandle<u64> {
     tokio::spawn(async { Context::map_current(number) }.with_current_context())
 }
 
-async fn request() -> u64 {
+async fn request(with_blocking: bool) -> u64 {
     work::request(
+        with_blocking,
         || tokio::spawn(work::request_part(10, read).with_current_context()),
         || {
             let context = Context::current();
@@ -168,7 +168,7 @@ impl Peer for OpenTelemetryCurrent {
     }
 
     fn run(&mut self, operation: Operation, variables: usize, meter: Meter) -> Option<Reading> {
-        let with_text = matches!(operation, Operation::ReadString | Operation::CloneString);
+        let with_text = operation.is_of_text();
         let _attached = self.contexts.get(variables, with_text).attach();
         Some(match operation {
             Operation::Get => meter.time(|| number(&Context::current())),

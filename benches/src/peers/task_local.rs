@@ -40,10 +40,10 @@ impl Peer for TaskLocal {
     }
 
     fn added_bytes(&self, variables: usize) -> Option<usize> {
-        let plain = size_of_val(&work::endless());
+        let plain = size_of_val(&work::with_a_word(1));
         match variables {
-            1 => Some(size_of_val(&NUMBER.scope(1, work::endless())) - plain),
-            8 => Some(size_of_val(&scope_eight(&[1; 8], 0, work::endless())) - plain),
+            1 => Some(size_of_val(&NUMBER.scope(1, work::with_a_word(1))) - plain),
+            8 => Some(size_of_val(&scope_eight(&[1; 8], 0, work::with_a_word(1))) - plain),
             _ => None,
         }
     }
@@ -87,10 +87,11 @@ fn measure(operation: Operation, variables: usize, meter: Meter) -> Option<Readi
             let task = scope_many(variables, spawns);
             work::MULTI_THREAD.block_on(async { tokio::spawn(task).await.unwrap() })
         }
-        Operation::Request => {
-            let requests = work::spawns(meter, || {
+        Operation::Request | Operation::RequestWithoutBlocking => {
+            let blocking = operation == Operation::Request;
+            let requests = work::spawns(meter, move || {
                 let eight = Eight { text: "some text".to_owned(), numbers: [1; 7] };
-                tokio::spawn(eight.scope(request()))
+                tokio::spawn(eight.scope(request(blocking)))
             });
             work::CURRENT_THREAD.block_on(async { tokio::spawn(requests).await.unwrap() })
         }
@@ -117,11 +118,19 @@ fn spawn(variables: usize) -> JoinHandle<u64> {
 }
 
 /// Wraps `future` in `NUMBER` and seven fillers.
-fn scope_eight<F: Future>(values: &[u64; 8], from: usize, future: F) -> impl Future<Output = F::Output> + use<F> {
+fn scope_eight<F: Future>(
+    values: &[u64; 8],
+    from: usize,
+    future: F,
+) -> impl Future<Output = F::Output> + use<F> {
     NUMBER.scope(values[0], scope_seven(values, from, future))
 }
 
-fn scope_seven<F: Future>(values: &[u64; 8], from: usize, future: F) -> impl Future<Output = F::Output> + use<F> {
+fn scope_seven<F: Future>(
+    values: &[u64; 8],
+    from: usize,
+    future: F,
+) -> impl Future<Output = F::Output> + use<F> {
     let keys = &flat(&FILLERS)[from..];
     let future = keys[6].scope(values[7], future);
     let future = keys[5].scope(values[6], future);
@@ -196,8 +205,9 @@ impl Eight {
     }
 }
 
-async fn request() -> u64 {
+async fn request(with_blocking: bool) -> u64 {
     work::request(
+        with_blocking,
         || tokio::spawn(Eight::current().scope(work::request_part(10, read))),
         || {
             let eight = Eight::current();

@@ -1,0 +1,124 @@
+//! Instructions an operation, counted by callgrind: they do not drift with the machine's load.
+//!
+//! The program runs itself under valgrind with one operation and a number of repeats, and again with twice as many.
+//! The difference, divided, is the operation with its loop, and nothing of what makes ready.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::process::{Command, Stdio};
+
+use crate::measure::Meter;
+use crate::operation::Operation;
+use crate::peers::{self, CONTEXTVAR, FLOOR, OPENTELEMETRY, TASK_LOCAL};
+use crate::report;
+
+/// Instructions by operation, size, and place of the peer in the list.
+pub(crate) type Counts = BTreeMap<(Operation, usize, usize), f64>;
+
+const PEERS: [usize; 4] = [CONTEXTVAR, FLOOR, TASK_LOCAL, OPENTELEMETRY];
+const SIZES: [usize; 3] = [1, 8, 1000];
+
+/// The argument that makes this program do one operation, for callgrind. After it: peer, operation, variables,
+/// repeats.
+pub(crate) const ONLY: &str = "--only";
+
+pub(crate) fn count_all() -> Result<Counts, String> {
+    let mut counts = Counts::new();
+    for operation in Operation::ALL {
+        // Two worker threads that steal from each other do not count the same twice.
+        if operation == Operation::SpawnMultiThread {
+            continue;
+        }
+        for variables in SIZES.into_iter().filter(|&size| operation.runs_with(size)) {
+            eprint!("\r{:<60}", format!("{}, {variables} set", operation.title()));
+            for peer in PEERS {
+                if let Some(count) = count(peer, operation, variables)? {
+                    counts.insert((operation, variables, peer), count);
+                }
+            }
+        }
+    }
+    eprintln!("\r{:<60}", "");
+    Ok(counts)
+}
+
+pub(crate) fn tables(counts: &Counts) -> String {
+    let mut text = String::new();
+    for variables in SIZES {
+        let set = if variables == 1 { "1 variable".to_owned() } else { format!("{variables} variables") };
+        text += &format!("## With {set} set: instructions, the loop of 3 included\n\n");
+        let names: Vec<&str> = PEERS.iter().map(|&peer| peers::make(peer).name()).collect();
+        text += &report::header("operation", names.into_iter());
+        for operation in Operation::ALL {
+            if counts.contains_key(&(operation, variables, CONTEXTVAR)) {
+                let cells = PEERS.iter().map(|&peer| {
+                    counts.get(&(operation, variables, peer)).map(|&count| report::number(count))
+                });
+                text += &report::row(operation.title(), cells);
+            }
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// None if the peer does not have the operation.
+fn count(peer: usize, operation: Operation, variables: usize) -> Result<Option<f64>, String> {
+    let repeats = match operation {
+        _ if operation.is_request() => 100,
+        Operation::SpawnCurrentThread => 1_000,
+        // A thousand nested scopes, or a thousand values copied.
+        _ if variables == 1000 && peer != CONTEXTVAR => 1_000,
+        _ => 10_000,
+    };
+    let (once, twice) =
+        (start(peer, operation, variables, repeats)?, start(peer, operation, variables, 2 * repeats)?);
+    let (Some(once), Some(twice)) = (once.finish()?, twice.finish()?) else { return Ok(None) };
+    Ok(Some(twice.saturating_sub(once) as f64 / repeats as f64))
+}
+
+struct Counting(std::process::Child);
+
+fn start(peer: usize, operation: Operation, variables: usize, repeats: u64) -> Result<Counting, String> {
+    let program = env::current_exe().map_err(|error| format!("this program is nowhere: {error}"))?;
+    Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(program)
+        .args([ONLY.to_owned(), peer.to_string(), format!("{operation:?}")])
+        .args([variables.to_string(), repeats.to_string()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map(Counting)
+        .map_err(|error| format!("valgrind does not start: {error}"))
+}
+
+impl Counting {
+    /// The count, from the line `==1234== Collected : 5678`. None if the operation is not there.
+    fn finish(self) -> Result<Option<u64>, String> {
+        let output = self.0.wait_with_output().map_err(|error| error.to_string())?;
+        match output.status.code() {
+            Some(0) => {}
+            Some(NO_SUCH_OPERATION) => return Ok(None),
+            _ => return Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        }
+        let report = String::from_utf8_lossy(&output.stderr);
+        let collected =
+            report.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok());
+        Ok(Some(collected.ok_or("callgrind reports no count")?))
+    }
+}
+
+const NO_SUCH_OPERATION: i32 = 3;
+
+/// The other side: does one operation, and says by its exit code whether there is one.
+pub(crate) fn only(arguments: &[String]) -> i32 {
+    let [peer, operation, variables, repeats] = arguments else { panic!("{ONLY} is for callgrind") };
+    let operation = Operation::ALL.into_iter().find(|known| format!("{known:?}") == *operation);
+    let meter = Meter { repeats: repeats.parse().unwrap(), count_allocations: false };
+    let mut peer = peers::make(peer.parse().unwrap());
+    match peer.run(operation.unwrap(), variables.parse().unwrap(), meter) {
+        Some(_) => 0,
+        None => NO_SUCH_OPERATION,
+    }
+}
