@@ -66,7 +66,7 @@ pub(crate) fn tables(counts: &Counts) -> String {
 fn count(peer: usize, operation: Operation, variables: usize) -> Result<Option<f64>, String> {
     let repeats = match operation {
         _ if operation.is_request() => 100,
-        Operation::SpawnCurrentThread => 1_000,
+        Operation::SpawnCurrentThread => 4_000,
         // A thousand nested scopes, or a thousand values copied.
         _ if variables == 1000 && peer != CONTEXTVAR => 1_000,
         _ => 10_000,
@@ -99,7 +99,7 @@ impl Counting {
         let output = self.0.wait_with_output().map_err(|error| error.to_string())?;
         match output.status.code() {
             Some(0) => {}
-            Some(NO_SUCH_OPERATION) => return Ok(None),
+            Some(code) if code == i32::from(NO_SUCH_OPERATION) => return Ok(None),
             _ => return Err(String::from_utf8_lossy(&output.stderr).into_owned()),
         }
         let report = String::from_utf8_lossy(&output.stderr);
@@ -109,10 +109,10 @@ impl Counting {
     }
 }
 
-const NO_SUCH_OPERATION: i32 = 3;
+const NO_SUCH_OPERATION: u8 = 3;
 
 /// The other side: does one operation, and says by its exit code whether there is one.
-pub(crate) fn only(arguments: &[String]) -> i32 {
+pub(crate) fn only(arguments: &[&str]) -> u8 {
     let [peer, operation, variables, repeats] = arguments else { panic!("{ONLY} is for callgrind") };
     let operation = Operation::ALL.into_iter().find(|known| format!("{known:?}") == *operation);
     let meter = Meter { repeats: repeats.parse().unwrap(), count_allocations: false };

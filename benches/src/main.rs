@@ -1,6 +1,16 @@
 //! contextvar and its peers, side by side, in one run.
+//!
+//! ```console
+//! $ cargo run --release -p benches                    # the tables and the chart, into docs/
+//! $ cargo run --release -p benches -- --check         # and exit 1 if a target is missed
+//! $ cargo run --release -p benches -- --instructions  # counted by callgrind; --check works here too
+//! $ cargo run --release -p benches -- --growth        # what grows with variables, nesting, tasks, threads
+//! ```
 
 mod alloc;
+mod chart;
+mod check;
+mod growth;
 mod instructions;
 mod measure;
 mod operation;
@@ -9,18 +19,55 @@ mod report;
 mod work;
 
 use std::env;
-use std::process;
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
 
-fn main() {
+fn main() -> Result<ExitCode, Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    if arguments.first().is_some_and(|first| first == instructions::ONLY) {
-        process::exit(instructions::only(&arguments[1..]));
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        [] => Ok(report_times(false)?),
+        ["--check"] => Ok(report_times(true)?),
+        ["--instructions"] => Ok(report_instructions(false)?),
+        ["--instructions", "--check"] | ["--check", "--instructions"] => Ok(report_instructions(true)?),
+        ["--growth"] => {
+            print!("{}", growth::tables());
+            Ok(ExitCode::SUCCESS)
+        }
+        [instructions::ONLY, ..] => Ok(ExitCode::from(instructions::only(&arguments[1..]))),
+        _ => Err("usage: benches [--instructions | --growth] [--check]".into()),
     }
-    if arguments.first().is_some_and(|first| first == "--instructions") {
-        print!("{}", instructions::tables(&instructions::count_all().unwrap()));
-        return;
-    }
+}
+
+fn report_times(check: bool) -> Result<ExitCode, Box<dyn Error>> {
     let mut peers = peers::all();
     let figures = measure::all(&mut peers);
-    print!("{}", report::tables(&peers, &figures));
+    let tables = report::tables(&peers, &figures);
+    print!("{tables}");
+
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    fs::create_dir_all(&docs)?;
+    fs::write(docs.join("benchmarks.md"), report::page(&tables))?;
+    fs::write(docs.join("benchmarks.svg"), chart::draw(&peers, &figures))?;
+    Ok(if check { verdict(check::missed(&peers, &figures)) } else { ExitCode::SUCCESS })
+}
+
+fn report_instructions(check: bool) -> Result<ExitCode, Box<dyn Error>> {
+    let counts = instructions::count_all()?;
+    print!("{}", instructions::tables(&counts));
+    Ok(if check { verdict(check::missed_instructions(&counts)) } else { ExitCode::SUCCESS })
+}
+
+fn verdict(missed: Vec<String>) -> ExitCode {
+    if missed.is_empty() {
+        println!("every target is met");
+        return ExitCode::SUCCESS;
+    }
+    println!("targets missed:");
+    for line in missed {
+        println!("- {line}");
+    }
+    ExitCode::FAILURE
 }

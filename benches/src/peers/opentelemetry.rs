@@ -68,7 +68,7 @@ impl Peer for OpenTelemetry {
         let context = self.contexts.get(variables, with_text);
         let _attached = context.clone().attach();
         Some(match operation {
-            Operation::Get => meter.time(|| Context::map_current(|context| number(context))),
+            Operation::Get => meter.time(|| Context::map_current(number)),
             Operation::GetInTurn => {
                 let fillers = &flat(&GET_FILLER)[..variables - 1];
                 meter.time_sweeps(fillers.len(), || {

@@ -1,0 +1,140 @@
+//! The targets, with eight variables set unless said otherwise. Each is a limit that contextvar must stay under.
+
+use crate::instructions::Counts;
+use crate::measure::Figures;
+use crate::operation::Operation::{self, *};
+use crate::peers::{CONTEXTVAR, FLOOR, OPENTELEMETRY, Peer, TASK_LOCAL};
+
+/// Operation, variables set, peer, and how many times as long as the peer it may take.
+const RATIOS: [(Operation, usize, usize, f64); 10] = [
+    (Get, 8, TASK_LOCAL, 3.0),
+    (Get, 8, OPENTELEMETRY, 0.4),
+    (ReadString, 8, OPENTELEMETRY, 0.5),
+    (GetUnset, 8, OPENTELEMETRY, 0.6),
+    (SetNumber, 8, OPENTELEMETRY, 0.12),
+    (SetString, 8, OPENTELEMETRY, 0.3),
+    (Copy, 8, OPENTELEMETRY, 0.75),
+    (RunInCopy, 8, OPENTELEMETRY, 0.4),
+    (CopyOnWrite, 8, OPENTELEMETRY, 0.8),
+    (CopyOnWrite, 1000, OPENTELEMETRY, 0.06),
+];
+
+/// Operation, peer and the variables set there: what wrapping adds to the plain future or task is at most what it
+/// adds there.
+const EXTRAS: [(Operation, usize, usize); 5] = [
+    (Poll, TASK_LOCAL, 1),
+    (SpawnCurrentThread, TASK_LOCAL, 1),
+    (SpawnCurrentThread, OPENTELEMETRY, 8),
+    (SpawnMultiThread, TASK_LOCAL, 1),
+    (SpawnMultiThread, OPENTELEMETRY, 8),
+];
+
+/// Operation, variables set, allocations.
+const ALLOCATIONS: [(Operation, usize, f64); 8] = [
+    (SetNumber, 8, 0.0),
+    (SetNumber, 1000, 0.0),
+    (SetString, 8, 1.0),
+    (Copy, 8, 0.0),
+    (Copy, 1000, 0.0),
+    (RunInCopy, 8, 0.0),
+    (Poll, 8, 0.0),
+    (Poll, 1000, 0.0),
+];
+
+/// Bytes added to a future.
+const ADDED_BYTES: usize = 24;
+
+/// What the context adds to the plain request, as a part of what the best peer's adds. Of the whole there is no such
+/// target: the plain request is most of it, for everyone.
+const REQUEST: f64 = 0.4;
+
+/// Operation, variables set, instructions.
+const INSTRUCTIONS: [(Operation, usize, f64); 15] = [
+    (Get, 8, 16.0),
+    (Get, 1000, 16.0),
+    (GetInTurn, 1000, 60.0),
+    (ReadString, 8, 26.0),
+    (GetUnset, 8, 20.0),
+    (SetNumber, 8, 145.0),
+    (SetNumber, 1000, 145.0),
+    (SetString, 8, 350.0),
+    (Copy, 8, 17.0),
+    (Copy, 1000, 17.0),
+    (RunInCopy, 8, 32.0),
+    (Poll, 8, 76.0),
+    (Poll, 1000, 76.0),
+    (CopyOnWrite, 8, 400.0),
+    (CopyOnWrite, 1000, 400.0),
+];
+
+/// The targets of time, allocations and size that were missed, a line each.
+pub(crate) fn missed(peers: &[Box<dyn Peer>], figures: &Figures) -> Vec<String> {
+    let mut missed = Missed::default();
+    let median = |operation, variables, peer| figures[&(operation, variables, peer)].median_ns;
+    let extra =
+        |operation, variables, peer| median(operation, variables, peer) - median(operation, variables, FLOOR);
+
+    for (operation, variables, peer, ratio) in RATIOS {
+        let (ours, theirs) = (median(operation, variables, CONTEXTVAR), median(operation, variables, peer));
+        let limit = format!("{ratio} x {}", peers[peer].name());
+        missed.compare(operation, variables, "ns", ours, ratio * theirs, &limit);
+    }
+    for (operation, peer, variables) in EXTRAS {
+        let (ours, theirs) = (extra(operation, 8, CONTEXTVAR), extra(operation, variables, peer));
+        let limit = format!("what {} adds with {variables} set", peers[peer].name());
+        missed.compare(operation, 8, "ns added", ours, theirs, &limit);
+    }
+    for (operation, variables, limit) in ALLOCATIONS {
+        let (allocations, _) = figures[&(operation, variables, CONTEXTVAR)].allocated.unwrap_or_default();
+        missed.compare(operation, variables, "allocations", allocations, limit, "the target");
+    }
+    for variables in [1, 1000] {
+        let added = peers[CONTEXTVAR].added_bytes(variables).unwrap_or_default();
+        missed.compare(Poll, variables, "bytes added", added as f64, ADDED_BYTES as f64, "the target");
+    }
+    // The blocking call's noise is larger than what is compared.
+    let others = (TASK_LOCAL..peers.len())
+        .filter(|&peer| figures.contains_key(&(RequestWithoutBlocking, 8, peer)))
+        .map(|peer| extra(RequestWithoutBlocking, 8, peer));
+    let best = others.fold(f64::INFINITY, f64::min);
+    let ours = extra(RequestWithoutBlocking, 8, CONTEXTVAR);
+    missed.compare(RequestWithoutBlocking, 8, "ns added", ours, REQUEST * best, "0.4 x the best peer");
+    missed.0
+}
+
+/// The targets of instructions that were missed.
+pub(crate) fn missed_instructions(counts: &Counts) -> Vec<String> {
+    let mut missed = Missed::default();
+    for (operation, variables, limit) in INSTRUCTIONS {
+        let count = counts[&(operation, variables, CONTEXTVAR)];
+        // The counts have a fraction: what happens once in a thousand times, spread over all.
+        missed.compare(operation, variables, "instructions", count.round(), limit, "the target");
+    }
+    for operation in [Request, RequestWithoutBlocking] {
+        let extra = |peer| counts[&(operation, 8, peer)] - counts[&(operation, 8, FLOOR)];
+        let best = extra(TASK_LOCAL).min(extra(OPENTELEMETRY));
+        let limit = "0.4 x the best peer";
+        missed.compare(operation, 8, "instructions added", extra(CONTEXTVAR), REQUEST * best, limit);
+    }
+    missed.0
+}
+
+#[derive(Default)]
+struct Missed(Vec<String>);
+
+impl Missed {
+    fn compare(
+        &mut self,
+        operation: Operation,
+        variables: usize,
+        unit: &str,
+        ours: f64,
+        limit: f64,
+        why: &str,
+    ) {
+        if ours > limit {
+            let title = operation.title();
+            self.0.push(format!("{title}, {variables} set: {ours:.1} {unit}, at most {limit:.1} ({why})"));
+        }
+    }
+}

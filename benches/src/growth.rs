@@ -1,0 +1,327 @@
+//! What grows, and how: with the variables declared and set, the nesting, the tasks alive, the threads.
+
+use std::future::pending;
+use std::hint::black_box;
+use std::pin::Pin;
+use std::sync::Barrier;
+use std::thread;
+use std::time::Duration;
+
+use contextvar::{Context, ContextVar, InContext, context_var, copy_context};
+use opentelemetry::context::FutureExt;
+use tokio::runtime::Builder;
+
+use crate::alloc;
+use crate::measure::{Meter, Reading};
+use crate::report::{header, number, row};
+use crate::work;
+
+type Var = &'static ContextVar<u64>;
+
+/// All tables. In this order, since variables keep their places for ever: first few, then many.
+pub(crate) fn tables() -> String {
+    let mut vars = Vec::new();
+    [declared(&mut vars), set(&vars), nested(), tasks(), threads()].concat()
+}
+
+/// Makes variables until there are so many, and gives each its place in the process's table by a first write.
+fn declare(vars: &mut Vec<Var>, count: usize) {
+    while vars.len() < count {
+        let var: Var = Box::leak(Box::new(ContextVar::new("growth")));
+        Context::new().set(var, 1);
+        vars.push(var);
+    }
+}
+
+fn context_of<'a>(vars: impl IntoIterator<Item = &'a Var>) -> Context {
+    vars.into_iter().fold(Context::new(), |context, var| context.with(var, 1))
+}
+
+fn declared(vars: &mut Vec<Var>) -> String {
+    let mut text = "## Variables declared, eight of them set\n\n".to_owned();
+    let names = [
+        "get the first (ns)",
+        "get the last",
+        "set and restore the last",
+        "copy and drop",
+        "one poll",
+        "bytes, the first eight set",
+        "bytes, eight far apart set",
+    ];
+    text += &header("declared", names.into_iter());
+    for count in [1, 10, 100, 1_000, 10_000, 100_000] {
+        declare(vars, count);
+        let apart: Vec<Var> = vars.iter().rev().step_by(count.div_ceil(8)).copied().collect();
+        let (first, last) = (vars[0], apart[0]);
+        let cells = [
+            in_context(context_of([&first]), |meter| meter.time(|| first.get())),
+            in_context(context_of(&apart), |meter| meter.time(|| last.get())),
+            in_context(context_of(&apart), |meter| set_and_restore(meter, last)),
+            in_context(context_of(&apart), |meter| meter.time(copy_context)),
+            median(|meter| work::polls(meter, context_of(&apart).scope(work::endless()))),
+            bytes_of(|| context_of(vars.iter().take(8))),
+            bytes_of(|| context_of(&apart)),
+        ];
+        text += &row(&count.to_string(), cells.into_iter().map(|cell| Some(number(cell))));
+    }
+    text + "\n"
+}
+
+fn set(vars: &[Var]) -> String {
+    let mut text = "## Variables set\n\n".to_owned();
+    let names = [
+        "get the first (ns)",
+        "get in turn",
+        "set and restore the last",
+        "copy and drop",
+        "run in a copy",
+        "copy, then the first set",
+        "one poll",
+        "bytes a variable",
+    ];
+    text += &header("set", names.into_iter());
+    for count in [1, 10, 100, 1_000, 10_000] {
+        let vars = &vars[..count];
+        let (first, last) = (vars[0], vars[count - 1]);
+        let context = context_of(vars);
+        let mut copy = context.clone();
+        let cells = [
+            in_context(context.clone(), |meter| meter.time(|| first.get())),
+            in_context(context.clone(), |meter| {
+                meter.time_sweeps(count, || {
+                    for var in vars {
+                        black_box(var.get());
+                    }
+                })
+            }),
+            in_context(context.clone(), |meter| set_and_restore(meter, last)),
+            in_context(context.clone(), |meter| meter.time(copy_context)),
+            in_context(context.clone(), |meter| meter.time(|| copy.run(|| black_box(())))),
+            in_context(context.clone(), |meter| {
+                meter.time(|| {
+                    let copy = copy_context();
+                    last.set(black_box(2));
+                    copy
+                })
+            }),
+            median(|meter| work::polls(meter, context.clone().scope(work::endless()))),
+            bytes_of(|| context_of(vars)) / count as f64,
+        ];
+        text += &row(&count.to_string(), cells.into_iter().map(|cell| Some(number(cell))));
+    }
+    text + "\n"
+}
+
+#[context_var]
+static NUMBER: u64;
+#[context_var]
+static OTHER: u64 = 7;
+
+fn nested() -> String {
+    let mut text = "## Scopes nested\n\n".to_owned();
+    let names = [
+        "get the innermost (ns)",
+        "get the outermost",
+        "one more `run`, in and out",
+        "one more `sync_scope`",
+        "one poll through all",
+        "a level of it",
+    ];
+    text += &header("depth", names.into_iter());
+    for depth in [1, 10, 100, 1_000] {
+        let mut cells = [0.0; 6];
+        in_runs(depth, &mut || {
+            let mut copy = copy_context();
+            cells[0] = median(|meter| meter.time(|| NUMBER.get()));
+            cells[1] = median(|meter| meter.time(|| OTHER.get()));
+            cells[2] = median(|meter| meter.time(|| copy.run(|| black_box(()))));
+            cells[3] = median(|meter| meter.time(|| NUMBER.sync_scope(black_box(2), || black_box(()))));
+        });
+        cells[4] = median(|meter| {
+            let mut future: Pin<Box<dyn Future<Output = ()>>> = Box::pin(work::endless());
+            for level in 0..depth {
+                future = Box::pin(future.in_context(Context::new().with(&NUMBER, level as u64)));
+            }
+            work::polls(meter, future)
+        });
+        cells[5] = cells[4] / depth as f64;
+        text += &row(&depth.to_string(), cells.into_iter().map(|cell| Some(number(cell))));
+    }
+    text + "\n"
+}
+
+/// Calls `f` so many contexts deep, each with a value of its own. `OTHER` is set outside of all.
+fn in_runs(depth: usize, f: &mut dyn FnMut()) {
+    fn down(depth: usize, f: &mut dyn FnMut()) {
+        if depth == 0 {
+            return f();
+        }
+        copy_context().run(|| NUMBER.sync_scope(depth as u64, || down(depth - 1, f)));
+    }
+    Context::new().with(&OTHER, 1).run(|| down(depth, f));
+}
+
+/// A value of a type of its own for each number.
+struct Otel<const N: usize>(#[expect(dead_code, reason = "it is only there")] u64);
+
+fn opentelemetry_of_eight() -> opentelemetry::Context {
+    let first = opentelemetry::Context::new().with_value(Otel::<0>(1)).with_value(Otel::<1>(1));
+    let more = first.with_value(Otel::<2>(1)).with_value(Otel::<3>(1)).with_value(Otel::<4>(1));
+    more.with_value(Otel::<5>(1)).with_value(Otel::<6>(1)).with_value(Otel::<7>(1))
+}
+
+fn tasks() -> String {
+    let mut text =
+        "## Tasks alive, each with a copy of a context of eight variables: bytes a task\n\n".to_owned();
+    let names = [
+        "no context",
+        "a copy",
+        "a copy, one variable set in it",
+        "opentelemetry, a copy",
+        "the same, one value set",
+    ];
+    text += &header("tasks", names.into_iter());
+    for count in [1, 10, 100, 1_000, 10_000, 100_000] {
+        let vars: Vec<Var> = (0..7).map(|_| &*Box::leak(Box::new(ContextVar::new("task")))).collect();
+        let context = context_of(&vars).with(&NUMBER, 1);
+        let attached = opentelemetry_of_eight().attach();
+        let otel = opentelemetry::Context::current;
+        let cells = [
+            bytes_a_task(count, pending),
+            bytes_a_task(count, || pending().in_context(context.clone())),
+            bytes_a_task(count, || {
+                let own = async {
+                    NUMBER.set(2);
+                    pending().await
+                };
+                own.in_context(context.clone())
+            }),
+            bytes_a_task(count, || pending().with_context(otel())),
+            bytes_a_task(count, || pending().with_context(otel().with_value(Otel::<0>(2)))),
+        ];
+        drop(attached);
+        text += &row(&count.to_string(), cells.into_iter().map(|cell| Some(number(cell))));
+    }
+    text + "\n"
+}
+
+/// Spawns the tasks, lets each run until it waits, and sees what is allocated then. The runtime's own list of tasks
+/// is allocated before.
+fn bytes_a_task<F: Future<Output = ()> + Send + 'static>(count: usize, future: impl Fn() -> F) -> f64 {
+    let runtime = Builder::new_current_thread().build().unwrap();
+    let spawn_all = |count| {
+        for _ in 0..count {
+            runtime.spawn(future());
+        }
+        // By the time the last one spawned has run, all have.
+        runtime.block_on(runtime.spawn(async {})).unwrap();
+    };
+    spawn_all(count);
+    alloc::start_counting();
+    spawn_all(count);
+    alloc::stop_counting().live as f64 / count as f64
+}
+
+fn threads() -> String {
+    let mut text = "## Threads that copy at once: nanoseconds a copy with its drop\n\n".to_owned();
+    text += &header("", ["contextvar", "opentelemetry", "get a u64 there"].into_iter());
+    let context = Context::new().with(&NUMBER, 1);
+    let attached = opentelemetry::Context::new().with_value(Otel::<0>(1));
+
+    let copies = |meter: Meter, context: &Context| context.clone().run(|| meter.time(copy_context));
+    let gets = |meter: Meter, context: &Context| context.clone().run(|| meter.time(|| NUMBER.get()));
+    let otel = |meter: Meter, context: &opentelemetry::Context| {
+        let _attached = context.clone().attach();
+        meter.time(opentelemetry::Context::current)
+    };
+    // `with` makes a context of its own, which shares nothing with the one it came from that is counted.
+    let apart = || Context::new().with(&NUMBER, 1);
+    let otel_apart = || opentelemetry::Context::new().with_value(Otel::<0>(1));
+    let rows = [
+        (
+            "one thread",
+            [
+                on_threads(1, |meter| copies(meter, &context)),
+                on_threads(1, |meter| otel(meter, &attached)),
+                on_threads(1, |meter| gets(meter, &context)),
+            ],
+        ),
+        (
+            "two, a context each",
+            [
+                on_threads(2, |meter| copies(meter, &apart())),
+                on_threads(2, |meter| otel(meter, &otel_apart())),
+                on_threads(2, |meter| gets(meter, &apart())),
+            ],
+        ),
+        (
+            "two, the same context",
+            [
+                on_threads(2, |meter| copies(meter, &context)),
+                on_threads(2, |meter| otel(meter, &attached)),
+                on_threads(2, |meter| gets(meter, &context)),
+            ],
+        ),
+    ];
+    for (name, cells) in rows {
+        text += &row(name, cells.into_iter().map(|cell| Some(number(cell))));
+    }
+    text + "\n"
+}
+
+/// The nanoseconds of an operation that so many threads do at the same time: the median of the rounds' means.
+fn on_threads(count: usize, measure: impl Fn(Meter) -> Reading + Sync) -> f64 {
+    let meter = Meter { repeats: 200_000, count_allocations: false };
+    let mut rounds: Vec<f64> = (0..21)
+        .map(|_| {
+            let barrier = Barrier::new(count);
+            let total: f64 = thread::scope(|scope| {
+                let one = || {
+                    barrier.wait();
+                    ns(measure(meter))
+                };
+                let threads: Vec<_> = (0..count).map(|_| scope.spawn(one)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+            });
+            total / count as f64
+        })
+        .collect();
+    rounds.sort_by(f64::total_cmp);
+    rounds[rounds.len() / 2]
+}
+
+fn set_and_restore(meter: Meter, var: Var) -> Reading {
+    meter.time(|| {
+        let token = var.set(black_box(2));
+        var.reset(token);
+    })
+}
+
+/// The median of rounds inside the context.
+fn in_context(mut context: Context, measure: impl FnMut(Meter) -> Reading) -> f64 {
+    context.run(|| median(measure))
+}
+
+/// The median of rounds of a millisecond. There is one column, so there is nothing to take turns with.
+fn median(mut measure: impl FnMut(Meter) -> Reading) -> f64 {
+    let mut meter = Meter { repeats: 16, count_allocations: false };
+    while measure(meter).time < Duration::from_millis(1) {
+        meter.repeats *= 2;
+    }
+    let mut rounds: Vec<f64> = (0..15).map(|_| ns(measure(meter))).collect();
+    rounds.sort_by(f64::total_cmp);
+    rounds[rounds.len() / 2]
+}
+
+fn ns(reading: Reading) -> f64 {
+    reading.time.as_nanos() as f64 / reading.operations as f64
+}
+
+/// What stays allocated for what `make` makes.
+fn bytes_of<T>(make: impl FnOnce() -> T) -> f64 {
+    alloc::start_counting();
+    let made = make();
+    let allocated = alloc::stop_counting();
+    drop(made);
+    allocated.live as f64
+}
