@@ -1,13 +1,13 @@
 //! The chart: the times with eight variables set, as bars on a log scale, each operation a group.
 //!
-//! Every bar has its name beside it, so two colours do: contextvar's, and that of the others. A style sheet in the
+//! Every bar has its name beside it, so three colours do: contextvar's, the floor's, and that of the others. A style sheet in the
 //! file gives them, with its own for dark surroundings; the background is drawn too, so they always fit it.
 
 use std::fmt::Write;
 
 use crate::measure::Figures;
 use crate::operation::Operation::{self, *};
-use crate::peers::{CONTEXTVAR, Peer};
+use crate::peers::{CONTEXTVAR, FLOOR, Peer};
 use crate::report::number;
 
 const VARIABLES: usize = 8;
@@ -39,6 +39,7 @@ const STYLE: &str = "
   .paper { fill: #ffffff; }
   .bar { fill: #afb8c1; }
   .bar.ours { fill: #d1570a; }
+  .bar.floor { fill: #d8dee4; }
   .grid { stroke: #d0d7de; stroke-width: 1; }
   @media (prefers-color-scheme: dark) {
     text { fill: #9198a1; }
@@ -46,24 +47,17 @@ const STYLE: &str = "
     .paper { fill: #0d1117; }
     .bar { fill: #4d5561; }
     .bar.ours { fill: #f0883e; }
+    .bar.floor { fill: #2f3742; }
     .grid { stroke: #262c36; }
   }
 ";
 
 pub(crate) fn draw(peers: &[Box<dyn Peer>], figures: &Figures) -> String {
-    let mut body = String::new();
+    let mut bars = [const { String::new() }; COLUMNS.len()];
     let mut bottom: f64 = 0.0;
-    for (place, operations) in COLUMNS.iter().enumerate() {
-        let mut bars = String::new();
-        let mut y = TOP;
-        for &operation in *operations {
-            y = group(&mut bars, peers, figures, operation, y);
-        }
-        let _ = writeln!(body, r#"<g transform="translate({} 0)">"#, place as f64 * COLUMN_WIDTH);
-        grid(&mut body, y);
-        body += &bars;
-        body += "</g>\n";
-        bottom = bottom.max(y);
+    for (bars, operations) in bars.iter_mut().zip(COLUMNS) {
+        let end = operations.iter().fold(TOP, |y, &operation| group(bars, peers, figures, operation, y));
+        bottom = bottom.max(end);
     }
 
     let (width, height) = (COLUMNS.len() as f64 * COLUMN_WIDTH, bottom + 18.0);
@@ -79,7 +73,13 @@ pub(crate) fn draw(peers: &[Box<dyn Peer>], figures: &Figures) -> String {
         svg,
         r#"<text class="head" x="16" y="28">Nanoseconds an operation, {VARIABLES} variables set (log scale, shorter is better)</text>"#
     );
-    svg + &body + "</svg>\n"
+    for (place, bars) in bars.iter().enumerate() {
+        let _ = writeln!(svg, r#"<g transform="translate({} 0)">"#, place as f64 * COLUMN_WIDTH);
+        grid(&mut svg, bottom);
+        svg += bars;
+        svg += "</g>\n";
+    }
+    svg + "</svg>\n"
 }
 
 /// Draws the operation and its bars from `y` downwards, and returns where the next one begins.
@@ -88,20 +88,24 @@ fn group(svg: &mut String, peers: &[Box<dyn Peer>], figures: &Figures, operation
     let mut y = y + TITLE;
     for (place, peer) in peers.iter().enumerate() {
         let Some(figure) = figures.get(&(operation, VARIABLES, place)) else { continue };
-        let ours = if place == CONTEXTVAR { " ours" } else { "" };
+        let kind = match place {
+            CONTEXTVAR => " ours",
+            FLOOR => " floor",
+            _ => "",
+        };
         let text = y + 11.0;
         let length = position(figure.median_ns);
         let _ =
-            writeln!(svg, r#"<text class="name{ours}" x="{}" y="{text}">{}</text>"#, BARS - 8.0, peer.name());
+            writeln!(svg, r#"<text class="name{kind}" x="{}" y="{text}">{}</text>"#, BARS - 8.0, peer.name());
         let _ = writeln!(
             svg,
-            r#"<rect class="bar{ours}" x="{BARS}" y="{}" width="{length:.1}" height="{}" rx="2"/>"#,
+            r#"<rect class="bar{kind}" x="{BARS}" y="{}" width="{length:.1}" height="{}" rx="2"/>"#,
             y + 1.5,
             ROW - 3.0
         );
         let _ = writeln!(
             svg,
-            r#"<text class="value{ours}" x="{:.1}" y="{text}">{}</text>"#,
+            r#"<text class="value{kind}" x="{:.1}" y="{text}">{}</text>"#,
             BARS + length + 5.0,
             number(figure.median_ns)
         );
