@@ -1,11 +1,13 @@
 //! contextvar and its peers, side by side, in one run.
 //!
 //! ```console
-//! $ cargo run --release -p benches                    # the tables and the chart, into docs/
+//! $ cargo run --release -p benches                    # the times and the chart
 //! $ cargo run --release -p benches -- --check         # and exit 1 if a target is missed
 //! $ cargo run --release -p benches -- --instructions  # counted by callgrind; --check works here too
 //! $ cargo run --release -p benches -- --growth        # what grows with variables, nesting, tasks, threads
 //! ```
+//!
+//! Each prints its tables and writes them into `docs/`.
 
 mod alloc;
 mod chart;
@@ -21,6 +23,7 @@ mod work;
 use std::env;
 use std::error::Error;
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -33,7 +36,9 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         ["--instructions"] => Ok(report_instructions(false)?),
         ["--instructions", "--check"] | ["--check", "--instructions"] => Ok(report_instructions(true)?),
         ["--growth"] => {
-            print!("{}", growth::tables());
+            let tables = growth::tables();
+            print!("{tables}");
+            write_doc("benchmarks-growth.md", &report::page(report::GROWTH, &tables))?;
             Ok(ExitCode::SUCCESS)
         }
         [instructions::ONLY, ..] => Ok(ExitCode::from(instructions::only(&arguments[1..]))),
@@ -47,17 +52,23 @@ fn report_times(check: bool) -> Result<ExitCode, Box<dyn Error>> {
     let tables = report::tables(&peers, &figures);
     print!("{tables}");
 
-    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
-    fs::create_dir_all(&docs)?;
-    fs::write(docs.join("benchmarks.md"), report::page(&tables))?;
-    fs::write(docs.join("benchmarks.svg"), chart::draw(&peers, &figures))?;
+    write_doc("benchmarks.md", &report::page(report::TIMES, &tables))?;
+    write_doc("benchmarks.svg", &chart::draw(&peers, &figures))?;
     Ok(if check { verdict(check::missed(&peers, &figures)) } else { ExitCode::SUCCESS })
 }
 
 fn report_instructions(check: bool) -> Result<ExitCode, Box<dyn Error>> {
     let counts = instructions::count_all()?;
-    print!("{}", instructions::tables(&counts));
+    let tables = instructions::tables(&counts);
+    print!("{tables}");
+    write_doc("benchmarks-instructions.md", &report::page(report::INSTRUCTIONS, &tables))?;
     Ok(if check { verdict(check::missed_instructions(&counts)) } else { ExitCode::SUCCESS })
+}
+
+fn write_doc(name: &str, text: &str) -> io::Result<()> {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    fs::create_dir_all(&docs)?;
+    fs::write(docs.join(name), text)
 }
 
 fn verdict(missed: Vec<String>) -> ExitCode {

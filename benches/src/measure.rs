@@ -85,10 +85,10 @@ pub(crate) struct Figure {
 /// The figures by operation, size, and place of the peer in the list.
 pub(crate) type Figures = BTreeMap<(Operation, usize, usize), Figure>;
 
-const ROUNDS: usize = 61;
+const ROUNDS: usize = 101;
 const ROUND: Duration = Duration::from_millis(1);
 /// Where making ready takes long (a thousand scopes), fewer rounds have to do.
-const PATIENCE: Duration = Duration::from_millis(1500);
+const PATIENCE: Duration = Duration::from_secs(2);
 const FEWEST_ROUNDS: usize = 7;
 
 /// Measures all operations with all peers.

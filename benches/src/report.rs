@@ -37,24 +37,44 @@ pub(crate) fn tables(peers: &[Box<dyn Peer>], figures: &Figures) -> String {
     text
 }
 
-/// The tables as a page of the docs, with what a reader must know.
-pub(crate) fn page(tables: &str) -> String {
-    format!(
-        "# Benchmarks\n\n\
-         Written by `cargo run --release -p benches`; each column is measured in turn with the others, round by\n\
-         round, so that all have their share of the machine's noise. Read ratios, not nanoseconds.\n\n\
-         ![The times with eight variables set](benchmarks.svg)\n\n\
-         - The second column is the floor: a bare `thread_local!`, a plain future, a plain task.\n\
-         - A dash: there is no such thing. tokio's `task_local!` has one variable a scope, and nothing to copy; what\n  \
-           it does with eight is eight scopes, carried into each task by hand.\n\
-         - opentelemetry and CPython never write in place: a set makes another map, of which theirs share parts (CPython)\n  \
-           or none.\n\
-         - \"The request\" sets eight variables, spawns three tasks in copies, makes one blocking call, is polled 200\n  \
-           times with its tasks, and reads 40 times.\n\
-         - CPython's loop is in its figures, some 10 ns.\n\n\
-         {tables}"
-    )
+/// Tables as a page of the docs, with what a reader must know.
+pub(crate) fn page(intro: &str, tables: &str) -> String {
+    format!("{intro}\n{tables}").trim_end().to_owned() + "\n"
 }
+
+pub(crate) const TIMES: &str = "\
+# Benchmarks
+
+Written by `cargo run --release -p benches`. Each column is measured in turn with the others, round by round, so
+that all have their share of the machine's noise. Read ratios, not nanoseconds. [Instructions](benchmarks-instructions.md)
+do not drift; [what grows](benchmarks-growth.md) has a page of its own too.
+
+![The times with eight variables set](benchmarks.svg)
+
+- The second column is the floor: a bare `thread_local!`, a plain future, a plain task.
+- A dash: there is no such thing. tokio's `task_local!` has one variable a scope, and nothing to copy; what it does
+  with eight is eight scopes, carried into each task by hand. tokio-inherit-task-local copies its table only together
+  with a future or a closure.
+- The variable that is read or set is the first that was set, but for the row that reads each in turn.
+- \"Copy, then the first set\" is `with_value` for opentelemetry, whose contexts never change.
+- tracing's span has no values for the program, and there is one whatever is set.
+- The request sets eight variables, spawns three tasks in copies, makes one blocking call, is polled 200 times with
+  its tasks, and reads 40 times. Most of it is the runtime's, for every column; the floor says how much.
+- CPython's loop is in its figures, some 10 ns.
+";
+
+pub(crate) const INSTRUCTIONS: &str = "\
+# Instructions an operation
+
+Written by `cargo run --release -p benches -- --instructions`, counted by callgrind. The measuring loop is included,
+some 3 instructions. The columns and rows are those of [the benchmarks](benchmarks.md).
+";
+
+pub(crate) const GROWTH: &str = "\
+# What grows
+
+Written by `cargo run --release -p benches -- --growth`. Nanoseconds unless said otherwise.
+";
 
 fn table(
     peers: &[Box<dyn Peer>],
