@@ -48,6 +48,7 @@ pub struct Context {
 /// USER.set("grace");
 /// assert_eq!(ctx[&USER], "ada");
 /// ```
+#[inline]
 pub fn copy_context() -> Context {
     Context::from_map(current::copy())
 }
@@ -58,10 +59,12 @@ impl Context {
     /// ```
     /// assert!(contextvar::Context::new().is_empty());
     /// ```
+    #[inline]
     pub fn new() -> Self {
         Context::default()
     }
 
+    #[inline]
     fn from_map(map: Map) -> Self {
         Context { contents: Contents::new(map) }
     }
@@ -95,6 +98,7 @@ impl Context {
     /// assert_eq!(ctx.run(|| USER.get()), "ada");
     /// assert!(!USER.is_set());
     /// ```
+    #[inline]
     pub fn run<R>(&mut self, f: impl FnOnce() -> R) -> R {
         current::enter(&mut self.contents, f)
     }
@@ -115,6 +119,7 @@ impl Context {
     /// assert_eq!(user, "ada");
     /// # });
     /// ```
+    #[inline]
     pub fn scope<F>(self, future_or_stream: F) -> Scope<F> {
         Scope::new(self, future_or_stream)
     }
@@ -130,6 +135,7 @@ impl Context {
     /// assert_eq!(ctx.get(&USER), None);
     /// assert_eq!(ctx.with(&USER, "ada").get(&USER), Some(&"ada"));
     /// ```
+    #[inline]
     pub fn get<T>(&self, var: &'static ContextVar<T>) -> Option<&T> {
         self.contents.map.get(var.variable())
     }
@@ -179,7 +185,7 @@ impl Context {
     /// assert!(!ctx.unset(&USER));
     /// ```
     pub fn unset<T>(&mut self, var: &'static ContextVar<T>) -> bool {
-        self.contents.map.replace(var.variable(), None).0.is_some()
+        self.contains(var) && self.contents.map.replace(var.variable(), None).0.is_some()
     }
 
     /// Whether the variable is set in this context ([PEP 567]: `var in ctx`).
@@ -194,6 +200,7 @@ impl Context {
     /// assert!(!Context::new().contains(&USER));
     /// assert!(Context::new().with(&USER, "ada").contains(&USER));
     /// ```
+    #[inline]
     pub fn contains<T>(&self, var: &'static ContextVar<T>) -> bool {
         self.get(var).is_some()
     }
@@ -238,6 +245,7 @@ impl Context {
 }
 
 impl Clone for Context {
+    #[inline]
     fn clone(&self) -> Self {
         Context::from_map(self.contents.map.clone())
     }

@@ -8,7 +8,7 @@
 //! of any task.
 #![allow(unsafe_code)]
 
-use std::cell::Cell;
+use std::cell::{Cell, UnsafeCell};
 use std::mem::{self, ManuallyDrop};
 use std::num::NonZeroU64;
 use std::ptr;
@@ -29,11 +29,12 @@ impl Contents {
 }
 
 /// Tells contexts apart: a copy is another context, a context that has moved is still the same.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) struct Identity(NonZeroU64);
 
 impl Identity {
     /// One that no context has had. Numbers are taken from the process a batch at a time.
+    #[cold]
     fn new() -> Self {
         use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -51,29 +52,57 @@ impl Identity {
         LAST.set(last + 1);
         Identity(NonZeroU64::new(last + 1).expect("2^64 contexts"))
     }
+
+    #[inline]
+    fn number(self) -> u64 {
+        self.0.get()
+    }
 }
 
 /// A context while it is current.
-struct Frame {
-    map: Cell<Map>,
-    identity: Cell<Option<Identity>>,
+pub(crate) struct Frame {
+    /// The map of `contents`, once more, so that a read has one step less to go.
+    map: Cell<ManuallyDrop<Map>>,
+    /// What `enter` was given. Nobody else uses it meanwhile.
+    contents: Cell<*mut Contents>,
     /// The task that entered it.
     task: Option<TaskId>,
-    /// The innermost of the readings of this frame that are under way.
-    reading: Cell<*const Reading>,
 }
+
+impl Frame {
+    const fn empty() -> Frame {
+        let map = Cell::new(ManuallyDrop::new(Map::EMPTY));
+        Frame { map, contents: Cell::new(ptr::null_mut()), task: None }
+    }
+}
+
+/// A thread's own context. Its frame gets its `contents` when they are used.
+struct Own {
+    frame: Frame,
+    contents: UnsafeCell<Contents>,
+}
+
+/// What is current where nothing was entered: a frame in which nothing is set, and that is never written.
+/// Not null, so that those who find something need not ask.
+static OUTSIDE: Outside = Outside(Frame::empty());
+
+struct Outside(Frame);
+
+// SAFETY: it is only read.
+unsafe impl Sync for Outside {}
 
 thread_local! {
     /// The innermost frame. Without a destructor, so that it can be used at any time.
-    static CURRENT: Cell<*const Frame> = const { Cell::new(ptr::null()) };
+    static CURRENT: Cell<*const Frame> = const { Cell::new(&raw const OUTSIDE.0) };
+
+    /// The innermost of the readings that are under way.
+    static READING: Cell<*const Reading> = const { Cell::new(ptr::null()) };
 
     /// The thread's own context. Without a destructor too: `OWN_EMPTIED` is that.
-    static OWN: ManuallyDrop<Frame> = const {
-        ManuallyDrop::new(Frame {
-            map: Cell::new(Map::EMPTY),
-            identity: Cell::new(None),
-            task: None,
-            reading: Cell::new(ptr::null()),
+    static OWN: ManuallyDrop<Own> = const {
+        ManuallyDrop::new(Own {
+            frame: Frame::empty(),
+            contents: UnsafeCell::new(Contents { map: Map::EMPTY, identity: None }),
         })
     };
 
@@ -86,7 +115,11 @@ struct EmptyOwn;
 impl Drop for EmptyOwn {
     fn drop(&mut self) {
         // From now on `OWN_EMPTIED` can't be used, and nothing is written to `OWN` any more.
-        OWN.with(|own| drop(own.take_map()));
+        let own = own();
+        let map = mem::take(&mut own.contents().map);
+        Reading::keep(own, &map);
+        own.map.set(ManuallyDrop::new(Map::EMPTY));
+        drop(map);
     }
 }
 
@@ -102,56 +135,64 @@ pub(crate) enum Denied {
 }
 
 /// Runs `f` with the context of `contents` as the current one.
+#[inline]
 pub(crate) fn enter<R>(contents: &mut Contents, f: impl FnOnce() -> R) -> R {
     /// Undoes it, also on a panic.
-    struct Leave<'a> {
-        frame: &'a Frame,
-        outer: *const Frame,
-        contents: &'a mut Contents,
-    }
+    struct Leave(*const Frame);
 
-    impl Drop for Leave<'_> {
+    impl Drop for Leave {
+        #[inline]
         fn drop(&mut self) {
-            CURRENT.set(self.outer);
-            // What is overwritten is the empty map that `enter` left: nothing of a user's is dropped.
-            self.contents.map = self.frame.map.take();
-            self.contents.identity = self.frame.identity.get();
+            CURRENT.set(self.0);
         }
     }
 
     let frame = Frame {
-        map: Cell::new(mem::take(&mut contents.map)),
-        identity: Cell::new(contents.identity),
+        // SAFETY: the map lives until this function returns, and the frame is told what is written.
+        map: Cell::new(unsafe { contents.map.alias() }),
+        contents: Cell::new(contents),
         task: task_id(),
-        reading: Cell::new(ptr::null()),
     };
-    let _leave = Leave { frame: &frame, outer: CURRENT.replace(&frame), contents };
+    let _leave = Leave(CURRENT.replace(&frame));
     f()
 }
 
-/// Gives `f` the value of `variable` in the current context. It stays as it is while `f` runs.
-pub(crate) fn read<T: 'static, R>(variable: &Variable<T>, f: impl FnOnce(Option<&T>) -> R) -> R {
-    let Some(frame) = readable() else { return f(None) };
-    // SAFETY: the frame is alive (see `readable`), and this reference to its map is used only until the
-    // value is found, while nothing else runs on this thread.
-    let Some(value) = (unsafe { &*frame.map.as_ptr() }).get(variable) else { return f(None) };
-    if let Some(value) = storage::copied(value) {
-        return f(Some(&value));
-    }
-    // From here on the value does not depend on the frame's map: a write leaves it to the reading.
-    Reading::with(frame, || f(Some(value)))
+/// Gives `f` the value of `variable` in the current context, else what `default` gives. It stays as it is
+/// while `f` runs.
+#[inline]
+pub(crate) fn read<T: 'static, R>(
+    variable: &Variable<T>,
+    default: impl FnOnce() -> Option<&'static T>,
+    f: impl FnOnce(&T) -> R,
+) -> Option<R> {
+    let (frame, value) = find(variable);
+    let value = match value {
+        Some(value) => value,
+        None => default()?,
+    };
+    // What `f` gets does not depend on the frame's map: it is a copy, or a write leaves it to the reading.
+    Some(match storage::copied(value) {
+        Some(value) => f(&value),
+        None => Reading::with(frame, || f(value)),
+    })
 }
 
 /// Whether `variable` is set in the current context.
+#[inline]
 pub(crate) fn is_set<T: 'static>(variable: &Variable<T>) -> bool {
-    // SAFETY: as in `read`.
-    readable().is_some_and(|frame| unsafe { &*frame.map.as_ptr() }.get(variable).is_some())
+    find(variable).1.is_some()
 }
 
 /// A copy of the current context's map; an empty one where there is no context.
+#[inline]
 pub(crate) fn copy() -> Map {
-    // SAFETY: as in `read`.
-    readable().map(|frame| unsafe { &*frame.map.as_ptr() }.clone()).unwrap_or_default()
+    let map = current().map();
+    if map.is_vacant() { copy_vacant() } else { map.clone() }
+}
+
+#[cold]
+fn copy_vacant() -> Map {
+    outside().map_or(Map::EMPTY, |own| own.map().clone())
 }
 
 /// What undoes a `set`: the value that was there before, and the context in which that was.
@@ -160,134 +201,208 @@ pub(crate) struct Undo<T: 'static> {
     identity: Identity,
 }
 
-/// Sets `variable` in the current context.
-pub(crate) fn set<T: 'static>(variable: &'static Variable<T>, value: T) -> Result<Undo<T>, (Denied, T)> {
-    match writable() {
-        Ok(frame) => Ok(Undo {
-            old: frame.replace(variable, Some(Stored::new(variable, value))),
-            identity: frame.identity(),
-        }),
-        Err(denied) => Err((denied, value)),
-    }
-}
-
-/// Undoes a `set` of `variable`, if the current context is the same and may be written.
-pub(crate) fn reset<T: 'static>(variable: &'static Variable<T>, undo: Undo<T>) -> Result<(), Undo<T>> {
-    match writable() {
-        Ok(frame) if frame.identity.get() == Some(undo.identity) => {
-            drop(frame.replace(variable, undo.old));
-            Ok(())
-        }
-        _ => Err(undo),
-    }
-}
-
-/// The frame that reads see.
+/// The innermost frame, or the one that stands for none.
 ///
-/// It is alive, and stays so while the caller runs: frames end in the order of the stack, and the thread's
-/// own one is there until the thread is gone.
-fn readable<'a>() -> Option<&'a Frame> {
-    let current = CURRENT.get();
-    if !current.is_null() {
-        // SAFETY: `enter` set it to a frame on its stack, and sets it back before that frame ends.
-        return Some(unsafe { &*current });
-    }
-    // A task that was given no context has none; the thread's is not for it.
-    task_id().is_none().then(own)
+/// It is alive, and stays so while the caller runs: frames end in the order of the stack.
+#[inline]
+fn current<'a>() -> &'a Frame {
+    // SAFETY: `enter` set it to a frame on its stack, and sets it back before that frame ends.
+    unsafe { &*CURRENT.get() }
 }
 
-/// The frame that writes change. Alive as that of [`readable`] is.
-fn writable<'a>() -> Result<&'a Frame, Denied> {
-    let current = CURRENT.get();
-    if current.is_null() {
-        if task_id().is_some() {
-            return Err(Denied::NoContext);
+/// The thread's own frame, if nothing was entered and there is no task: one that was given no context has
+/// none; the thread's is not for it.
+fn outside<'a>() -> Option<&'a Frame> {
+    (is_outside(current()) && task_id().is_none()).then(own)
+}
+
+#[inline]
+fn is_outside(frame: &Frame) -> bool {
+    ptr::eq(frame, &raw const OUTSIDE.0)
+}
+
+/// The frame that reads see, and the value there.
+///
+/// The value may be used until the frame's map is written.
+#[inline]
+fn find<'a, T: 'static>(variable: &Variable<T>) -> (&'a Frame, Option<&'a T>) {
+    #[cold]
+    fn find_outside<'a, T: 'static>(variable: &Variable<T>) -> (&'a Frame, Option<&'a T>) {
+        match outside() {
+            Some(own) => (own, own.map().get(variable)),
+            None => (current(), None),
         }
-        // Makes sure that what is written will be dropped. Fails once that has happened.
-        OWN_EMPTIED.try_with(|_| ()).map_err(|_| Denied::ThreadExit)?;
-        return Ok(own());
     }
-    // SAFETY: as in `readable`.
-    let frame = unsafe { &*current };
-    if frame.task == task_id() { Ok(frame) } else { Err(Denied::OtherTask) }
+
+    let frame = current();
+    match frame.map().get(variable) {
+        Some(value) => (frame, Some(value)),
+        None if is_outside(frame) => find_outside(variable),
+        None => (frame, None),
+    }
+}
+
+/// Gives `f` the frame that writes change, if there is one: [`Denied`] says why not.
+#[inline(always)]
+pub(crate) fn write<R>(f: impl FnOnce(Option<&Frame>) -> R) -> R {
+    #[cold]
+    fn outside_for_write<'a>() -> Option<&'a Frame> {
+        let own = outside()?;
+        // Makes sure that what is written will be dropped. Fails once that has happened.
+        OWN_EMPTIED.try_with(|_| own).ok()
+    }
+
+    let frame = current();
+    f(if is_outside(frame) {
+        outside_for_write()
+    } else if frame.task == task_id() {
+        Some(frame)
+    } else {
+        None
+    })
+}
+
+impl Denied {
+    /// Why nothing can be [written](write) here.
+    #[cold]
+    pub(crate) fn why() -> Denied {
+        if !is_outside(current()) {
+            Denied::OtherTask
+        } else if task_id().is_some() {
+            Denied::NoContext
+        } else {
+            Denied::ThreadExit
+        }
+    }
 }
 
 fn own<'a>() -> &'a Frame {
-    let own: *const Frame = OWN.with(|own| &raw const **own);
+    let own: *const Own = OWN.with(|own| &raw const **own);
     // SAFETY: a thread-local without a destructor is there until its thread is gone.
-    unsafe { &*own }
+    let own: &'a Own = unsafe { &*own };
+    own.frame.contents.set(own.contents.get());
+    &own.frame
 }
 
 impl Frame {
+    #[inline]
+    fn map(&self) -> &Map {
+        // SAFETY: the reference is used only until a value is found, while nothing else runs on this thread.
+        unsafe { &*self.map.as_ptr() }
+    }
+
+    /// Sets `variable`.
+    #[inline]
+    pub(crate) fn set<T: 'static>(&self, variable: &'static Variable<T>, value: T) -> Undo<T> {
+        let identity = *self.contents().identity.get_or_insert_with(Identity::new);
+        Undo { old: self.replace(variable, Some(Stored::new(variable, value))), identity }
+    }
+
+    /// Whether `undo` is of a `set` in this context.
+    #[inline]
+    pub(crate) fn made<T>(&self, undo: &Undo<T>) -> bool {
+        self.contents().identity.map_or(0, Identity::number) == undo.identity.number()
+    }
+
+    /// Undoes a `set` of `variable`.
+    #[inline]
+    pub(crate) fn reset<T: 'static>(&self, variable: &'static Variable<T>, undo: Undo<T>) {
+        drop(self.replace(variable, undo.old));
+    }
+
     /// Puts `new` in the place of `variable`, and hands back what was there.
+    #[inline(always)]
     fn replace<T: 'static>(
         &self,
         variable: &'static Variable<T>,
         new: Option<Stored<T>>,
     ) -> Option<Stored<T>> {
-        let mut map = self.take_map();
+        if READING.get().is_null() {
+            if let Some(place) = self.contents().map.unshared_place(variable) {
+                return place.replace(new);
+            }
+        }
+        self.replace_shared(variable, new)
+    }
+
+    /// The same where others may see the map.
+    #[inline(never)]
+    fn replace_shared<T: 'static>(
+        &self,
+        variable: &'static Variable<T>,
+        new: Option<Stored<T>>,
+    ) -> Option<Stored<T>> {
+        let map = &mut self.contents().map;
+        // A reading gets a share of the map, so that nothing it sees is changed in place or dropped.
+        Reading::keep(self, map);
         let (old, replaced) = map.replace(variable, new);
-        self.map.set(map);
+        // SAFETY: the map lives as long as the frame, and is written in place or here.
+        self.map.set(unsafe { map.alias() });
         // The write is whole. Only now may a value be dropped, whose `Drop` can do anything.
         drop(replaced);
         old
     }
 
-    /// Takes the map out, for a write. If a reading is under way it gets a share of it, so that nothing the
-    /// reading sees is changed in place or dropped.
-    fn take_map(&self) -> Map {
-        let map = self.map.take();
-        // SAFETY: a reading is on the list only while it is on the stack.
-        if let Some(reading) = unsafe { self.reading.get().as_ref() } {
-            reading.keep(map.clone());
-        }
-        map
-    }
-
-    fn identity(&self) -> Identity {
-        self.identity.get().unwrap_or_else(|| {
-            let identity = Identity::new();
-            self.identity.set(Some(identity));
-            identity
-        })
+    /// What was entered. Only for frames that may be written, and no two at a time.
+    #[expect(clippy::mut_from_ref, reason = "it is not in the frame")]
+    #[inline]
+    fn contents(&self) -> &mut Contents {
+        // SAFETY: `enter` or `own` set it to what is there while the frame is. They leave it to this frame,
+        // and the uses of it in this file end before anything else runs on this thread.
+        unsafe { &mut *self.contents.get() }
     }
 }
 
 /// A use of a value in a frame's map that is under way, on the stack of the reader.
+///
+/// Those of the innermost frame come first on the list: they began after it was entered.
 struct Reading {
-    /// The one around it in the same frame.
+    frame: *const Frame,
+    /// The one around it.
     outer: *const Reading,
     /// The map that the value is in, if there was a write since.
     kept: Cell<Option<Map>>,
 }
 
 impl Reading {
+    #[inline]
     fn with<R>(frame: &Frame, f: impl FnOnce() -> R) -> R {
         /// Ends the reading, also on a panic.
-        struct End<'a>(&'a Frame, &'a Reading);
+        struct End<'a>(&'a Reading);
 
         impl Drop for End<'_> {
+            #[inline]
             fn drop(&mut self) {
-                let End(frame, reading) = self;
-                frame.reading.set(reading.outer);
-                let Some(map) = reading.kept.take() else { return };
-                // SAFETY: the outer reading is further up the same stack.
-                match unsafe { reading.outer.as_ref() } {
-                    // The outer one may see values of the same map.
-                    Some(outer) => outer.keep(map),
-                    None => drop(map),
+                READING.set(self.0.outer);
+                if let Some(map) = self.0.kept.take() {
+                    self.0.hand_on(map);
                 }
             }
         }
 
-        let reading = Reading { outer: frame.reading.get(), kept: Cell::new(None) };
-        frame.reading.set(&reading);
-        let _end = End(frame, &reading);
+        let reading = Reading { frame, outer: READING.get(), kept: Cell::new(None) };
+        READING.set(&reading);
+        let _end = End(&reading);
         f()
     }
 
-    /// Keeps `map` until the reading ends, unless it has an older one: what it sees is in that.
-    fn keep(&self, map: Map) {
+    /// Lets the innermost reading of this frame, if there is one, keep the map as it is now.
+    #[inline]
+    fn keep(frame: &Frame, map: &Map) {
+        // SAFETY: a reading is on the list only while it is on the stack.
+        match unsafe { READING.get().as_ref() } {
+            Some(reading) if ptr::eq(reading.frame, frame) => reading.keep_copy(map),
+            _ => (),
+        }
+    }
+
+    #[cold]
+    fn keep_copy(&self, map: &Map) {
+        self.keep_unless_older(map.clone());
+    }
+
+    /// What it sees is in the oldest map that it was given.
+    fn keep_unless_older(&self, map: Map) {
         let older = self.kept.take();
         let (kept, unneeded) = match older {
             Some(older) => (older, Some(map)),
@@ -295,6 +410,16 @@ impl Reading {
         };
         self.kept.set(Some(kept));
         drop(unneeded);
+    }
+
+    /// The reading around it may see values of the same map.
+    #[cold]
+    fn hand_on(&self, map: Map) {
+        // SAFETY: it is further up the same stack.
+        match unsafe { self.outer.as_ref() } {
+            Some(outer) if ptr::eq(outer.frame, self.frame) => outer.keep_unless_older(map),
+            _ => drop(map),
+        }
     }
 }
 
@@ -304,6 +429,7 @@ type TaskId = tokio::task::Id;
 type TaskId = std::convert::Infallible;
 
 /// The tokio task that this code runs in, if any.
+#[inline]
 fn task_id() -> Option<TaskId> {
     #[cfg(feature = "tokio")]
     return tokio::task::try_id();

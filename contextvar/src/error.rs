@@ -168,3 +168,10 @@ pub enum ResetErrorKind {
     /// change.
     DifferentContext,
 }
+
+/// The panic of the methods that have a `try_` twin.
+#[cold]
+#[track_caller]
+pub(crate) fn fail(error: &dyn fmt::Display) -> ! {
+    panic!("{error}")
+}

@@ -1,12 +1,13 @@
 use std::fmt;
+use std::ops::Deref;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use once_cell::sync::OnceCell;
 
 use crate::context::copy_context;
-use crate::current;
-use crate::error::{LookupError, ResetError, ResetErrorKind, SetError};
+use crate::current::{self, Denied};
+use crate::error::{self, LookupError, ResetError, ResetErrorKind, SetError};
 use crate::scope::Scope;
 use crate::storage::{DebugFn, Stored, Variable};
 use crate::token::Token;
@@ -174,6 +175,7 @@ impl<T: 'static> ContextVar<T> {
     /// USER.set("ada".to_owned());
     /// assert_eq!(USER.get(), "ada");
     /// ```
+    #[inline]
     #[track_caller]
     pub fn get(&'static self) -> T
     where
@@ -199,6 +201,7 @@ impl<T: 'static> ContextVar<T> {
     /// USER.set("ada".to_owned());
     /// assert_eq!(USER.try_get().unwrap(), "ada");
     /// ```
+    #[inline]
     pub fn try_get(&'static self) -> Result<T, LookupError>
     where
         T: Clone,
@@ -220,11 +223,12 @@ impl<T: 'static> ContextVar<T> {
     /// RETRIES.set(1);
     /// assert_eq!(RETRIES.get_or(5), 1);
     /// ```
+    #[inline]
     pub fn get_or(&'static self, default: T) -> T
     where
         T: Clone,
     {
-        current::read(&self.variable, |value| value.cloned()).unwrap_or(default)
+        current::read(&self.variable, || None, T::clone).unwrap_or(default)
     }
 
     /// Gives `f` the value in the current context, else the default, by reference.
@@ -245,11 +249,12 @@ impl<T: 'static> ContextVar<T> {
     /// USER.set("ada".to_owned());
     /// assert_eq!(USER.with(|user| user.len()), 3);
     /// ```
+    #[inline]
     #[track_caller]
     pub fn with<R>(&'static self, f: impl FnOnce(&T) -> R) -> R {
         match self.try_with(f) {
             Ok(result) => result,
-            Err(error) => panic!("{error}"),
+            Err(error) => error::fail(&error),
         }
     }
 
@@ -272,11 +277,9 @@ impl<T: 'static> ContextVar<T> {
     /// USER.set("ada".to_owned());
     /// assert_eq!(USER.try_with(|user| user.len()), Ok(3));
     /// ```
+    #[inline]
     pub fn try_with<R>(&'static self, f: impl FnOnce(&T) -> R) -> Result<R, LookupError> {
-        current::read(&self.variable, |value| match value.or_else(|| self.default_value()) {
-            Some(value) => Ok(f(value)),
-            None => Err(LookupError { name: self.name() }),
-        })
+        current::read(&self.variable, || self.default_value(), f).ok_or(LookupError { name: self.name() })
     }
 
     /// Whether the current context has a value. A default does not count.
@@ -290,6 +293,7 @@ impl<T: 'static> ContextVar<T> {
     /// RETRIES.set(3);
     /// assert!(RETRIES.is_set());
     /// ```
+    #[inline]
     pub fn is_set(&'static self) -> bool {
         current::is_set(&self.variable)
     }
@@ -314,11 +318,12 @@ impl<T: 'static> ContextVar<T> {
     /// USER.reset(token);
     /// assert_eq!(USER.get(), "ada");
     /// ```
+    #[inline(always)]
     #[track_caller]
     pub fn set(&'static self, value: T) -> Token<T> {
         match self.try_set(value) {
             Ok(token) => token,
-            Err(error) => panic!("{error}"),
+            Err(error) => error::fail(&error),
         }
     }
 
@@ -342,11 +347,17 @@ impl<T: 'static> ContextVar<T> {
     ///     Err(error) => panic!("{error}"),
     /// }
     /// ```
+    #[inline]
     pub fn try_set(&'static self, value: T) -> Result<Token<T>, SetError<T>> {
-        match current::set(&self.variable, value) {
-            Ok(undo) => Ok(Token { var: self, undo }),
-            Err((denied, value)) => Err(SetError::new(self.name(), denied, value)),
-        }
+        current::write(|frame| match frame {
+            Some(frame) => Ok(Token { var: self, undo: frame.set(&self.variable, value) }),
+            None => Err(self.denied(value)),
+        })
+    }
+
+    #[cold]
+    fn denied(&self, value: T) -> SetError<T> {
+        SetError::new(self.name(), Denied::why(), value)
     }
 
     /// Puts back what was there before the `set` that made `token`: the old value, or none.
@@ -375,10 +386,11 @@ impl<T: 'static> ContextVar<T> {
     /// USER.reset(token);
     /// assert!(!USER.is_set());
     /// ```
+    #[inline(always)]
     #[track_caller]
     pub fn reset(&'static self, token: Token<T>) {
         if let Err(error) = self.try_reset(token) {
-            panic!("{error}");
+            error::fail(&error);
         }
     }
 
@@ -402,13 +414,22 @@ impl<T: 'static> ContextVar<T> {
     /// assert_eq!(error.kind(), ResetErrorKind::DifferentVar);
     /// assert!(USER.try_reset(error.into_token()).is_ok());
     /// ```
+    #[inline]
     pub fn try_reset(&'static self, token: Token<T>) -> Result<(), ResetError<T>> {
-        let Token { var, undo } = token;
-        let failed = |kind, undo| ResetError::new(self.name(), kind, Token { var, undo });
-        if !ptr::eq(var, self) {
-            return Err(failed(ResetErrorKind::DifferentVar, undo));
-        }
-        current::reset(&self.variable, undo).map_err(|undo| failed(ResetErrorKind::DifferentContext, undo))
+        current::write(|frame| match frame {
+            Some(frame) if ptr::eq(token.var, self) && frame.made(&token.undo) => {
+                frame.reset(&self.variable, token.undo);
+                Ok(())
+            }
+            _ => Err(self.refused(token)),
+        })
+    }
+
+    #[cold]
+    fn refused(&self, token: Token<T>) -> ResetError<T> {
+        let same = ptr::eq(token.var, self);
+        let kind = if same { ResetErrorKind::DifferentContext } else { ResetErrorKind::DifferentVar };
+        ResetError::new(self.name(), kind, token)
     }
 
     /// Wraps `future` so that it runs in a copy of the current context, taken at this call, with this
@@ -424,6 +445,7 @@ impl<T: 'static> ContextVar<T> {
     /// assert!(!USER.is_set());
     /// # });
     /// ```
+    #[inline]
     pub fn scope<F: Future>(&'static self, value: T, future: F) -> Scope<F> {
         copy_context().with(self, value).scope(future)
     }
@@ -446,37 +468,42 @@ impl<T: 'static> ContextVar<T> {
     /// USER.sync_scope("ada", || assert_eq!(USER.get(), "ada"));
     /// assert!(!USER.is_set());
     /// ```
+    #[inline]
     #[track_caller]
     pub fn sync_scope<R>(&'static self, value: T, f: impl FnOnce() -> R) -> R {
         let _reset = self.set(value).reset_on_drop();
         f()
     }
 
+    #[inline]
     pub(crate) fn variable(&self) -> &Variable<T> {
         &self.variable
     }
 
     /// The default, computed now if it is needed for the first time. `None` if there is none, or if it is
     /// this thread that is computing it.
+    #[inline]
     fn default_value(&'static self) -> Option<&'static T> {
-        let default = self.default?;
-        if let Some(value) = self.default_value.get() {
-            return Some(value);
+        self.default_value.get().map(Stored::deref).or_else(|| self.compute_default())
+    }
+
+    #[cold]
+    fn compute_default(&'static self) -> Option<&'static T> {
+        /// Clears the mark, also on a panic.
+        struct Computed<'a>(&'a AtomicUsize);
+
+        impl Drop for Computed<'_> {
+            fn drop(&mut self) {
+                self.0.store(0, Ordering::Relaxed);
+            }
         }
+
+        let default = self.default?;
         // Relaxed will do: only this thread stores this number.
         if self.computing.load(Ordering::Relaxed) == this_thread() {
             return None;
         }
         Some(self.default_value.get_or_init(|| {
-            /// Clears the mark, also on a panic.
-            struct Computed<'a>(&'a AtomicUsize);
-
-            impl Drop for Computed<'_> {
-                fn drop(&mut self) {
-                    self.0.store(0, Ordering::Relaxed);
-                }
-            }
-
             self.computing.store(this_thread(), Ordering::Relaxed);
             let _computed = Computed(&self.computing);
             Stored::new(&self.variable, default())

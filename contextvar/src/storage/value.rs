@@ -7,35 +7,29 @@ use std::any::TypeId;
 use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ops::Deref;
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
 use super::Variable;
+use super::counted::Counted;
 
 /// A value of the variable whose slot this stands in.
 pub(super) union Word {
     pub(super) inline: MaybeUninit<u64>,
-    pub(super) heap: ManuallyDrop<Heap>,
+    pub(super) counted: ManuallyDrop<Counted>,
 }
-
-// SAFETY: a word's value comes out of a `Stored<T>`, which is made with a `Variable<T>` at hand, which is
-// made only where `T: Send + Sync`.
-unsafe impl Send for Word {}
-// SAFETY: as above.
-unsafe impl Sync for Word {}
 
 impl Word {
     pub(super) const UNSET: Word = Word { inline: MaybeUninit::uninit() };
 
     /// # Safety
     /// The word holds a value, a `T`, and it came from a [`Stored<T>`].
+    #[inline]
     pub(super) unsafe fn value<T: 'static>(&self) -> &T {
         if is_inline::<T>() {
             // SAFETY: `Stored::new` wrote a `T` here, which fits.
             unsafe { &*(&raw const self.inline).cast::<T>() }
         } else {
-            // SAFETY: `Stored::new` put a pointer to an `Allocation<T>` here. It lives while the word does.
-            unsafe { &(*self.heap.0.cast::<Allocation<T>>().as_ptr()).value }
+            // SAFETY: `Stored::new` put a pointer to a `T` here.
+            unsafe { self.counted.get() }
         }
     }
 }
@@ -65,6 +59,7 @@ pub(crate) struct Stored<T: 'static> {
 
 impl<T> Stored<T> {
     /// For use with this variable, which shows that `T: Send + Sync`.
+    #[inline]
     pub(crate) fn new(_: &Variable<T>, value: T) -> Self {
         Stored::from_word(if is_inline::<T>() {
             let mut inline = MaybeUninit::<u64>::uninit();
@@ -72,14 +67,16 @@ impl<T> Stored<T> {
             unsafe { inline.as_mut_ptr().cast::<T>().write(value) };
             Word { inline }
         } else {
-            Word { heap: ManuallyDrop::new(Heap::new(value)) }
+            Word { counted: ManuallyDrop::new(Counted::new(value)) }
         })
     }
 
+    #[inline]
     pub(super) fn from_word(word: Word) -> Self {
         Stored { word, _value: PhantomData }
     }
 
+    #[inline]
     pub(super) fn into_word(self) -> Word {
         let this = ManuallyDrop::new(self);
         // SAFETY: the word is read once, and the `Stored` it came from is not dropped.
@@ -90,6 +87,7 @@ impl<T> Stored<T> {
 impl<T> Deref for Stored<T> {
     type Target = T;
 
+    #[inline]
     fn deref(&self) -> &T {
         // SAFETY: the word came from a `Stored<T>` or from the slot of a `Variable<T>`.
         unsafe { self.word.value() }
@@ -97,69 +95,11 @@ impl<T> Deref for Stored<T> {
 }
 
 impl<T> Drop for Stored<T> {
+    #[inline]
     fn drop(&mut self) {
         if !is_inline::<T>() {
-            // SAFETY: the word is a heap value, and not used again.
-            unsafe { ManuallyDrop::drop(&mut self.word.heap) }
-        }
-    }
-}
-
-/// A counted pointer to a value of some type, one word wide.
-pub(super) struct Heap(NonNull<Header>);
-
-struct Header {
-    count: AtomicUsize,
-    /// Drops and frees the [`Allocation`] of which this is the header.
-    free: unsafe fn(NonNull<Header>),
-}
-
-#[repr(C)]
-struct Allocation<T> {
-    header: Header,
-    value: T,
-}
-
-impl Heap {
-    fn new<T: 'static>(value: T) -> Heap {
-        /// # Safety
-        /// `header` is that of an `Allocation<T>` made by [`Heap::new`], which nobody has any more.
-        unsafe fn free<T>(header: NonNull<Header>) {
-            // SAFETY: the allocation came from `Box::into_raw`, and this is its last owner.
-            drop(unsafe { Box::from_raw(header.cast::<Allocation<T>>().as_ptr()) });
-        }
-        let header = Header { count: AtomicUsize::new(1), free: free::<T> };
-        let allocation = Box::into_raw(Box::new(Allocation { header, value }));
-        // SAFETY: a box is not null.
-        Heap(unsafe { NonNull::new_unchecked(allocation.cast()) })
-    }
-
-    fn header(&self) -> &Header {
-        // SAFETY: the allocation lives while it is counted, and this `Heap` counts.
-        unsafe { self.0.as_ref() }
-    }
-}
-
-impl Clone for Heap {
-    fn clone(&self) -> Self {
-        // Relaxed, and a limit far from the end, for the reasons that std's `Arc` gives.
-        let before = self.header().count.fetch_add(1, Ordering::Relaxed);
-        if before > isize::MAX as usize {
-            std::process::abort();
-        }
-        Heap(self.0)
-    }
-}
-
-impl Drop for Heap {
-    fn drop(&mut self) {
-        let header = self.header();
-        if header.count.fetch_sub(1, Ordering::Release) == 1 {
-            let free = header.free;
-            // All uses by the other owners happened before their release.
-            fence(Ordering::Acquire);
-            // SAFETY: the count was ours alone.
-            unsafe { free(self.0) }
+            // SAFETY: the word is a counted pointer, and not used again.
+            unsafe { ManuallyDrop::drop(&mut self.word.counted) }
         }
     }
 }

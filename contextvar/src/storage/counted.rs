@@ -1,0 +1,137 @@
+//! A counted pointer to a value of any type, one word wide: `Arc<dyn Any>` in half the size, and without the
+//! weak count that makes asking for a sole owner expensive.
+
+use std::mem::ManuallyDrop;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
+
+/// Points to the header of an `Allocation<T>` with a `T` that only the owner of the pointer knows.
+#[repr(transparent)]
+pub(super) struct Counted(NonNull<Header>);
+
+struct Header {
+    count: AtomicUsize,
+    /// Drops and frees the [`Allocation`] of which this is the header.
+    free: unsafe fn(NonNull<Header>),
+}
+
+/// A value with its count.
+#[repr(C)]
+pub(super) struct Allocation<T> {
+    header: Header,
+    value: T,
+}
+
+// SAFETY: what `Counted` points to is `Send + Sync`: a node, or the value of a `Stored<T>`, which is made
+// with a `Variable<T>` at hand, which is made only where `T: Send + Sync`.
+unsafe impl Send for Counted {}
+// SAFETY: as above.
+unsafe impl Sync for Counted {}
+
+impl<T> Allocation<T> {
+    /// One for a static. It is never to be counted; a count of 0 is nobody's sole property.
+    pub(super) const fn fixed(value: T) -> Self {
+        unsafe fn never(_: NonNull<Header>) {}
+        Allocation { header: Header { count: AtomicUsize::new(0), free: never }, value }
+    }
+}
+
+impl Counted {
+    #[inline]
+    pub(super) fn new<T: 'static>(value: T) -> Counted {
+        let value = ManuallyDrop::new(value);
+        // SAFETY: the value is not used here any more.
+        unsafe { Counted::duplicate::<T>(&value) }
+    }
+
+    /// A new allocation with the bits of `value`.
+    ///
+    /// # Safety
+    /// As for [`std::ptr::read`]: the caller sees to it that the value may be there twice.
+    pub(super) unsafe fn duplicate<T: 'static>(value: &T) -> Counted {
+        /// # Safety
+        /// `header` is that of an `Allocation<T>` made below, which nobody has any more.
+        unsafe fn free<T>(header: NonNull<Header>) {
+            // SAFETY: the allocation came from `Box::into_raw`, and this is its last owner.
+            drop(unsafe { Box::from_raw(header.cast::<Allocation<T>>().as_ptr()) });
+        }
+        let allocation = Box::into_raw(Box::<Allocation<T>>::new_uninit()).cast::<Allocation<T>>();
+        // SAFETY: the allocation is there, for both parts, and a box is not null.
+        unsafe {
+            (&raw mut (*allocation).header).write(Header { count: AtomicUsize::new(1), free: free::<T> });
+            (&raw mut (*allocation).value).copy_from_nonoverlapping(value, 1);
+            Counted(NonNull::new_unchecked(allocation.cast()))
+        }
+    }
+
+    /// A pointer to a static, which is never to be cloned or dropped.
+    pub(super) const fn fixed<T>(allocation: &'static Allocation<T>) -> ManuallyDrop<Counted> {
+        let allocation: *const Allocation<T> = allocation;
+        // SAFETY: a reference is not null.
+        ManuallyDrop::new(Counted(unsafe { NonNull::new_unchecked(allocation.cast_mut().cast()) }))
+    }
+
+    #[inline]
+    pub(super) fn is(&self, allocation: *const Allocation<impl Sized>) -> bool {
+        std::ptr::addr_eq(self.0.as_ptr(), allocation)
+    }
+
+    /// # Safety
+    /// It points to a `T`.
+    #[inline]
+    pub(super) unsafe fn get<T>(&self) -> &T {
+        // SAFETY: the allocation lives while this `Counted` does.
+        unsafe { &(*self.0.cast::<Allocation<T>>().as_ptr()).value }
+    }
+
+    /// Whether nobody else has the value.
+    #[inline]
+    pub(super) fn is_unique(&self) -> bool {
+        // Acquire: what the other owners did was before they released it.
+        self.header().count.load(Ordering::Acquire) == 1
+    }
+
+    /// # Safety
+    /// It points to a `T`, and [`is_unique`](Self::is_unique) is true.
+    #[inline]
+    pub(super) unsafe fn get_mut<T>(&mut self) -> &mut T {
+        // SAFETY: as in `get`. No other `Counted` points to it, and this one is borrowed.
+        unsafe { &mut (*self.0.cast::<Allocation<T>>().as_ptr()).value }
+    }
+
+    #[inline]
+    fn header(&self) -> &Header {
+        // SAFETY: the allocation lives while it is counted, and this `Counted` counts.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Clone for Counted {
+    #[inline]
+    fn clone(&self) -> Self {
+        let pointer = self.0;
+        // Relaxed, and a limit far from the end, for the reasons that std's `Arc` gives.
+        let before = self.header().count.fetch_add(1, Ordering::Relaxed);
+        if before > isize::MAX as usize {
+            std::process::abort();
+        }
+        Counted(pointer)
+    }
+}
+
+impl Drop for Counted {
+    #[inline]
+    fn drop(&mut self) {
+        #[inline(never)]
+        fn last(header: NonNull<Header>) {
+            // All uses by the other owners happened before their release.
+            fence(Ordering::Acquire);
+            // SAFETY: the allocation is there until it is freed, and the count was the caller's alone.
+            unsafe { (header.as_ref().free)(header) }
+        }
+
+        if self.header().count.fetch_sub(1, Ordering::Release) == 1 {
+            last(self.0);
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The nodes of the trie.
+//!
+//! A slot below 32 has its word in the node at hand. Any other slot s belongs to the child s % 32, where it is
+//! slot s / 32. So a slot is never 0 in any node: word 0 has the table of the children instead, which is a
+//! node too, whose 32 words are the children.
+
+use std::mem::{self, ManuallyDrop};
+
+use super::counted::Counted;
+use super::value::{Stored, Word, is_inline};
+
+pub(super) const WIDTH: u32 = 32;
+
+/// Where a node has its children.
+const TABLE: u32 = 0;
+
+/// 32 words.
+pub(super) struct Node {
+    /// Bit n: word n is a value.
+    set: u32,
+    /// Bit n: word n is a counted pointer, to a value or to a node.
+    counted: u32,
+    words: [Word; WIDTH as usize],
+}
+
+impl Node {
+    pub(super) const EMPTY: Node =
+        Node { set: 0, counted: 0, words: [const { Word::UNSET }; WIDTH as usize] };
+
+    /// The value in a slot below 32.
+    #[inline]
+    pub(super) fn here(&self, slot: u32) -> Option<&Word> {
+        if self.set >> slot & 1 == 0 { None } else { Some(&self.words[slot as usize]) }
+    }
+
+    /// The value in any slot.
+    #[inline(never)]
+    pub(super) fn below(&self, mut slot: u32) -> Option<&Word> {
+        let mut node = self;
+        while slot >= WIDTH {
+            node = node.child(TABLE)?.child(slot % WIDTH)?;
+            slot /= WIDTH;
+        }
+        node.here(slot)
+    }
+
+    fn child(&self, index: u32) -> Option<&Node> {
+        // SAFETY: a counted pointer that is no value is one to a node.
+        (self.counted >> index & 1 != 0).then(|| unsafe { self.words[index as usize].counted.get() })
+    }
+
+    /// The node that has the slot, and which slot it is there. All on the way are made and unshared. The
+    /// topmost that a copy has replaced is put into `replaced`; it keeps alive the others.
+    pub(super) fn place<'a>(
+        root: &'a mut Counted,
+        mut slot: u32,
+        replaced: &mut Option<Counted>,
+    ) -> (&'a mut Node, u32) {
+        // SAFETY: the root is a node.
+        let mut node = unsafe { Node::make_unique(root, replaced) };
+        while slot >= WIDTH {
+            node = node.make_child(TABLE, replaced).make_child(slot % WIDTH, replaced);
+            slot /= WIDTH;
+        }
+        (node, slot)
+    }
+
+    fn make_child(&mut self, index: u32, replaced: &mut Option<Counted>) -> &mut Node {
+        let bit = 1 << index;
+        let word = &mut self.words[index as usize];
+        if self.counted & bit == 0 {
+            word.counted = ManuallyDrop::new(Counted::new(Node::EMPTY));
+            self.counted |= bit;
+        }
+        // SAFETY: as in `child`.
+        unsafe { Node::make_unique(&mut word.counted, replaced) }
+    }
+
+    /// # Safety
+    /// It is a node that is counted.
+    unsafe fn make_unique<'a>(node: &'a mut Counted, replaced: &mut Option<Counted>) -> &'a mut Node {
+        if !node.is_unique() {
+            // SAFETY: it is a node.
+            let copy = unsafe { node.get::<Node>() }.copy();
+            let shared = mem::replace(node, copy);
+            match replaced {
+                // Not the last: it is in a node that is in `replaced`.
+                Some(_) => drop(shared),
+                None => *replaced = Some(shared),
+            }
+        }
+        // SAFETY: it is a node, and it is unique or was made just now.
+        unsafe { node.get_mut() }
+    }
+
+    /// A copy, which shares the values and the children.
+    fn copy(&self) -> Counted {
+        let mut counted = self.counted;
+        while counted != 0 {
+            let index = counted.trailing_zeros();
+            // SAFETY: the bits say that the word is a counted pointer. The clone, which is not dropped here, is
+            // the one in the new node.
+            let _clone: ManuallyDrop<Counted> = unsafe { self.words[index as usize].counted.clone() };
+            counted &= counted - 1;
+        }
+        // SAFETY: the counted pointers have been cloned; the other values are of types that are `Copy`.
+        unsafe { Counted::duplicate(self) }
+    }
+
+    /// Puts `new` into a slot below 32, or clears it, and hands back what was there.
+    ///
+    /// # Safety
+    /// The slot is that of a variable of this type.
+    #[inline]
+    pub(super) unsafe fn replace<T>(&mut self, slot: u32, new: Option<Stored<T>>) -> Option<Stored<T>> {
+        let bit = 1 << slot;
+        let was_set = self.set & bit != 0;
+        let word = &mut self.words[slot as usize];
+        let old = match new {
+            Some(new) => {
+                self.set |= bit;
+                if !is_inline::<T>() {
+                    self.counted |= bit;
+                }
+                mem::replace(word, new.into_word())
+            }
+            None => {
+                self.set &= !bit;
+                self.counted &= !bit;
+                mem::replace(word, Word::UNSET)
+            }
+        };
+        was_set.then(|| Stored::from_word(old))
+    }
+
+    /// Takes one counted pointer out.
+    fn pop(&mut self) -> Option<Counted> {
+        if self.counted == 0 {
+            return None;
+        }
+        let index = self.counted.trailing_zeros();
+        self.counted &= self.counted - 1;
+        // SAFETY: the bits said that the word is a counted pointer, and do so no more.
+        Some(unsafe { ManuallyDrop::take(&mut self.words[index as usize].counted) })
+    }
+
+    fn children(&self) -> impl Iterator<Item = (u32, &Node)> {
+        let table = self.child(TABLE);
+        (0..WIDTH).filter_map(move |n| Some((n, table?.child(n)?)))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.set.count_ones() as usize + self.children().map(|(_, child)| child.len()).sum::<usize>()
+    }
+
+    /// Gives `f` the words here and below, each with its slot: slot n here is `first + n * step` of the whole.
+    pub(super) fn for_each<'a>(&'a self, first: u32, step: u32, f: &mut impl FnMut(u32, &'a Word)) {
+        for n in 0..WIDTH {
+            if let Some(word) = self.here(n) {
+                f(first + n * step, word);
+            }
+        }
+        for (n, child) in self.children() {
+            child.for_each(first + n * step, step * WIDTH, f);
+        }
+    }
+}
+
+impl Drop for Node {
+    /// Drops all values, also where the drop of one panics, as `Vec` does.
+    fn drop(&mut self) {
+        struct Rest<'a>(&'a mut Node);
+        impl Drop for Rest<'_> {
+            fn drop(&mut self) {
+                while let Some(value) = self.0.pop() {
+                    drop(value);
+                }
+            }
+        }
+        let rest = Rest(self);
+        while let Some(value) = rest.0.pop() {
+            drop(value);
+        }
+    }
+}
