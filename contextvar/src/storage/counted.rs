@@ -3,7 +3,7 @@
 
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Points to the header of an `Allocation<T>` with a `T` that only the owner of the pointer knows.
 #[repr(transparent)]
@@ -123,11 +123,14 @@ impl Drop for Counted {
     #[inline]
     fn drop(&mut self) {
         #[inline(never)]
-        fn last(header: NonNull<Header>) {
-            // All uses by the other owners happened before their release.
-            fence(Ordering::Acquire);
-            // SAFETY: the allocation is there until it is freed, and the count was the caller's alone.
-            unsafe { (header.as_ref().free)(header) }
+        fn last(allocation: NonNull<Header>) {
+            // SAFETY: the allocation is there until it is freed.
+            let header = unsafe { allocation.as_ref() };
+            // Acquire: all uses by the other owners happened before their release. A load and not a fence, which
+            // ThreadSanitizer does not know.
+            header.count.load(Ordering::Acquire);
+            // SAFETY: the count was the caller's alone.
+            unsafe { (header.free)(allocation) }
         }
 
         if self.header().count.fetch_sub(1, Ordering::Release) == 1 {
