@@ -192,6 +192,7 @@ impl Map {
     /// Puts `new` in the variable's place, or clears the place, and hands back what was there.
     ///
     /// No user code runs in here: that is in the drop of what comes back.
+    #[inline(always)]
     pub(crate) fn replace<T: 'static>(
         &mut self,
         variable: &'static Variable<T>,

@@ -39,16 +39,14 @@ impl<T> Allocation<T> {
 impl Counted {
     #[inline]
     pub(super) fn new<T: 'static>(value: T) -> Counted {
-        let value = ManuallyDrop::new(value);
-        // SAFETY: the value is not used here any more.
-        unsafe { Counted::duplicate::<T>(&value) }
+        // SAFETY: the place is there for a `T`.
+        unsafe { Counted::new_with::<T>(|place| place.write(value)) }
     }
 
-    /// A new allocation with the bits of `value`.
-    ///
     /// # Safety
-    /// As for [`std::ptr::read`]: the caller sees to it that the value may be there twice.
-    pub(super) unsafe fn duplicate<T: 'static>(value: &T) -> Counted {
+    /// `init` writes a `T` to the place that it gets.
+    #[inline]
+    pub(super) unsafe fn new_with<T: 'static>(init: impl FnOnce(*mut T)) -> Counted {
         /// # Safety
         /// `header` is that of an `Allocation<T>` made below, which nobody has any more.
         unsafe fn free<T>(header: NonNull<Header>) {
@@ -59,7 +57,7 @@ impl Counted {
         // SAFETY: the allocation is there, for both parts, and a box is not null.
         unsafe {
             (&raw mut (*allocation).header).write(Header { count: AtomicUsize::new(1), free: free::<T> });
-            (&raw mut (*allocation).value).copy_from_nonoverlapping(value, 1);
+            init(&raw mut (*allocation).value);
             Counted(NonNull::new_unchecked(allocation.cast()))
         }
     }

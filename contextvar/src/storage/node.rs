@@ -51,13 +51,20 @@ impl Node {
 
     /// The node that has the slot, and which slot it is there. All on the way are made and unshared. The
     /// topmost that a copy has replaced is put into `replaced`; it keeps alive the others.
+    #[inline]
     pub(super) fn place<'a>(
         root: &'a mut Counted,
-        mut slot: u32,
+        slot: u32,
         replaced: &mut Option<Counted>,
     ) -> (&'a mut Node, u32) {
         // SAFETY: the root is a node.
-        let mut node = unsafe { Node::make_unique(root, replaced) };
+        let node = unsafe { Node::make_unique(root, replaced) };
+        if slot < WIDTH { (node, slot) } else { node.place_below(slot, replaced) }
+    }
+
+    #[inline(never)]
+    fn place_below(&mut self, mut slot: u32, replaced: &mut Option<Counted>) -> (&mut Node, u32) {
+        let mut node = self;
         while slot >= WIDTH {
             node = node.make_child(TABLE, replaced).make_child(slot % WIDTH, replaced);
             slot /= WIDTH;
@@ -78,6 +85,7 @@ impl Node {
 
     /// # Safety
     /// It is a node that is counted.
+    #[inline]
     unsafe fn make_unique<'a>(node: &'a mut Counted, replaced: &mut Option<Counted>) -> &'a mut Node {
         if !node.is_unique() {
             // SAFETY: it is a node.
@@ -94,6 +102,7 @@ impl Node {
     }
 
     /// A copy, which shares the values and the children.
+    #[inline(never)]
     fn copy(&self) -> Counted {
         let mut counted = self.counted;
         while counted != 0 {
@@ -103,8 +112,23 @@ impl Node {
             let _clone: ManuallyDrop<Counted> = unsafe { self.words[index as usize].counted.clone() };
             counted &= counted - 1;
         }
-        // SAFETY: the counted pointers have been cloned; the other values are of types that are `Copy`.
-        unsafe { Counted::duplicate(self) }
+        const HALF: usize = WIDTH as usize / 2;
+        let upper_half_used = (self.set | self.counted) >> HALF != 0;
+        // SAFETY: the place is there for a node, which has as many words as this one. Any bits will do for the
+        // words that are not used; of the others the counted pointers have been cloned, and the values are of
+        // types that are `Copy`.
+        unsafe {
+            Counted::new_with::<Node>(|node| {
+                (*node).set = self.set;
+                (*node).counted = self.counted;
+                // In two parts of a size that is known and small, so that no function is called for it.
+                let (from, to) = (self.words.as_ptr(), (&raw mut (*node).words).cast::<Word>());
+                to.copy_from_nonoverlapping(from, HALF);
+                if upper_half_used {
+                    to.add(HALF).copy_from_nonoverlapping(from.add(HALF), HALF);
+                }
+            })
+        }
     }
 
     /// Puts `new` into a slot below 32, or clears it, and hands back what was there.
@@ -133,17 +157,6 @@ impl Node {
         was_set.then(|| Stored::from_word(old))
     }
 
-    /// Takes one counted pointer out.
-    fn pop(&mut self) -> Option<Counted> {
-        if self.counted == 0 {
-            return None;
-        }
-        let index = self.counted.trailing_zeros();
-        self.counted &= self.counted - 1;
-        // SAFETY: the bits said that the word is a counted pointer, and do so no more.
-        Some(unsafe { ManuallyDrop::take(&mut self.words[index as usize].counted) })
-    }
-
     fn children(&self) -> impl Iterator<Item = (u32, &Node)> {
         let table = self.child(TABLE);
         (0..WIDTH).filter_map(move |n| Some((n, table?.child(n)?)))
@@ -168,18 +181,30 @@ impl Node {
 
 impl Drop for Node {
     /// Drops all values, also where the drop of one panics, as `Vec` does.
+    #[inline]
     fn drop(&mut self) {
-        struct Rest<'a>(&'a mut Node);
-        impl Drop for Rest<'_> {
-            fn drop(&mut self) {
-                while let Some(value) = self.0.pop() {
-                    drop(value);
+        /// Those that bits are left of.
+        struct Rest<'a>(u32, &'a mut [Word; WIDTH as usize]);
+
+        impl Rest<'_> {
+            #[inline]
+            fn drop_each(&mut self) {
+                while self.0 != 0 {
+                    let index = self.0.trailing_zeros();
+                    self.0 &= self.0 - 1;
+                    // SAFETY: the bits said that the word is a counted pointer, and do so no more.
+                    unsafe { ManuallyDrop::drop(&mut self.1[index as usize].counted) }
                 }
             }
         }
-        let rest = Rest(self);
-        while let Some(value) = rest.0.pop() {
-            drop(value);
+
+        impl Drop for Rest<'_> {
+            #[inline]
+            fn drop(&mut self) {
+                self.drop_each();
+            }
         }
+
+        Rest(self.counted, &mut self.words).drop_each();
     }
 }
