@@ -154,7 +154,7 @@ fn threads_started_here_run_in_a_copy() {
         let first = s.spawn(check);
         NUMBER.set(3);
         let builder = contextvar::thread::Builder::new();
-        builder.spawn_scoped(s, || borrowed = check()).unwrap();
+        builder.spawn_scoped(s, || borrowed = check()).unwrap().join().unwrap();
         let nested = s.spawn(move || {
             NUMBER.set(4);
             s.spawn(check).join().unwrap()

@@ -84,9 +84,7 @@ fn a_context_stays_the_same_however_often_it_is_entered_and_moved() {
         ctx.clone().run(|| NUMBER.set(0));
     }
     let mut moved = Box::new(ctx);
-    std::thread::scope(|s| {
-        s.spawn(|| moved.run(|| NUMBER.reset(token)));
-    });
+    std::thread::scope(|s| s.spawn(|| moved.run(|| NUMBER.reset(token))).join().unwrap());
     assert!(!moved.contains(&NUMBER));
 }
 
