@@ -4,7 +4,7 @@ use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
-use syn::{Error, Expr, Ident, LitStr, Path, Result, Token};
+use syn::{Error, Expr, Ident, LitBool, LitStr, Path, Result, Token};
 
 /// What went wrong so far. Each mistake is reported once, and as much as possible is expanded all the same.
 #[derive(Default)]
@@ -47,28 +47,31 @@ impl ToTokens for Crate {
     }
 }
 
-/// `name = "...", secret, crate = path`
+/// `name = "...", secret, inherit = false, crate = path`
 pub(crate) struct VarArgs {
     pub(crate) name: Option<LitStr>,
     pub(crate) secret: bool,
+    pub(crate) inherit: Option<LitBool>,
     pub(crate) krate: Crate,
 }
 
 enum VarArg {
     Name(LitStr),
     Secret,
+    Inherit(LitBool),
     Crate(Path),
 }
 
 impl VarArgs {
     pub(crate) fn parse(args: TokenStream, errors: &mut Errors) -> Self {
-        let mut parsed = VarArgs { name: None, secret: false, krate: Crate(None) };
+        let mut parsed = VarArgs { name: None, secret: false, inherit: None, krate: Crate(None) };
         let mut seen = Vec::new();
         for (ident, arg) in list(args, var_arg, errors) {
             once(&ident, &mut seen, errors);
             match arg {
                 VarArg::Name(name) => parsed.name = Some(name),
                 VarArg::Secret => parsed.secret = true,
+                VarArg::Inherit(inherit) => parsed.inherit = Some(inherit),
                 VarArg::Crate(path) => parsed.krate = Crate(Some(path)),
             }
         }
@@ -77,7 +80,8 @@ impl VarArgs {
 }
 
 fn var_arg(input: ParseStream<'_>) -> Result<(Ident, VarArg)> {
-    const TAKES: &str = "`#[context_var]` takes `name = \"...\"`, `secret` and `crate = path`";
+    const TAKES: &str =
+        "`#[context_var]` takes `name = \"...\"`, `secret`, `inherit = false` and `crate = path`";
 
     if input.peek(LitStr) {
         let name = input.parse::<LitStr>()?;
@@ -95,6 +99,11 @@ fn var_arg(input: ParseStream<'_>) -> Result<(Ident, VarArg)> {
             return Err(input.error("`secret` takes no value: write just `secret`"));
         }
         VarArg::Secret
+    } else if ident == "inherit" {
+        let fix = "`inherit` takes `true` or `false`: `inherit = false` keeps the value in its task";
+        input.parse::<Token![=]>().map_err(|_| Error::new(ident.span(), fix))?;
+        let span = if input.is_empty() { ident.span() } else { input.span() };
+        VarArg::Inherit(input.parse().map_err(|_| Error::new(span, fix))?)
     } else if ident == "crate" {
         VarArg::Crate(crate_path(&ident, input)?)
     } else {

@@ -113,8 +113,9 @@ fn expand_static(args: &VarArgs, item: Static) -> TokenStream {
     };
     let value = value.map(|value| quote!(|| #value,));
     let secret = args.secret.then(|| quote!(.secret()));
+    let inherit = args.inherit.as_ref().map(|inherit| quote!(.inherit(#inherit)));
     let init = quote_spanned! {span=>
-        #krate::__private::#function::<#ty>(#name, #value #debug) #secret
+        #krate::__private::#function::<#ty>(#name, #value #debug) #secret #inherit
     };
     quote! {
         #(#attrs)*

@@ -69,6 +69,31 @@ impl Context {
         Context { contents: Contents::new(map) }
     }
 
+    /// This context as another task or thread inherits it: without the values of variables that are
+    /// declared [`inherit(false)`](ContextVar::inherit). It is a new context, made in constant time.
+    ///
+    /// [`task`](crate::task) and [`thread`](crate::thread) start work in `copy_context().inherited()`. Write it where
+    /// you hand work over in another way.
+    ///
+    /// ```
+    /// use contextvar::{Context, ContextVar, copy_context};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    /// static TRANSACTION: ContextVar<u64> = ContextVar::new("transaction").inherit(false);
+    ///
+    /// let ctx = Context::new().with(&USER, "ada").with(&TRANSACTION, 7);
+    /// assert_eq!(ctx.clone().get(&TRANSACTION), Some(&7));
+    ///
+    /// let inherited = ctx.inherited();
+    /// assert_eq!(inherited.get(&USER), Some(&"ada"));
+    /// assert_eq!(inherited.get(&TRANSACTION), None);
+    /// ```
+    #[inline]
+    #[must_use = "this hands back the context without what is not inherited"]
+    pub fn inherited(self) -> Self {
+        Context::from_map(self.contents.map.inherited())
+    }
+
     /// Runs `f` with this context as the current one. What `f` sets stays in this context.
     ///
     /// The context that was current before is so again when `f` returns or panics. A context can't be

@@ -83,6 +83,7 @@ pub use var::{ContextVar, Value};
 ///
 /// - `name = "..."`: the name for messages. The default is the static's identifier.
 /// - `secret`: the value is never shown, see [`ContextVar::secret`].
+/// - `inherit = false`: the value stays in its task, see [`ContextVar::inherit`].
 /// - `crate = path`: where the `contextvar` crate is, if not at `::contextvar`.
 ///
 /// # Examples

@@ -32,6 +32,7 @@ pub(crate) struct Variable<T> {
     slot: AtomicU32,
     debug: Option<DebugFn<T>>,
     secret: bool,
+    inherit: bool,
     /// Invariant: a `ContextVar<for<'a> fn(&'a u8)>` must not pass for a `ContextVar<fn(&'static u8)>`,
     /// through which a value of the lesser type could be set.
     _invariant: PhantomData<fn(T) -> T>,
@@ -45,7 +46,14 @@ impl<T> Variable<T> {
     where
         T: Send + Sync + 'static,
     {
-        Variable { name, slot: AtomicU32::new(0), debug: None, secret: false, _invariant: PhantomData }
+        Variable {
+            name,
+            slot: AtomicU32::new(0),
+            debug: None,
+            secret: false,
+            inherit: true,
+            _invariant: PhantomData,
+        }
     }
 
     pub(crate) const fn debug(mut self, debug: Option<DebugFn<T>>) -> Self {
@@ -55,6 +63,11 @@ impl<T> Variable<T> {
 
     pub(crate) const fn secret(mut self) -> Self {
         self.secret = true;
+        self
+    }
+
+    pub(crate) const fn inherit(mut self, inherit: bool) -> Self {
+        self.inherit = inherit;
         self
     }
 
@@ -85,16 +98,40 @@ impl<T: 'static> Variable<T> {
     fn assign_slot(&'static self) -> u32 {
         let mut registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
         if self.slot() == 0 {
-            registry.push(self);
-            let slot = u32::try_from(registry.len()).expect("fewer than 2^32 variables");
-            self.slot.store(slot, Ordering::Relaxed);
+            self.slot.store(registry.add(self, self.inherit), Ordering::Relaxed);
         }
         self.slot()
     }
 }
 
-/// The variables by slot, from slot 1 on.
-static REGISTRY: Mutex<Vec<&'static dyn Describe>> = Mutex::new(Vec::new());
+static REGISTRY: Mutex<Registry> =
+    Mutex::new(Registry { by_slot: Vec::new(), inherited: 0, own: 0, count: 0 });
+
+/// The variables that have slots.
+struct Registry {
+    /// With how many there were before.
+    by_slot: Vec<Option<(u32, &'static dyn Describe)>>,
+    /// The last slot given to a variable that tasks inherit.
+    inherited: u32,
+    /// The last slot given to one that they don't.
+    own: u32,
+    count: u32,
+}
+
+impl Registry {
+    fn add(&mut self, variable: &'static dyn Describe, inherit: bool) -> u32 {
+        let last = if inherit { &mut self.inherited } else { &mut self.own };
+        let next = (*last + 1..).find(|&slot| node::is_inherited(slot) == inherit);
+        *last = next.expect("fewer than 2^27 variables that are not inherited, and 2^32 in all");
+        let index = *last as usize;
+        if self.by_slot.len() <= index {
+            self.by_slot.resize(index + 1, None);
+        }
+        self.by_slot[index] = Some((self.count, variable));
+        self.count += 1;
+        *last
+    }
+}
 
 /// What can be asked of a variable and a value of it when the type is not known.
 trait Describe: Sync {
@@ -204,6 +241,20 @@ impl Map {
         (old, replaced.map(|root| Map { root: ManuallyDrop::new(root) }))
     }
 
+    /// This map without the values of variables that are not inherited. They all are in one place, so that the
+    /// time does not depend on how many values there are.
+    #[inline]
+    pub(crate) fn inherited(mut self) -> Map {
+        if self.root().is_all_inherited() {
+            return self;
+        }
+        let mut replaced = None;
+        let own = Node::take_own(&mut self.root, &mut replaced);
+        // The write is whole.
+        drop((own, replaced));
+        self
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.root().len()
     }
@@ -211,11 +262,14 @@ impl Map {
     /// The entries, in the order in which the variables were first written in this process.
     pub(crate) fn entries(&self) -> Vec<Entry<'_>> {
         let mut words = Vec::with_capacity(self.len());
-        self.root().for_each(0, 1, &mut |slot, word| words.push((slot, word)));
-        words.sort_unstable_by_key(|&(slot, _)| slot);
         let registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = |(slot, word)| Entry { variable: registry[slot as usize - 1], word };
-        words.into_iter().map(entry).collect()
+        self.root().for_each(0, 1, &mut |slot, word| {
+            let (number, variable) = registry.by_slot[slot as usize].expect("a value's slot was given");
+            words.push((number, Entry { variable, word }));
+        });
+        drop(registry);
+        words.sort_unstable_by_key(|&(number, _)| number);
+        words.into_iter().map(|(_, entry)| entry).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! [`tokio::task`]'s functions that start work, each carrying the context along.
 //!
 //! They take and give what tokio's do. Each runs its work in a copy of the current context, taken in the
-//! caller, at the call. Plain `tokio::spawn` gives a task no context at all: reads find nothing set, and
+//! caller, at the call, without the variables that are [not inherited](crate::ContextVar::inherit). Plain `tokio::spawn` gives a task no context at all: reads find nothing set, and
 //! setting is a [`SetError`](crate::SetError).
 
 use tokio::task::JoinHandle;
@@ -35,7 +35,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    tokio::task::spawn(future.in_copied_context())
+    tokio::task::spawn(future.in_context(copy_context().inherited()))
 }
 
 /// [`tokio::task::spawn_blocking`] in a copy of the current context: `asyncio.to_thread(f)`.
@@ -64,7 +64,7 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    let scope = copy_context().scope(f);
+    let scope = copy_context().inherited().scope(f);
     tokio::task::spawn_blocking(move || scope.call())
 }
 
@@ -97,5 +97,5 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    tokio::task::spawn_local(future.in_copied_context())
+    tokio::task::spawn_local(future.in_context(copy_context().inherited()))
 }

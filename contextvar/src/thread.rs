@@ -1,7 +1,7 @@
 //! [`std::thread`]'s functions that start threads, each carrying the context along.
 //!
 //! They take and give what std's do. Each runs its closure in a copy of the current context, taken in the
-//! caller, at the call. Below that copy the thread has a context of its own, empty at first.
+//! caller, at the call, without the variables that are [not inherited](crate::ContextVar::inherit). Below that copy the thread has a context of its own, empty at first.
 
 use std::fmt;
 use std::io;
@@ -31,7 +31,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let scope = copy_context().scope(f);
+    let scope = copy_context().inherited().scope(f);
     thread::spawn(move || scope.call())
 }
 
@@ -99,7 +99,7 @@ impl<'scope> Scope<'scope, '_> {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        let scope = copy_context().scope(f);
+        let scope = copy_context().inherited().scope(f);
         self.scope.spawn(move || scope.call())
     }
 }
@@ -158,7 +158,7 @@ impl Builder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let scope = copy_context().scope(f);
+        let scope = copy_context().inherited().scope(f);
         self.builder.spawn(move || scope.call())
     }
 
@@ -195,7 +195,7 @@ impl Builder {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        let closure = copy_context().scope(f);
+        let closure = copy_context().inherited().scope(f);
         self.builder.spawn_scoped(scope.scope, move || closure.call())
     }
 }

@@ -145,6 +145,32 @@ impl<T: 'static> ContextVar<T> {
         self
     }
 
+    /// Whether a task or thread that is started with a copy of the context ([`task::spawn`](crate::task::spawn),
+    /// [`thread::spawn`](crate::thread::spawn) and their relatives) gets this variable's value. The default is
+    /// `true`.
+    ///
+    /// `false` is for what must not be used by two tasks at a time, or outlive its owner: a live transaction, a
+    /// connection, a flag that suppresses something around here. The value is in every copy that stays
+    /// within the task ([`copy_context`], [`Context::run`](crate::Context::run), [`scope`](Self::scope),
+    /// `#[with_copied_context]`), and in no other task; there the variable is not set. See
+    /// [`Context::inherited`](crate::Context::inherited) for other ways to start work.
+    ///
+    /// ```
+    /// use contextvar::{ContextVar, thread};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    /// static TRANSACTION: ContextVar<u64> = ContextVar::new("transaction").inherit(false);
+    ///
+    /// USER.set("ada");
+    /// TRANSACTION.set(7);
+    /// let thread = thread::spawn(|| (USER.get(), TRANSACTION.is_set()));
+    /// assert_eq!(thread.join().unwrap(), ("ada", false));
+    /// ```
+    pub const fn inherit(mut self, inherit: bool) -> Self {
+        self.variable = self.variable.inherit(inherit);
+        self
+    }
+
     /// The name given at the declaration.
     ///
     /// ```

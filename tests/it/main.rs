@@ -5,6 +5,7 @@ mod contexts;
 mod copied;
 mod defaults;
 mod fidelity;
+mod inherit;
 mod pep567;
 mod printing;
 mod reentrancy;

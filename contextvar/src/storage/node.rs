@@ -2,7 +2,7 @@
 //!
 //! A slot below 32 has its word in the node at hand. Any other slot s belongs to the child s % 32, where it is
 //! slot s / 32. So a slot is never 0 in any node: word 0 has the table of the children instead, which is a
-//! node too, whose 32 words are the children.
+//! node too, whose 32 words are the children. One child of the root is for the variables that tasks don't inherit.
 
 use std::mem::{self, ManuallyDrop};
 
@@ -13,6 +13,13 @@ pub(super) const WIDTH: u32 = 32;
 
 /// Where a node has its children.
 const TABLE: u32 = 0;
+
+/// The child of the root that has the variables which tasks don't inherit, and no others.
+const OWN: u32 = WIDTH - 1;
+
+pub(super) fn is_inherited(slot: u32) -> bool {
+    slot < WIDTH || slot % WIDTH != OWN
+}
 
 /// 32 words.
 pub(super) struct Node {
@@ -47,6 +54,22 @@ impl Node {
     fn child(&self, index: u32) -> Option<&Node> {
         // SAFETY: a counted pointer that is no value is one to a node.
         (self.counted >> index & 1 != 0).then(|| unsafe { self.words[index as usize].counted.get() })
+    }
+
+    /// Of the root: whether nothing in it is for a task of its own.
+    #[inline]
+    pub(super) fn is_all_inherited(&self) -> bool {
+        self.counted & 1 << TABLE == 0 || self.child(TABLE).and_then(|table| table.child(OWN)).is_none()
+    }
+
+    /// Takes out what is not inherited, which there is. As for [`place`](Self::place).
+    #[cold]
+    pub(super) fn take_own(root: &mut Counted, replaced: &mut Option<Counted>) -> Counted {
+        // SAFETY: the root is a node.
+        let table = unsafe { Node::make_unique(root, replaced) }.make_child(TABLE, replaced);
+        table.counted &= !(1 << OWN);
+        // SAFETY: there was a counted pointer, of which no bit tells any more.
+        unsafe { ManuallyDrop::take(&mut table.words[OWN as usize].counted) }
     }
 
     /// The node that has the slot, and which slot it is there. All on the way are made and unshared. The

@@ -1,0 +1,156 @@
+//! Variables that stay with the task or thread that set them.
+
+use std::sync::Arc;
+
+use contextvar::{
+    Context, ContextVar, InContext, context_var, copy_context, task, thread, with_copied_context,
+};
+use tokio::task::LocalSet;
+
+use crate::support::on_both_flavours;
+
+#[context_var]
+static USER: &str;
+
+#[context_var(inherit = false)]
+static TRANSACTION: Arc<str>;
+
+#[context_var(inherit = false)]
+static SUPPRESSED: bool = false;
+
+#[context_var(inherit = true)]
+static TENANT: u64;
+
+/// What a task finds that was started here, with all of them set.
+fn assert_only_the_inherited() {
+    assert_eq!((USER.get(), TENANT.get()), ("ada", 7));
+    assert!(!TRANSACTION.is_set());
+    assert!(TRANSACTION.try_get().is_err());
+    assert!(!SUPPRESSED.get(), "the default counts again");
+    assert_eq!(copy_context().len(), 2);
+}
+
+fn assert_all() {
+    assert_eq!((USER.get(), TENANT.get(), &*TRANSACTION.get(), SUPPRESSED.get()), ("ada", 7, "tx", true));
+    assert_eq!(copy_context().len(), 4);
+}
+
+fn all(transaction: &Arc<str>) -> Context {
+    Context::new()
+        .with(&USER, "ada")
+        .with(&TRANSACTION, transaction.clone())
+        .with(&SUPPRESSED, true)
+        .with(&TENANT, 7)
+}
+
+#[test]
+fn every_copy_within_the_task_has_them() {
+    #[with_copied_context]
+    async fn annotated() {
+        assert_all();
+    }
+
+    let transaction: Arc<str> = "tx".into();
+    on_both_flavours(|| {
+        all(&"tx".into()).scope(async {
+            assert_all();
+            copy_context().run(assert_all);
+            copy_context().clone().scope(async { assert_all() }).await;
+            async { assert_all() }.in_copied_context().await;
+            annotated().await;
+            tokio::join!(annotated(), annotated());
+            USER.scope("ada", async { assert_all() }).await;
+            USER.sync_scope("ada", assert_all);
+        })
+    });
+    drop(all(&transaction));
+    assert_eq!(Arc::strong_count(&transaction), 1);
+}
+
+#[test]
+fn work_that_is_handed_over_does_not() {
+    on_both_flavours(|| async {
+        let transaction: Arc<str> = "tx".into();
+        let ctx = all(&transaction);
+        let work = async {
+            task::spawn(async { assert_only_the_inherited() }).await.unwrap();
+            task::spawn_blocking(assert_only_the_inherited).await.unwrap();
+            tokio::spawn(async { assert_only_the_inherited() }.in_context(copy_context().inherited()))
+                .await
+                .unwrap();
+            let local = LocalSet::new();
+            local
+                .run_until(async { task::spawn_local(async { assert_only_the_inherited() }).await.unwrap() })
+                .await;
+            thread::spawn(assert_only_the_inherited).join().unwrap();
+            thread::Builder::new().spawn(assert_only_the_inherited).unwrap().join().unwrap();
+            thread::scope(|s| {
+                s.spawn(assert_only_the_inherited).join().unwrap();
+                thread::Builder::new().spawn_scoped(s, assert_only_the_inherited).unwrap().join().unwrap();
+            });
+            // One that is inherited by none is not there for those further on either.
+            task::spawn(async {
+                task::spawn(async { assert_only_the_inherited() }).await.unwrap();
+                TRANSACTION.set("its own".into());
+                assert_eq!(&*TRANSACTION.get(), "its own");
+            })
+            .await
+            .unwrap();
+            assert_all();
+        };
+        ctx.scope(work).await;
+        assert_eq!(Arc::strong_count(&transaction), 1, "nobody keeps it");
+    });
+}
+
+#[test]
+fn what_is_handed_over_is_a_context_of_its_own() {
+    let ctx = all(&"tx".into());
+    let mut inherited = ctx.clone().inherited();
+    inherited.set(&USER, "grace");
+    inherited.set(&TRANSACTION, "another".into());
+    assert_eq!((ctx[&USER], &*ctx[&TRANSACTION]), ("ada", "tx"));
+    assert_eq!((inherited[&USER], &*inherited[&TRANSACTION]), ("grace", "another"));
+    assert_eq!(inherited.clone().inherited().len(), 2);
+
+    // Tokens know the difference.
+    let mut ctx = all(&"tx".into());
+    let token = ctx.run(|| USER.set("grace"));
+    let mut inherited = ctx.inherited();
+    let token = inherited.run(|| USER.try_reset(token)).unwrap_err().into_token();
+    assert_eq!(token.old_value(), Some(&"ada"));
+}
+
+#[test]
+fn nothing_to_leave_out() {
+    assert!(Context::new().inherited().is_empty());
+    assert_eq!(Context::new().with(&USER, "ada").inherited()[&USER], "ada");
+    let mut ctx = Context::new().with(&TRANSACTION, "tx".into());
+    assert!(ctx.unset(&TRANSACTION));
+    assert!(ctx.inherited().is_empty());
+}
+
+/// Enough of both kinds that each has several levels of its own.
+#[test]
+fn many_of_both_kinds_keep_apart() {
+    let vars: Vec<(bool, &'static ContextVar<usize>)> = (0..6000)
+        .map(|n| {
+            let inherit = n % 3 != 0;
+            (inherit, &*Box::leak(Box::new(ContextVar::new("one of many").inherit(inherit))))
+        })
+        .collect();
+    let mut ctx = Context::new();
+    for (n, (_, var)) in vars.iter().enumerate() {
+        ctx.set(var, n);
+    }
+    assert_eq!(ctx.len(), 6000);
+    let values = ctx.iter().map(|entry| *entry.downcast_ref::<usize>().unwrap());
+    assert!(values.eq(0..6000), "in the order in which they were first written");
+
+    let inherited = ctx.clone().inherited();
+    assert_eq!(inherited.len(), 4000);
+    for (n, (inherit, var)) in vars.iter().enumerate() {
+        assert_eq!(ctx.get(var), Some(&n));
+        assert_eq!(inherited.get(var), inherit.then_some(&n));
+    }
+}
