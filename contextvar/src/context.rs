@@ -94,6 +94,28 @@ impl Context {
         Context::from_map(self.contents.map.inherited())
     }
 
+    /// A new context with these variables' values, where they are set here, and no others. For work that
+    /// outlives what it was started by, and should hold on to no more of it than it needs.
+    ///
+    /// ```
+    /// use contextvar::{Context, ContextVar};
+    ///
+    /// static REQUEST_ID: ContextVar<u64> = ContextVar::new("request_id");
+    /// static TENANT: ContextVar<&str> = ContextVar::new("tenant");
+    /// static BODY: ContextVar<Vec<u8>> = ContextVar::new("body");
+    ///
+    /// let ctx = Context::new().with(&REQUEST_ID, 7).with(&BODY, vec![0; 1 << 20]);
+    /// let few = ctx.only(&[&REQUEST_ID, &TENANT]);
+    /// assert_eq!((few.get(&REQUEST_ID), few.get(&TENANT), few.len()), (Some(&7), None, 1));
+    /// ```
+    pub fn only(&self, vars: &[&'static dyn AnyContextVar]) -> Self {
+        let mut few = Context::new();
+        for var in vars {
+            var.share(self, &mut few);
+        }
+        few
+    }
+
     /// Runs `f` with this context as the current one. What `f` sets stays in this context.
     ///
     /// The context that was current before is so again when `f` returns or panics. A context can't be
@@ -266,6 +288,28 @@ impl Context {
     /// ```
     pub fn iter(&self) -> Iter<'_> {
         Iter { entries: self.contents.map.entries().into_iter() }
+    }
+}
+
+/// Every [`ContextVar`], whatever the type of its values: for [`Context::only`].
+pub trait AnyContextVar: sealed::Share {}
+
+impl<T> AnyContextVar for ContextVar<T> {}
+
+mod sealed {
+    use super::Context;
+
+    pub trait Share {
+        /// Sets the variable in `to` if it is set in `from`.
+        fn share(&'static self, from: &Context, to: &mut Context);
+    }
+}
+
+impl<T> sealed::Share for ContextVar<T> {
+    fn share(&'static self, from: &Context, to: &mut Context) {
+        if let Some(value) = from.contents.map.share(self.variable()) {
+            to.contents.map.replace(self.variable(), Some(value));
+        }
     }
 }
 

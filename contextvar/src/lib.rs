@@ -60,7 +60,7 @@ pub mod thread;
 mod token;
 mod var;
 
-pub use context::{Context, Iter, copy_context};
+pub use context::{AnyContextVar, Context, Iter, copy_context};
 pub use error::{LookupError, ResetError, ResetErrorKind, SetError};
 #[cfg(feature = "stream")]
 pub use scope::StreamInContext;

@@ -244,6 +244,30 @@ pub trait InContext: Future + Sized {
     fn in_copied_context(self) -> Scope<Self> {
         self.in_context(copy_context())
     }
+
+    /// Wraps the future for another task: it runs in what that [inherits](Context::inherited) of the current
+    /// context, taken at this call. So everything that starts tasks carries the context along: a `JoinSet`, a
+    /// `TaskTracker`, a runtime's handle.
+    ///
+    /// ```
+    /// use contextvar::{ContextVar, InContext};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// # #[cfg(feature = "tokio")] {
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// USER.set("ada");
+    /// let mut tasks = tokio::task::JoinSet::new();
+    /// tasks.spawn(async { USER.get() }.in_inherited_context());
+    /// assert_eq!(tasks.join_all().await, ["ada"]);
+    /// # }
+    /// # main();
+    /// # }
+    /// ```
+    fn in_inherited_context(self) -> Scope<Self> {
+        self.in_context(copy_context().inherited())
+    }
 }
 
 impl<F: Future> InContext for F {}

@@ -186,6 +186,13 @@ impl Map {
         Some(unsafe { word.value() })
     }
 
+    /// The variable's value, shared with this map.
+    pub(crate) fn share<T: 'static>(&self, variable: &Variable<T>) -> Option<Stored<T>> {
+        let word = self.word(variable.slot())?;
+        // SAFETY: as in `get`.
+        Some(unsafe { Stored::share(word) })
+    }
+
     #[inline]
     fn word(&self, slot: u32) -> Option<&Word> {
         if slot < WIDTH { self.root().here(slot) } else { self.root().below(slot) }

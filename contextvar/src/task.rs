@@ -6,7 +6,7 @@
 
 use tokio::task::JoinHandle;
 
-use crate::context::copy_context;
+use crate::context::{Context, copy_context};
 use crate::scope::InContext;
 
 /// [`tokio::spawn`] in a copy of the current context: asyncio's `create_task(f())`.
@@ -35,7 +35,44 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    tokio::task::spawn(future.in_context(copy_context().inherited()))
+    tokio::task::spawn(future.in_inherited_context())
+}
+
+/// [`tokio::spawn`] in an empty context, for work that outlives what it was started by: a cache that is refreshed, a
+/// connection that goes back to its pool. It keeps no value alive.
+///
+/// Where it needs some of the values, take those along:
+/// `tokio::spawn(copy_context().only(&[&TENANT]).scope(f))` (see [`Context::only`]).
+///
+/// # Panics
+///
+/// As tokio's: outside of a runtime.
+///
+/// # Examples
+///
+/// ```
+/// use contextvar::{ContextVar, task};
+///
+/// static USER: ContextVar<&str> = ContextVar::new("user");
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// USER.set("ada");
+/// let task = task::spawn_detached(async {
+///     assert!(!USER.is_set());
+///     // It has a context, if an empty one.
+///     USER.set("nobody");
+/// });
+/// task.await.unwrap();
+/// # }
+/// ```
+#[track_caller]
+pub fn spawn_detached<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    tokio::task::spawn(future.in_context(Context::new()))
 }
 
 /// [`tokio::task::spawn_blocking`] in a copy of the current context: `asyncio.to_thread(f)`.
@@ -97,5 +134,5 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    tokio::task::spawn_local(future.in_context(copy_context().inherited()))
+    tokio::task::spawn_local(future.in_inherited_context())
 }

@@ -75,9 +75,7 @@ fn work_that_is_handed_over_does_not() {
         let work = async {
             task::spawn(async { assert_only_the_inherited() }).await.unwrap();
             task::spawn_blocking(assert_only_the_inherited).await.unwrap();
-            tokio::spawn(async { assert_only_the_inherited() }.in_context(copy_context().inherited()))
-                .await
-                .unwrap();
+            tokio::spawn(async { assert_only_the_inherited() }.in_inherited_context()).await.unwrap();
             let local = LocalSet::new();
             local
                 .run_until(async { task::spawn_local(async { assert_only_the_inherited() }).await.unwrap() })
@@ -128,6 +126,39 @@ fn nothing_to_leave_out() {
     let mut ctx = Context::new().with(&TRANSACTION, "tx".into());
     assert!(ctx.unset(&TRANSACTION));
     assert!(ctx.inherited().is_empty());
+}
+
+#[test]
+fn a_detached_task_keeps_nothing_alive() {
+    on_both_flavours(|| async {
+        let transaction: Arc<str> = "tx".into();
+        let (ended, go_on) = tokio::sync::oneshot::channel::<()>();
+        let task = all(&transaction).run(|| {
+            task::spawn_detached(async {
+                assert!(copy_context().is_empty());
+                USER.set("nobody");
+                go_on.await.unwrap_err();
+                assert_eq!(USER.get(), "nobody");
+            })
+        });
+        assert_eq!(Arc::strong_count(&transaction), 1);
+        drop(ended);
+        task.await.unwrap();
+    });
+}
+
+#[test]
+fn only_a_few_are_taken_along() {
+    let transaction: Arc<str> = "tx".into();
+    let ctx = all(&transaction);
+    let mut few = ctx.only(&[&TRANSACTION, &TENANT, &TENANT]);
+    drop(ctx);
+    assert_eq!((&*few[&TRANSACTION], few[&TENANT], few.len()), ("tx", 7, 2));
+    assert_eq!(Arc::strong_count(&transaction), 2, "the value is shared, once");
+    few.unset(&TRANSACTION);
+    assert_eq!(Arc::strong_count(&transaction), 1);
+    assert!(few.only(&[]).is_empty());
+    assert!(Context::new().only(&[&USER]).is_empty());
 }
 
 /// Enough of both kinds that each has several levels of its own.

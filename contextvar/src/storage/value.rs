@@ -71,6 +71,20 @@ impl<T> Stored<T> {
         })
     }
 
+    /// The same value once more.
+    ///
+    /// # Safety
+    /// As for [`Word::value`].
+    pub(super) unsafe fn share(word: &Word) -> Self {
+        Stored::from_word(if is_inline::<T>() {
+            // SAFETY: the word is inline, a value of a type that is `Copy`.
+            Word { inline: unsafe { word.inline } }
+        } else {
+            // SAFETY: the word is a counted pointer.
+            Word { counted: unsafe { word.counted.clone() } }
+        })
+    }
+
     #[inline]
     pub(super) fn from_word(word: Word) -> Self {
         Stored { word, _value: PhantomData }
