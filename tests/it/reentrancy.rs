@@ -159,6 +159,30 @@ fn a_value_that_is_being_read_stays_alive_and_unchanged() {
     });
 }
 
+/// A write in a context that was entered meanwhile is no write in the one that is read.
+#[test]
+fn a_write_in_an_inner_context_leaves_the_reading_its_own() {
+    #[context_var]
+    static HELD: OnDrop<Box<dyn FnMut() + Send + Sync>>;
+
+    let log = Log::default();
+    let held = |name: &'static str| {
+        let log = log.clone();
+        OnDrop(Box::new(move || log.push(name)) as Box<dyn FnMut() + Send + Sync>)
+    };
+    HELD.set(held("first"));
+    HELD.with(|_| {
+        let mut inner = Context::new();
+        inner.run(|| HELD.set(held("inner")));
+        drop(HELD.set(held("second")));
+        inner.run(|| drop(HELD.set(held("inner again"))));
+        assert_eq!(log.take(), ["inner"]);
+    });
+    assert_eq!(log.take(), ["inner again", "first"]);
+    drop(HELD.set(held("third")));
+    assert_eq!(log.take(), ["second"]);
+}
+
 #[test]
 fn a_value_that_was_replaced_while_it_was_read_is_dropped_after() {
     let log = Log::default();
