@@ -1,6 +1,8 @@
 //! Contexts: copying, running, reading and writing them (rules 1, 2, 5, 12 and 13).
 
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use contextvar::{Context, ContextVar, context_var, copy_context};
@@ -260,5 +262,32 @@ fn values_of_all_kinds() {
         u128: u128::MAX, (): (), Zero: Zero, Aligned: Aligned(3), &'static str: "text",
         String: "text".to_owned(), Vec<u8>: vec![1, 2], [u64; 40]: [9; 40], Option<Box<u8>>: Some(Box::new(1)),
         std::sync::Arc<str>: "shared".into(),
+    }
+}
+
+/// As with `Vec`: a context one of whose values panics in its drop drops the others all the same.
+#[test]
+fn a_drop_that_panics_keeps_no_other_value_from_being_dropped() {
+    type Held = OnDrop<Box<dyn FnMut() + Send + Sync>>;
+
+    // More than fit in one node of the map, and one that panics in each place in turn.
+    let vars: Vec<&'static ContextVar<Held>> =
+        (0..40).map(|_| &*Box::leak(Box::new(ContextVar::new("one of many")))).collect();
+    for bomb in 0..vars.len() {
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let mut ctx = Context::new();
+        for (n, var) in vars.iter().enumerate() {
+            let dropped = dropped.clone();
+            ctx.set(
+                var,
+                OnDrop(Box::new(move || {
+                    dropped.fetch_add(1, Ordering::SeqCst);
+                    assert_ne!(n, bomb, "in drop");
+                })),
+            );
+        }
+        assert!(panic_text(|| drop(ctx)).contains("in drop"));
+        assert_eq!(dropped.load(Ordering::SeqCst), vars.len());
+        assert_eq!(Arc::strong_count(&dropped), 1);
     }
 }
