@@ -53,6 +53,14 @@ async fn patterns((a, b): (u8, u8), mut c: u8, _: u8, _unused: &str) -> u8 {
 }
 
 #[with_copied_context]
+async fn lints_of_arguments(
+    #[allow(unused_variables)] a: u8,
+    #[expect(unused_mut, reason = "to see that it is asked here")] mut b: u8,
+) -> u8 {
+    ready(b).await
+}
+
+#[with_copied_context]
 fn plain(text: &str) -> Option<&str> {
     text.get(1..)
 }
@@ -94,6 +102,7 @@ async fn strict_code_runs() {
     unit().await;
     assert_eq!(question("1").await, Ok(1));
     assert_eq!(patterns((1, 1), 1, 1, "").await, 3);
+    assert_eq!(lints_of_arguments(1, 2).await, 2);
     assert_eq!(plain("ab"), Some("b"));
     assert_eq!((Service.boxed().await, Service.greet().await), (1, 2));
     assert!(USER.get().is_empty());

@@ -18,6 +18,12 @@ impl Errors {
         }
     }
 
+    pub(crate) fn append(&mut self, others: Errors) {
+        if let Some(others) = others.0 {
+            self.push(others);
+        }
+    }
+
     /// The value, or else a note of what was wrong.
     pub(crate) fn ok<T>(&mut self, result: Result<T>) -> Option<T> {
         result.map_err(|error| self.push(error)).ok()
@@ -117,6 +123,8 @@ pub(crate) struct CopiedArgs {
     pub(crate) entries: Vec<Entry>,
     pub(crate) future: Option<Ident>,
     pub(crate) skip: Option<Ident>,
+    /// Set where the other attributes, which may be macros, have expanded.
+    pub(crate) last: bool,
     pub(crate) krate: Crate,
 }
 
@@ -130,12 +138,14 @@ enum CopiedArg {
     Entry(Entry),
     Future(Ident),
     Skip(Ident),
+    Last,
     Crate(Ident, Path),
 }
 
 impl CopiedArgs {
     pub(crate) fn parse(args: TokenStream, errors: &mut Errors) -> Self {
-        let mut parsed = CopiedArgs { entries: Vec::new(), future: None, skip: None, krate: Crate(None) };
+        let mut parsed =
+            CopiedArgs { entries: Vec::new(), future: None, skip: None, last: false, krate: Crate(None) };
         let mut seen = Vec::new();
         for arg in list(args, copied_arg, errors) {
             match arg {
@@ -147,6 +157,7 @@ impl CopiedArgs {
                     once(&ident, &mut seen, errors);
                     parsed.future = Some(ident);
                 }
+                CopiedArg::Last => parsed.last = true,
                 CopiedArg::Skip(ident) => {
                     once(&ident, &mut seen, errors);
                     parsed.skip = Some(ident);
@@ -181,6 +192,7 @@ fn copied_arg(input: ParseStream<'_>) -> Result<CopiedArg> {
     }
     match var.get_ident() {
         Some(ident) if ident == "future" => Ok(CopiedArg::Future(ident.clone())),
+        Some(ident) if ident == "__last" => Ok(CopiedArg::Last),
         Some(ident) if ident == "skip" => Ok(CopiedArg::Skip(ident.clone())),
         _ => {
             let name = var.to_token_stream().to_string().replace(' ', "");

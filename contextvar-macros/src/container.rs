@@ -65,6 +65,12 @@ fn expand_item(input: ParseStream<'_>, attribute: &TokenStream, items: &mut Toke
     let has_its_own = attrs.len() < before || attrs.iter().any(is_copied);
     items.extend(attrs.iter().map(ToTokens::to_token_stream));
 
+    if let Some(group) = item_in_group(input) {
+        let inner = group.stream();
+        let expand_it = |input: ParseStream<'_>| expand_items(input, attribute);
+        items.extend(if has_its_own { inner } else { expand_it.parse2(inner)? });
+        return Ok(());
+    }
     if !is_function(&input.fork()) {
         let item = any_item(input)?;
         let expand_it = !has_its_own && is_container(&item);
@@ -77,11 +83,26 @@ fn expand_item(input: ParseStream<'_>, attribute: &TokenStream, items: &mut Toke
     let body: TokenTree = input.parse()?;
     let has_body = matches!(body, TokenTree::Group(_));
     let is_async = sig.asyncness.is_some() || returned_future(&sig.output).is_some();
-    if !has_its_own && has_body && is_async {
+    if !has_its_own && has_body && is_async && sig.constness.is_none() {
         items.extend(quote!(#[#attribute]));
     }
     items.extend(quote!(#vis #defaultness #sig #body));
     Ok(())
+}
+
+/// An item that went through a `macro_rules!` as an `$item:item` comes in a group without delimiters. So does a
+/// `$vis:vis`, which is left to be parsed as such.
+fn item_in_group(input: ParseStream<'_>) -> Option<Group> {
+    let fork = input.fork();
+    match fork.parse() {
+        Ok(TokenTree::Group(group))
+            if group.delimiter() == Delimiter::None && syn::parse2::<Visibility>(group.stream()).is_err() =>
+        {
+            input.parse::<TokenTree>().ok();
+            Some(group)
+        }
+        _ => None,
+    }
 }
 
 fn is_function(input: ParseStream<'_>) -> bool {

@@ -12,7 +12,7 @@ use syn::{
 
 use crate::args::{CopiedArgs, Entry, Errors};
 use crate::container::{self, is_container, is_copied};
-use crate::function::{Function, Returned, path_ends_in, returned_future};
+use crate::function::{Function, Returned, path_ends_in, returned_future, ungrouped};
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
@@ -23,48 +23,79 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 fn expand_item(raw_args: TokenStream, item: TokenStream, errors: &mut Errors) -> Result<TokenStream> {
-    let args = CopiedArgs::parse(raw_args.clone(), errors);
+    // Where the attribute is to expand another time, it tells then what is wrong with its arguments.
+    let mut told_again = Errors::default();
+    let args = CopiedArgs::parse(raw_args.clone(), &mut told_again);
     let krate = &args.krate;
-    // For where the attribute is to expand another time. What is wrong with its arguments it tells then.
     let attribute = quote!(#krate::with_copied_context(#raw_args));
-    let (attrs, rest) = split_attributes(item.clone())?;
+    let (mut attrs, rest) = split_attributes(item.clone())?;
+    if let Some(n) = attrs.iter().position(is_copied) {
+        let fix = "`#[with_copied_context]` stands here twice: put all arguments into one";
+        errors.push(Error::new_spanned(attrs.remove(n), fix));
+    }
     if is_container(&rest) {
         if let Some(token) = args.skip.or(args.future) {
             let message = format!("`{token}` goes on a function: remove it here");
             return Err(Error::new(token.span(), message));
         }
-        *errors = Errors::default();
         let item = container::expand(rest, &attribute)?;
         return Ok(quote!(#(#attrs)* #item));
     }
 
-    let mut function: Function = syn::parse2(item)?;
+    let mut function: Function = syn::parse2(quote!(#(#attrs)* #rest))?;
     if let Some(skip) = &args.skip {
         let fix = "`skip` leaves a function out of an annotated `impl`, trait or module: there is none around \
                    this one, remove the attribute";
-        errors.push(Error::new(skip.span(), fix));
-    }
-    if let Some(n) = function.attrs.iter().position(is_copied) {
-        let fix = "`#[with_copied_context]` stands here twice: put all arguments into one";
-        errors.push(Error::new_spanned(function.attrs.remove(n), fix));
+        told_again.push(Error::new(skip.span(), fix));
     }
     if let Some(konst) = function.sig.constness {
         let fix = "a `const fn` can have no context: remove `const` or the attribute";
+        errors.append(told_again);
         errors.push(Error::new(konst.span, fix));
         return Ok(whole(&function, &function.sig, function.body.to_token_stream()));
     }
     if let Some(future) = args.future.as_ref().filter(|_| function.sig.asyncness.is_some()) {
         let fix = "an `async fn` returns a future anyway: remove `future`";
-        errors.push(Error::new(future.span(), fix));
+        told_again.push(Error::new(future.span(), fix));
     }
-    if function.sig.asyncness.is_some() && function.has_attr(&["main", "test"]) {
-        // `#[tokio::main]` and its like want an `async fn`, so they go first; this attribute comes back below
-        // them.
-        *errors = Errors::default();
-        function.attrs.push(parse_quote!(#[#attribute]));
+    if !args.last && function.attrs.iter().any(|attr| !is_inert(attr)) {
+        // `#[tokio::main]`, `#[tracing::instrument]` and their like want an `async fn`, so they go first; this
+        // attribute comes back below them.
+        function.attrs.push(parse_quote!(#[#krate::with_copied_context(__last, #raw_args)]));
         return Ok(whole(&function, &function.sig, function.body.to_token_stream()));
     }
+    errors.append(told_again);
     Ok(expand_function(&args, &function))
+}
+
+/// Whether the attribute is known to be no macro.
+fn is_inert(attr: &Attribute) -> bool {
+    const INERT: &[&str] = &[
+        "allow",
+        "cfg",
+        "cfg_attr",
+        "clippy",
+        "cold",
+        "deny",
+        "deprecated",
+        "diagnostic",
+        "doc",
+        "expect",
+        "export_name",
+        "forbid",
+        "ignore",
+        "inline",
+        "link_section",
+        "must_use",
+        "no_mangle",
+        "rustfmt",
+        "should_panic",
+        "target_feature",
+        "track_caller",
+        "unsafe",
+        "warn",
+    ];
+    attr.path().segments.first().is_some_and(|first| INERT.iter().any(|name| first.ident == name))
 }
 
 fn split_attributes(item: TokenStream) -> Result<(Vec<Attribute>, TokenStream)> {
@@ -109,7 +140,7 @@ fn expand_function(args: &CopiedArgs, function: &Function) -> TokenStream {
 //             let __arg1 = __arg1;
 //             let (b, c) = __arg1;
 //             if false { return returned::<T>() }
-//             '_body: { body }
+//             '__body: { body }
 //         })
 //     }
 //
@@ -123,7 +154,9 @@ fn expand_async(args: &CopiedArgs, function: &Function) -> TokenStream {
         ty => {
             let span = Span::mixed_site().located_at(ty.span());
             let krate = krate.at(span);
-            Some(quote_spanned!(span=> if false { return #krate::__private::returned::<#ty>(); }))
+            Some(
+                quote_spanned!(span=> #[allow(clippy::diverging_sub_expression, clippy::type_complexity)] if false { let returned: #ty = #krate::__private::returned(); return returned; }),
+            )
         }
     };
     let Inner { mut sig, block } = inner(args, function, expect);
@@ -137,7 +170,11 @@ fn expand_async(args: &CopiedArgs, function: &Function) -> TokenStream {
         Type::Never(_) => quote!(<fn() -> #output as #krate::__private::Returns>::Output),
         _ => output.to_token_stream(),
     };
-    sig.output = parse_quote!(-> #implement #krate::__private::Future<Output = #output>);
+    let future = {
+        let krate = krate.at(span);
+        quote_spanned!(span=> #krate::__private::Future<Output = #output>)
+    };
+    sig.output = parse_quote!(-> #implement #future);
     // What is wrong with the future as a whole is reported at the body.
     let span = block.span();
     let krate = krate.at(span);
@@ -150,7 +187,7 @@ fn expand_async(args: &CopiedArgs, function: &Function) -> TokenStream {
 //
 // Output:
 //     fn f(a: A) -> T {
-//         copy_context().run(move || -> T { let a = a; '_body: { body } })
+//         copy_context().run(move || -> T { let a = a; '__body: { body } })
 //     }
 fn expand_plain(args: &CopiedArgs, function: &Function) -> TokenStream {
     let krate = &args.krate;
@@ -164,7 +201,8 @@ fn expand_plain(args: &CopiedArgs, function: &Function) -> TokenStream {
         quote_spanned!(span=> {
             #[allow(unused_imports)]
             use #krate::__private::NoBoxedFuture as _;
-            #krate::__private::assert_plain(<#krate::__private::Returned<#output>>::KIND);
+            let returned = #krate::__private::Returned::by(|| -> #output { #krate::__private::returned() });
+            #krate::__private::assert_plain(&returned, returned.kind());
         })
     });
     let Inner { sig, block } = inner(args, function, check);
@@ -177,7 +215,7 @@ fn expand_plain(args: &CopiedArgs, function: &Function) -> TokenStream {
 // Output:
 //     fn f(a: A) -> impl Future<Output = T> {
 //         let mut context = copy_context();
-//         let future = context.run(move || -> _ { let a = a; '_body: { body } });
+//         let future = context.run(move || -> _ { let a = a; '__body: { body } });
 //         context.scope(future)
 //     }
 fn expand_future(
@@ -211,7 +249,10 @@ fn expand_boxed_block(args: &CopiedArgs, function: &Function, mut block: AsyncBl
     let entries = entries(args);
     let (stmts, asynk) = (&block.future.block.stmts, &block.future);
     let (attrs, capture) = (&asynk.attrs, &asynk.capture);
-    let future = quote!(#(#attrs)* async #capture { #entries #(#stmts)* });
+    let token = &asynk.async_token;
+    let mut body = Group::new(Delimiter::Brace, quote!(#entries #(#stmts)*));
+    body.set_span(asynk.block.brace_token.span.join());
+    let future = quote!(#(#attrs)* #token #capture #body);
     block.call.args = parse_quote!(#krate::__private::copy_context().scope(#future));
     let call = &block.call;
     whole(function, &function.sig, quote!({ #call }))
@@ -246,7 +287,7 @@ fn inner(args: &CopiedArgs, function: &Function, expect: Option<TokenStream>) ->
     //
     // The label keeps rustc from calling the braces of the body unnecessary. It is of the body's edition, as
     // the body must stay.
-    let label = Lifetime::new("'_body", body.span());
+    let label = Lifetime::new("'__body", body.span());
     let body = quote_spanned!(body.span()=> #label: #body);
     let mut block = Group::new(Delimiter::Brace, quote!(#bindings #expect #entries #body));
     block.set_span(Span::mixed_site().located_at(function.body.span()));
@@ -256,15 +297,18 @@ fn inner(args: &CopiedArgs, function: &Function, expect: Option<TokenStream>) ->
 /// Binds the argument's pattern, whole as in `let x = x`, and leaves a name in the signature.
 fn bind_argument(n: usize, arg: &mut PatType) -> TokenStream {
     let is_cfg = |attr: &&Attribute| path_ends_in(attr.path(), &["cfg", "cfg_attr"]);
-    let cfgs: Vec<_> = arg.attrs.iter().filter(is_cfg).collect();
+    let attrs = arg.attrs.clone();
+    let cfgs: Vec<_> = attrs.iter().filter(is_cfg).collect();
+    arg.attrs.retain(|attr| is_cfg(&attr));
+    let lints: Vec<_> = attrs.iter().filter(|attr| !is_cfg(attr)).collect();
     let pattern = (*arg.pat).clone();
-    let name = argument_name(n, &pattern);
+    let name = if lints.is_empty() { argument_name(n, &pattern) } else { new_argument_name(n, &pattern) };
     *arg.pat = parse_quote!(#name);
     match &pattern {
-        Pat::Ident(pattern) if pattern.ident == name => quote!(#(#cfgs)* let #pattern = #name;),
+        Pat::Ident(pattern) if pattern.ident == name => quote!(#(#attrs)* let #pattern = #name;),
         // Clippy takes `let _x = x` for a mistake, but not with braces.
-        Pat::Ident(_) => quote!(#(#cfgs)* let #name = #name; #(#cfgs)* let #pattern = { #name };),
-        _ => quote!(#(#cfgs)* let #name = #name; #(#cfgs)* let #pattern = #name;),
+        Pat::Ident(_) => quote!(#(#cfgs)* let #name = #name; #(#attrs)* let #pattern = { #name };),
+        _ => quote!(#(#cfgs)* let #name = #name; #(#attrs)* let #pattern = #name;),
     }
 }
 
@@ -277,8 +321,12 @@ fn argument_name(n: usize, pattern: &Pat) -> Ident {
         {
             ident.clone()
         }
-        _ => format_ident!("__arg{n}", span = pattern.span().resolved_at(Span::mixed_site())),
+        _ => new_argument_name(n, pattern),
     }
+}
+
+fn new_argument_name(n: usize, pattern: &Pat) -> Ident {
+    format_ident!("__arg{n}", span = pattern.span().resolved_at(Span::mixed_site()))
 }
 
 /// `VAR.set(value);` for each entry.
@@ -294,7 +342,7 @@ fn entries(args: &CopiedArgs) -> TokenStream {
 fn output_type(output: &ReturnType) -> Type {
     match output {
         ReturnType::Default => parse_quote!(()),
-        ReturnType::Type(_, ty) => (**ty).clone(),
+        ReturnType::Type(_, ty) => ungrouped(ty).clone(),
     }
 }
 
@@ -305,7 +353,10 @@ fn inferred_impl_trait(output: &Type) -> Type {
     impl VisitMut for InferImplTrait {
         fn visit_type_mut(&mut self, ty: &mut Type) {
             match ty {
-                Type::ImplTrait(_) => *ty = parse_quote!(_),
+                Type::ImplTrait(_) => {
+                    let span = Span::mixed_site().located_at(ty.span());
+                    *ty = Type::Verbatim(quote_spanned!(span=> _));
+                }
                 _ => visit_mut::visit_type_mut(self, ty),
             }
         }

@@ -39,13 +39,6 @@ impl Parse for Function {
     }
 }
 
-impl Function {
-    /// Whether there is an attribute whose path ends in one of `names`.
-    pub(crate) fn has_attr(&self, names: &[&str]) -> bool {
-        self.attrs.iter().any(|attr| path_ends_in(attr.path(), names))
-    }
-}
-
 pub(crate) fn path_ends_in(path: &Path, names: &[&str]) -> bool {
     path.segments.last().is_some_and(|last| names.iter().any(|name| last.ident == name))
 }
@@ -100,7 +93,7 @@ pub(crate) enum Returned {
 
 pub(crate) fn returned_future(output: &ReturnType) -> Option<Returned> {
     let ReturnType::Type(_, ty) = output else { return None };
-    match &**ty {
+    match ungrouped(ty) {
         Type::ImplTrait(ty) if is_future(&ty.bounds) => Some(Returned::Plain),
         ty @ Type::Path(_) => {
             let (name, arg) = name_and_arg(ty)?;
@@ -108,16 +101,32 @@ pub(crate) fn returned_future(output: &ReturnType) -> Option<Returned> {
                 return Some(Returned::Boxed);
             }
             let (inner, arg) = (name == "Pin").then(|| name_and_arg(arg?)).flatten()?;
-            let Type::TraitObject(object) = (inner == "Box").then_some(arg).flatten()? else { return None };
-            is_future(&object.bounds).then_some(Returned::Boxed)
+            let bounds = match ungrouped((inner == "Box").then_some(arg).flatten()?) {
+                Type::TraitObject(object) => &object.bounds,
+                Type::ImplTrait(object) => &object.bounds,
+                _ => return None,
+            };
+            is_future(bounds).then_some(Returned::Boxed)
         }
         _ => None,
     }
 }
 
+/// The type without parentheses, and without the group that one comes in that went through a `macro_rules!` as
+/// a `$ty:ty`.
+pub(crate) fn ungrouped(mut ty: &Type) -> &Type {
+    loop {
+        ty = match ty {
+            Type::Group(group) => &group.elem,
+            Type::Paren(paren) => &paren.elem,
+            ty => return ty,
+        };
+    }
+}
+
 /// `Name` and `T` of `path::Name<T>`.
 fn name_and_arg(ty: &Type) -> Option<(&Ident, Option<&Type>)> {
-    let Type::Path(ty) = ty else { return None };
+    let Type::Path(ty) = ungrouped(ty) else { return None };
     let last = ty.path.segments.last()?;
     let arg = match &last.arguments {
         PathArguments::AngleBracketed(args) => args.args.iter().find_map(|arg| match arg {

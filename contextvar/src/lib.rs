@@ -127,6 +127,11 @@ pub use contextvar_macros::context_var;
 ///
 /// A method of a trait that has no body has nothing to run: annotate its implementations.
 ///
+/// A plain `fn` whose return type only hides a future (an alias, `impl` of a trait of your own, `impl
+/// IntoFuture`) can't be told from others: only its body runs in the copy. Where it is a boxed future that is an error,
+/// which `future` answers; in an annotated `impl`, trait or module such a function is left alone. One that returns
+/// `impl Fn(..)` may need its closure's argument types written out.
+///
 /// What rustc sees is a `fn` that returns an async block (the file `expansions.md` of contextvar-macros has all
 /// shapes). So a message may say "async block" or "closure" where it said "function", and in a plain
 /// `#[track_caller]` fn `Location::caller()` is not the caller's.
@@ -135,7 +140,8 @@ pub use contextvar_macros::context_var;
 ///
 /// - `future`: the function returns a boxed future under a name that does not say so.
 /// - `skip`: leaves a function out of an annotated `impl`, trait or module.
-/// - `VAR = value`, any number of them: set in the copy, in order, before the body, at the first poll. The
+/// - `VAR = value`, any number of them: set in the copy, in order, before the body: at the first poll of an
+///   `async fn` (and of a `fn` that is nothing but a `Box::pin(async ..)`), at the call of a plain `fn`. The
 ///   values are expressions; they see the function's arguments, and what was set before them.
 /// - `crate = path`: where the `contextvar` crate is, if not at `::contextvar`.
 ///

@@ -60,14 +60,24 @@ impl<R> Returns for fn() -> R {
 pub struct Returned<T>(PhantomData<fn() -> T>);
 
 impl<F: Future + ?Sized> Returned<Pin<Box<F>>> {
-    pub const KIND: BoxedFuture = BoxedFuture;
+    pub fn kind(&self) -> BoxedFuture {
+        BoxedFuture
+    }
 }
 
-pub trait NoBoxedFuture<T> {
-    const KIND: Other = Other;
+pub trait NoBoxedFuture {
+    fn kind(&self) -> Other {
+        Other
+    }
 }
 
-impl<T> NoBoxedFuture<T> for Returned<T> {}
+impl<T> NoBoxedFuture for Returned<T> {}
+
+impl<T> Returned<T> {
+    pub fn by(_: fn() -> T) -> Self {
+        Self(PhantomData)
+    }
+}
 
 #[derive(Debug)]
 pub struct BoxedFuture;
@@ -81,9 +91,9 @@ pub struct Other;
     label = "this is a boxed future under another name",
     note = "write `#[with_copied_context(future)]`"
 )]
-pub trait Plain {}
+pub trait Plain<T> {}
 
-impl Plain for Other {}
+impl<T> Plain<T> for Other {}
 
 /// Refuses a boxed future that an attribute could not know to be one.
-pub fn assert_plain(_: impl Plain) {}
+pub fn assert_plain<T>(_: &Returned<T>, _: impl Plain<T>) {}

@@ -560,3 +560,125 @@ fn statics_in_functions_and_methods() {
     assert_eq!(r#TYPE.name(), "TYPE");
     assert!(!r#TYPE.get().is_empty());
 }
+
+/// What a `macro_rules!` hands on as a type or an item comes in a group of its own, parentheses are another.
+mod in_groups {
+    use std::pin::Pin;
+
+    use super::*;
+
+    #[context_var]
+    static COUNT: u64 = 0;
+
+    async fn body() -> u64 {
+        COUNT.set(COUNT.get() + 1);
+        tokio::task::yield_now().await;
+        COUNT.get()
+    }
+
+    macro_rules! of_type {
+        ($name:ident, $ty:ty) => {
+            #[with_copied_context]
+            fn $name() -> $ty {
+                Box::pin(body())
+            }
+        };
+    }
+    of_type!(whole, Pin<Box<dyn Future<Output = u64> + Send>>);
+
+    macro_rules! of_object {
+        ($name:ident, $ty:ty) => {
+            #[with_copied_context]
+            fn $name() -> Pin<Box<$ty>> {
+                Box::pin(body())
+            }
+        };
+    }
+    of_object!(object, dyn Future<Output = u64> + Send);
+
+    #[rustfmt::skip]
+    #[with_copied_context]
+    #[allow(unused_parens)]
+    fn parenthesised() -> (impl Future<Output = u64>) {
+        body()
+    }
+
+    #[with_copied_context]
+    fn boxed_impl() -> Pin<Box<impl Future<Output = u64>>> {
+        Box::pin(body())
+    }
+
+    macro_rules! items {
+        ($($item:item)*) => {
+            #[with_copied_context]
+            mod items {
+                use super::*;
+                $($item)*
+            }
+        };
+    }
+    items! {
+        pub(super) async fn function() -> u64 {
+            body().await
+        }
+
+        pub(super) struct Type;
+
+        impl Type {
+            pub(super) async fn method(&self) -> u64 {
+                body().await
+            }
+        }
+
+        #[with_copied_context(skip)]
+        pub(super) async fn left_out() -> u64 {
+            body().await
+        }
+    }
+
+    #[tokio::test]
+    async fn they_run_in_the_copy() {
+        assert_eq!(whole().await, 1);
+        assert_eq!(object().await, 1);
+        assert_eq!(parenthesised().await, 1);
+        assert_eq!(boxed_impl().await, 1);
+        assert_eq!(items::function().await, 1);
+        assert_eq!(items::Type.method().await, 1);
+        assert_eq!(COUNT.get(), 0);
+        assert_eq!(items::left_out().await, 1);
+        assert_eq!(COUNT.get(), 1);
+    }
+}
+
+/// Other attribute macros see the function as it was written, wherever they stand.
+#[test]
+fn instrumented() {
+    #[context_var]
+    static INSIDE: Option<&str> = None;
+
+    fn here() -> Option<&'static str> {
+        tracing::Span::current().metadata().map(|span| span.name())
+    }
+
+    #[with_copied_context(INSIDE = Some("entry"))]
+    #[tracing::instrument(ret)]
+    async fn below() -> (Option<&'static str>, Option<&'static str>) {
+        tokio::task::yield_now().await;
+        (here(), INSIDE.get())
+    }
+
+    #[tracing::instrument(err)]
+    #[with_copied_context(INSIDE = Some("entry"))]
+    async fn above() -> Result<(Option<&'static str>, Option<&'static str>), String> {
+        tokio::task::yield_now().await;
+        Ok((here(), INSIDE.get()))
+    }
+
+    tracing::subscriber::with_default(tracing_subscriber::registry(), || {
+        futures::executor::block_on(async {
+            assert_eq!(below().await, (Some("below"), Some("entry")));
+            assert_eq!(above().await.unwrap(), (Some("above"), Some("entry")));
+            assert_eq!(INSIDE.get(), None);
+        });
+    });
+}
