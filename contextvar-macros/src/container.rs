@@ -3,6 +3,8 @@
 //!
 //! Only signatures are parsed. Whatever else stands there is handed on as it is.
 
+use std::cell::Cell;
+
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::parse::{ParseStream, Parser};
@@ -35,7 +37,15 @@ pub(crate) fn is_container(item: &TokenStream) -> bool {
 //
 //         async fn poll(&self) { body }
 //     }
-pub(crate) fn expand(item: TokenStream, attribute: &TokenStream) -> Result<TokenStream> {
+//
+// And whether there was a function, or a container in this one, for it to go on.
+pub(crate) fn expand(item: TokenStream, attribute: &TokenStream) -> Result<(TokenStream, bool)> {
+    let attribute = Placed { attribute, anywhere: Cell::new(false) };
+    let item = expand_container(item, &attribute)?;
+    Ok((item, attribute.anywhere.get()))
+}
+
+fn expand_container(item: TokenStream, attribute: &Placed<'_>) -> Result<TokenStream> {
     let mut tokens: Vec<TokenTree> = item.into_iter().collect();
     if let Some(TokenTree::Group(body)) = tokens.last_mut() {
         let items = (|input: ParseStream<'_>| expand_items(input, attribute)).parse2(body.stream())?;
@@ -46,7 +56,20 @@ pub(crate) fn expand(item: TokenStream, attribute: &TokenStream) -> Result<Token
     Ok(tokens.into_iter().collect())
 }
 
-fn expand_items(input: ParseStream<'_>, attribute: &TokenStream) -> Result<TokenStream> {
+/// The attribute, as it is emitted, and whether it was.
+struct Placed<'a> {
+    attribute: &'a TokenStream,
+    anywhere: Cell<bool>,
+}
+
+impl ToTokens for Placed<'_> {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        self.anywhere.set(true);
+        self.attribute.to_tokens(tokens);
+    }
+}
+
+fn expand_items(input: ParseStream<'_>, attribute: &Placed<'_>) -> Result<TokenStream> {
     let mut items = TokenStream::new();
     for attr in input.call(Attribute::parse_inner)? {
         attr.to_tokens(&mut items);
@@ -57,7 +80,7 @@ fn expand_items(input: ParseStream<'_>, attribute: &TokenStream) -> Result<Token
     Ok(items)
 }
 
-fn expand_item(input: ParseStream<'_>, attribute: &TokenStream, items: &mut TokenStream) -> Result<()> {
+fn expand_item(input: ParseStream<'_>, attribute: &Placed<'_>, items: &mut TokenStream) -> Result<()> {
     let mut attrs = input.call(Attribute::parse_outer)?;
     let before = attrs.len();
     attrs.retain(|attr| !is_skip(attr));
@@ -74,7 +97,7 @@ fn expand_item(input: ParseStream<'_>, attribute: &TokenStream, items: &mut Toke
     if !is_function(&input.fork()) {
         let item = any_item(input)?;
         let expand_it = !has_its_own && is_container(&item);
-        items.extend(if expand_it { expand(item, attribute)? } else { item });
+        items.extend(if expand_it { expand_container(item, attribute)? } else { item });
         return Ok(());
     }
     let vis: Visibility = input.parse()?;

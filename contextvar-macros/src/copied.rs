@@ -38,7 +38,15 @@ fn expand_item(raw_args: TokenStream, item: TokenStream, errors: &mut Errors) ->
             let message = format!("`{token}` goes on a function: remove it here");
             return Err(Error::new(token.span(), message));
         }
-        let item = container::expand(rest, &attribute)?;
+        let (item, placed) = container::expand(rest, &attribute)?;
+        if !placed {
+            // Nobody else will tell.
+            errors.append(told_again);
+            if let Some(Entry { var, .. }) = args.entries.first() {
+                let message = "there is no function here that is async or returns a future and has a body";
+                errors.push(Error::new_spanned(var, message));
+            }
+        }
         return Ok(quote!(#(#attrs)* #item));
     }
 
