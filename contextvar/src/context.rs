@@ -3,9 +3,10 @@ use std::iter::FusedIterator;
 use std::ops::Index;
 use std::vec;
 
-use crate::current::{self, Contents};
+use crate::current::{self, Contents, Denied};
+use crate::error::{self, ApplyError};
 use crate::scope::Scope;
-use crate::storage::{Entry, Map, Stored};
+use crate::storage::{Describe, Entry, Map, Stored};
 use crate::var::ContextVar;
 
 /// A mapping of context variables to values.
@@ -111,9 +112,83 @@ impl Context {
     pub fn only(&self, vars: &[&'static dyn AnyContextVar]) -> Self {
         let mut few = Context::new();
         for var in vars {
-            var.share(self, &mut few);
+            var.describe().copy(&self.contents.map, &mut few.contents.map);
         }
         few
+    }
+
+    /// Makes of the current context what was made of this one since it was a copy of `base`: sets the variables
+    /// that were set in it, and unsets those that were unset. All others stay as they are, whatever
+    /// happened to them meanwhile. So what a function did in a copy comes back, where that is wanted.
+    ///
+    /// It is one write, in time in proportion to the number of changes. Variables that are
+    /// [not inherited](ContextVar::inherit) stay where they were set. A variable of a primitive type
+    /// (`u64`, `bool`) that was set to what it was before counts as unchanged.
+    ///
+    /// [PEP 567] has no such thing; asgiref's `sync_to_async` does it to what a thread has set.
+    ///
+    /// [PEP 567]: https://peps.python.org/pep-0567/
+    ///
+    /// # Panics
+    ///
+    /// With the text of [`ApplyError`] where the current context can't be written.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use contextvar::{ContextVar, InContext, copy_context};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    /// static TENANT: ContextVar<u64> = ContextVar::new("tenant");
+    ///
+    /// # futures::executor::block_on(async {
+    /// let base = copy_context();
+    /// let login = async { USER.set("ada"); };
+    /// let ((), ctx) = login.in_context(base.clone()).and_context().await;
+    /// TENANT.set(7);
+    ///
+    /// ctx.apply_changes_since(&base);
+    /// assert_eq!((USER.get(), TENANT.get()), ("ada", 7));
+    /// # });
+    /// ```
+    #[track_caller]
+    pub fn apply_changes_since(&self, base: &Context) {
+        if let Err(error) = self.try_apply_changes_since(base) {
+            error::fail(&error);
+        }
+    }
+
+    /// [`apply_changes_since`](Self::apply_changes_since), with an error in place of its panic.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError`] where the current context can't be written: in a tokio task that was given none, say.
+    /// Nothing was changed.
+    ///
+    /// ```
+    /// # #[cfg(feature = "tokio")] {
+    /// use contextvar::{Context, ContextVar};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let ctx = Context::new().with(&USER, "ada");
+    /// let task = tokio::spawn(async move { ctx.try_apply_changes_since(&Context::new()) });
+    /// assert!(task.await.unwrap().is_err());
+    /// # }
+    /// # main();
+    /// # }
+    /// ```
+    pub fn try_apply_changes_since(&self, base: &Context) -> Result<(), ApplyError> {
+        let (map, base) = (&self.contents.map, &base.contents.map);
+        current::write(|frame| match frame {
+            Some(frame) => {
+                frame.copy(&map.changes_since(base), map);
+                Ok(())
+            }
+            None => Err(ApplyError::new(Denied::why())),
+        })
     }
 
     /// Runs `f` with this context as the current one. What `f` sets stays in this context.
@@ -131,7 +206,8 @@ impl Context {
     /// function with [`#[with_copied_context]`](macro@crate::with_copied_context).
     ///
     /// To make a callback that carries a context: `move |x| ctx.run(|| f(x))`. What it sets persists from
-    /// call to call; clone `ctx` in it where calls must not see one another.
+    /// call to call; clone `ctx` in it (`move |x| ctx.clone().run(|| f(x))`, which is a `Fn`) where calls must not
+    /// see one another. For what is called once and takes nothing there is [`bind`](Self::bind).
     ///
     /// # Examples
     ///
@@ -150,8 +226,8 @@ impl Context {
         current::enter(&mut self.contents, f)
     }
 
-    /// Wraps a future, or a stream (feature `stream`), so that this context is the current one whenever it
-    /// is polled, and while it is dropped.
+    /// Wraps a future, or a stream, a sink or an HTTP body (features `stream`, `sink`, `http-body`), so that this
+    /// context is the current one whenever it is polled, and while it is dropped.
     ///
     /// `tokio::spawn(ctx.scope(f))` is asyncio's `create_task(f(), context=ctx)`.
     ///
@@ -169,6 +245,34 @@ impl Context {
     #[inline]
     pub fn scope<F>(self, future_or_stream: F) -> Scope<F> {
         Scope::new(self, future_or_stream)
+    }
+
+    /// Makes a closure that runs `f` in this context: for what takes a `FnOnce()`, to call it later or
+    /// elsewhere. One that is dropped without being called drops `f` in the context too.
+    ///
+    /// ```
+    /// use contextvar::{ContextVar, copy_context};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// # #[cfg(feature = "tokio")] {
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// USER.set("ada");
+    /// let mut tasks = tokio::task::JoinSet::new();
+    /// tasks.spawn_blocking(copy_context().inherited().bind(|| USER.get()));
+    /// assert_eq!(tasks.join_all().await, ["ada"]);
+    /// # }
+    /// # main();
+    /// # }
+    /// ```
+    #[must_use = "closures do nothing unless they are called"]
+    pub fn bind<F, R>(self, f: F) -> impl FnOnce() -> R
+    where
+        F: FnOnce() -> R,
+    {
+        let scope = self.scope(f);
+        move || scope.call()
     }
 
     /// The variable's value in this context. Defaults are not looked at, as in PEP 567.
@@ -292,24 +396,23 @@ impl Context {
 }
 
 /// Every [`ContextVar`], whatever the type of its values: for [`Context::only`].
-pub trait AnyContextVar: sealed::Share {}
+pub trait AnyContextVar: sealed::Erase {}
 
 impl<T> AnyContextVar for ContextVar<T> {}
 
 mod sealed {
-    use super::Context;
+    use crate::storage::Describe;
 
-    pub trait Share {
-        /// Sets the variable in `to` if it is set in `from`.
-        fn share(&'static self, from: &Context, to: &mut Context);
+    pub trait Erase {
+        #[expect(private_interfaces, reason = "sealed")]
+        fn describe(&'static self) -> &'static dyn Describe;
     }
 }
 
-impl<T> sealed::Share for ContextVar<T> {
-    fn share(&'static self, from: &Context, to: &mut Context) {
-        if let Some(value) = from.contents.map.share(self.variable()) {
-            to.contents.map.replace(self.variable(), Some(value));
-        }
+impl<T> sealed::Erase for ContextVar<T> {
+    #[expect(private_interfaces, reason = "sealed")]
+    fn describe(&'static self) -> &'static dyn Describe {
+        self.variable()
     }
 }
 

@@ -13,7 +13,13 @@ use std::mem::{self, ManuallyDrop};
 use std::num::NonZeroU64;
 use std::ptr;
 
-use crate::storage::{self, Map, Stored, Variable};
+#[cfg(all(feature = "runtime-hooks", tokio_unstable))]
+mod held;
+
+#[cfg(all(feature = "runtime-hooks", tokio_unstable))]
+pub(crate) use held::Held;
+
+use crate::storage::{self, Describe, Map, Stored, Variable};
 
 /// What a context is made of: its variables, and its identity once a token was made in it.
 #[derive(Default)]
@@ -115,11 +121,7 @@ struct EmptyOwn;
 impl Drop for EmptyOwn {
     fn drop(&mut self) {
         // From now on `OWN_EMPTIED` can't be used, and nothing is written to `OWN` any more.
-        let own = own();
-        let map = mem::take(&mut own.contents().map);
-        Reading::keep(own, &map);
-        own.map.set(ManuallyDrop::new(Map::EMPTY));
-        drop(map);
+        own().clear();
     }
 }
 
@@ -144,6 +146,8 @@ pub(crate) fn enter<R>(contents: &mut Contents, f: impl FnOnce() -> R) -> R {
         #[inline]
         fn drop(&mut self) {
             CURRENT.set(self.0);
+            #[cfg(feature = "observe")]
+            crate::observe::left();
         }
     }
 
@@ -154,6 +158,8 @@ pub(crate) fn enter<R>(contents: &mut Contents, f: impl FnOnce() -> R) -> R {
         task: task_id(),
     };
     let _leave = Leave(CURRENT.replace(&frame));
+    #[cfg(feature = "observe")]
+    crate::observe::entered();
     f()
 }
 
@@ -341,6 +347,29 @@ impl Frame {
         // The write is whole. Only now may a value be dropped, whose `Drop` can do anything.
         drop(replaced);
         old
+    }
+
+    /// Makes these variables what they are in `from`. It is one write: nobody sees half of it.
+    pub(crate) fn copy(&self, variables: &[&'static dyn Describe], from: &Map) {
+        let map = &mut self.contents().map;
+        // The values that are replaced here stay in the old map.
+        let mut new = map.clone();
+        for variable in variables {
+            variable.copy(from, &mut new);
+        }
+        Reading::keep(self, map);
+        let old = mem::replace(map, new);
+        // SAFETY: as in `replace_shared`.
+        self.map.set(unsafe { map.alias() });
+        drop(old);
+    }
+
+    /// Unsets all variables.
+    fn clear(&self) {
+        let map = mem::take(&mut self.contents().map);
+        Reading::keep(self, &map);
+        self.map.set(ManuallyDrop::new(Map::EMPTY));
+        drop(map);
     }
 
     /// What was entered. Only for frames that may be written, and no two at a time.

@@ -67,21 +67,7 @@ impl<T> SetError<T> {
 
 impl<T> fmt::Display for SetError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let why = match self.denied {
-            Denied::NoContext => {
-                "this tokio task has no context of its own; spawn it with `contextvar::task::spawn`, \
-                 put `#[with_copied_context]` on its async fn, or wrap its future in `Context::scope`"
-            }
-            Denied::OtherTask => {
-                "this tokio task is polled inside the context of another, which it can read but not \
-                 change; spawn it with `contextvar::task::spawn` or `spawn_local`, put \
-                 `#[with_copied_context]` on its async fn, or wrap its future in `Context::scope`"
-            }
-            Denied::ThreadExit => {
-                "this thread is exiting and its context is gone; set it inside `Context::run`"
-            }
-        };
-        write!(f, "context variable `{}` cannot be set: {why}", self.name)
+        write!(f, "context variable `{}` cannot be set: {}", self.name, self.denied)
     }
 }
 
@@ -95,6 +81,44 @@ impl<T> fmt::Debug for SetError<T> {
 }
 
 impl<T> Error for SetError<T> {}
+
+/// Changes were [applied](crate::Context::apply_changes_since) where there is no context that could be written.
+/// The text says why, and what to do. Nothing was changed.
+#[derive(Clone, Debug)]
+pub struct ApplyError {
+    denied: Denied,
+}
+
+impl ApplyError {
+    pub(crate) fn new(denied: Denied) -> Self {
+        ApplyError { denied }
+    }
+}
+
+impl fmt::Display for ApplyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the changes of a context cannot be applied: {}", self.denied)
+    }
+}
+
+impl Error for ApplyError {}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Denied::NoContext => {
+                "this tokio task has no context of its own; spawn it with `contextvar::task::spawn`, \
+                 put `#[with_copied_context]` on its async fn, or wrap its future in `Context::scope`"
+            }
+            Denied::OtherTask => {
+                "this tokio task is polled inside the context of another, which it can read but not \
+                 change; spawn it with `contextvar::task::spawn` or `spawn_local`, put \
+                 `#[with_copied_context]` on its async fn, or wrap its future in `Context::scope`"
+            }
+            Denied::ThreadExit => "this thread is exiting and its context is gone; do it inside `Context::run`",
+        })
+    }
+}
 
 /// A token was used with another variable than the one that made it, or in another context. Nothing was
 /// changed, and the token comes back in it.

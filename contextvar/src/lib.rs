@@ -52,16 +52,25 @@
 mod context;
 mod current;
 mod error;
+#[cfg(feature = "hyper")]
+pub mod hyper;
+#[cfg(feature = "observe")]
+pub mod observe;
+#[cfg(all(feature = "runtime-hooks", tokio_unstable))]
+#[cfg_attr(docsrs, doc(cfg(all(feature = "runtime-hooks", tokio_unstable))))]
+pub mod runtime;
 mod scope;
 mod storage;
 #[cfg(feature = "tokio")]
 pub mod task;
 pub mod thread;
 mod token;
+#[cfg(feature = "tower")]
+pub mod tower;
 mod var;
 
 pub use context::{AnyContextVar, Context, Iter, copy_context};
-pub use error::{LookupError, ResetError, ResetErrorKind, SetError};
+pub use error::{ApplyError, LookupError, ResetError, ResetErrorKind, SetError};
 #[cfg(feature = "stream")]
 pub use scope::StreamInContext;
 pub use scope::{InContext, Scope, ScopeAndContext};

@@ -7,13 +7,26 @@ use pin_project_lite::pin_project;
 
 use crate::context::{Context, copy_context};
 
+#[cfg(feature = "http-body")]
+mod body;
+#[cfg(feature = "sink")]
+mod sink;
+#[cfg(feature = "stream")]
+mod stream;
+
+#[cfg(feature = "stream")]
+pub use stream::StreamInContext;
+
 pin_project! {
-    /// A future, or a stream (feature `stream`), that runs in a context. Made by [`Context::scope`],
-    /// [`ContextVar::scope`](crate::ContextVar::scope) and [`InContext`].
+    /// A future that runs in a context; or a stream (feature `stream`), a sink (feature `sink`) or an HTTP body
+    /// (feature `http-body`). Made by [`Context::scope`], [`ContextVar::scope`](crate::ContextVar::scope) and
+    /// [`InContext`].
     ///
     /// The context is the current one during each poll, and while the inner future is dropped, finished or
-    /// not. What the future sets stays in it. When the future is finished, it and the context are dropped at
-    /// once; [`and_context`](Self::and_context) hands the context out instead.
+    /// not. What the future sets stays in it: of what a stream sets its consumer sees nothing. When the future is
+    /// finished, it and the context are dropped at once; [`and_context`](Self::and_context) hands the context out
+    /// instead. A stream and a body are finished when they have ended; a sink is closed, and dropped with
+    /// its `Scope`.
     ///
     /// # Cancel safety
     ///
@@ -21,7 +34,7 @@ pin_project! {
     ///
     /// # Panics
     ///
-    /// When polled after it has finished. A stream may be polled on: it ends again. A panic in the inner
+    /// When polled after it has finished. A stream or body may be polled on: it ends again. A panic in the inner
     /// future passes through; the thread's context is restored before.
     ///
     /// # Examples
@@ -94,12 +107,19 @@ impl<F> Scope<F> {
 
 impl<F> Scope<F> {
     /// Runs a closure in its context. One that is dropped without being run is dropped in its context too.
-    pub(crate) fn call<R>(mut self) -> R
+    pub(crate) fn call<R>(self) -> R
     where
         F: FnOnce() -> R,
     {
-        let f = self.inner.take().expect("only `call` takes a closure, and it takes `self`");
-        self.context.run(f)
+        self.call_and_context().0
+    }
+
+    pub(crate) fn call_and_context<R>(mut self) -> (R, Context)
+    where
+        F: FnOnce() -> R,
+    {
+        let f = self.inner.take().expect("only this takes a closure, and it takes `self`");
+        (self.context.run(f), mem::take(&mut self.context))
     }
 }
 
@@ -127,18 +147,20 @@ impl<F: Future> Future for Scope<F> {
     }
 }
 
-#[cfg(feature = "stream")]
-impl<S: futures_core::Stream> futures_core::Stream for Scope<S> {
-    type Item = S::Item;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Option<S::Item>> {
+#[cfg(any(feature = "http-body", feature = "stream"))]
+impl<F> Scope<F> {
+    /// One step of something that ends with `None`, and is then dropped with its context. From there on it is
+    /// fused.
+    fn poll_until_none<T>(
+        self: Pin<&mut Self>,
+        poll: impl FnOnce(Pin<&mut F>) -> Poll<Option<T>>,
+    ) -> Poll<Option<T>> {
         let mut this = self.project();
         if this.inner.is_none() {
             return Poll::Ready(None);
         }
         let item = this.context.run(|| {
-            let stream = this.inner.as_mut().as_pin_mut();
-            let item = stream.map_or(Poll::Ready(None), |stream| stream.poll_next(cx));
+            let item = this.inner.as_mut().as_pin_mut().map_or(Poll::Ready(None), poll);
             if matches!(item, Poll::Ready(None)) {
                 this.inner.set(None);
             }
@@ -148,17 +170,6 @@ impl<S: futures_core::Stream> futures_core::Stream for Scope<S> {
             drop(mem::take(this.context));
         }
         item
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.inner.as_ref().map_or((0, Some(0)), S::size_hint)
-    }
-}
-
-#[cfg(feature = "stream")]
-impl<S: futures_core::Stream> futures_core::stream::FusedStream for Scope<S> {
-    fn is_terminated(&self) -> bool {
-        self.inner.is_none()
     }
 }
 
@@ -271,47 +282,3 @@ pub trait InContext: Future + Sized {
 }
 
 impl<F: Future> InContext for F {}
-
-/// Wraps streams in contexts, as a method of theirs.
-#[cfg(feature = "stream")]
-pub trait StreamInContext: futures_core::Stream + Sized {
-    /// Wraps the stream so that it runs in `context`, like [`Context::scope`].
-    ///
-    /// ```
-    /// use contextvar::{Context, ContextVar, StreamInContext};
-    /// use futures::stream::{self, StreamExt};
-    ///
-    /// static USER: ContextVar<&str> = ContextVar::new("user");
-    ///
-    /// # futures::executor::block_on(async {
-    /// let ctx = Context::new().with(&USER, "ada");
-    /// let users = stream::iter(0..2).map(|_| USER.get()).in_context(ctx);
-    /// assert_eq!(users.collect::<Vec<_>>().await, ["ada", "ada"]);
-    /// # });
-    /// ```
-    fn in_context(self, context: Context) -> Scope<Self> {
-        context.scope(self)
-    }
-
-    /// Wraps the stream so that it runs in a copy of the current context, taken at this call.
-    ///
-    /// ```
-    /// use contextvar::{ContextVar, StreamInContext};
-    /// use futures::stream::{self, StreamExt};
-    ///
-    /// static USER: ContextVar<&str> = ContextVar::new("user");
-    ///
-    /// # futures::executor::block_on(async {
-    /// USER.set("ada");
-    /// let users = stream::iter(0..2).map(|_| USER.get()).in_copied_context();
-    /// USER.set("grace");
-    /// assert_eq!(users.collect::<Vec<_>>().await, ["ada", "ada"]);
-    /// # });
-    /// ```
-    fn in_copied_context(self) -> Scope<Self> {
-        self.in_context(copy_context())
-    }
-}
-
-#[cfg(feature = "stream")]
-impl<S: futures_core::Stream> StreamInContext for S {}

@@ -15,6 +15,7 @@ use std::any::{TypeId, type_name};
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
+use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -131,12 +132,20 @@ impl Registry {
         self.count += 1;
         *last
     }
+
+    fn variable(&self, slot: u32) -> (u32, &'static dyn Describe) {
+        self.by_slot[slot as usize].expect("a slot with a value was given to a variable")
+    }
 }
 
 /// What can be asked of a variable and a value of it when the type is not known.
-trait Describe: Sync {
+pub(crate) trait Describe: Sync {
     fn name(&self) -> &'static str;
     fn type_id(&self) -> TypeId;
+    /// Makes the variable in `to` what it is in `from`: set to the same value, or not set.
+    ///
+    /// What was there before is dropped, if nobody else has it.
+    fn copy(&'static self, from: &Map, to: &mut Map);
     /// # Safety
     /// `word` holds a value of this variable.
     unsafe fn fmt(&self, word: &Word, f: &mut fmt::Formatter<'_>) -> fmt::Result;
@@ -149,6 +158,13 @@ impl<T: 'static> Describe for Variable<T> {
 
     fn type_id(&self) -> TypeId {
         TypeId::of::<T>()
+    }
+
+    fn copy(&'static self, from: &Map, to: &mut Map) {
+        match from.share(self) {
+            None if to.get(self).is_none() => (),
+            value => drop(to.replace(self, value)),
+        }
     }
 
     unsafe fn fmt(&self, word: &Word, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -187,7 +203,7 @@ impl Map {
     }
 
     /// The variable's value, shared with this map.
-    pub(crate) fn share<T: 'static>(&self, variable: &Variable<T>) -> Option<Stored<T>> {
+    fn share<T: 'static>(&self, variable: &Variable<T>) -> Option<Stored<T>> {
         let word = self.word(variable.slot())?;
         // SAFETY: as in `get`.
         Some(unsafe { Stored::share(word) })
@@ -217,7 +233,7 @@ impl Map {
     #[inline]
     pub(crate) unsafe fn alias(&self) -> ManuallyDrop<Map> {
         // SAFETY: `ManuallyDrop` keeps it from being dropped twice.
-        ManuallyDrop::new(Map { root: unsafe { std::ptr::read(&self.root) } })
+        ManuallyDrop::new(Map { root: unsafe { ptr::read(&self.root) } })
     }
 
     /// The variable's place in this map, if it can be written just so: it is in the root, and nobody else has
@@ -266,12 +282,23 @@ impl Map {
         self.root().len()
     }
 
+    /// The variables that are not as they are in `base`, but for those that are not inherited. In time in
+    /// proportion to how many they are.
+    pub(crate) fn changes_since(&self, base: &Map) -> Vec<&'static dyn Describe> {
+        let mut slots = Vec::new();
+        if !ptr::eq(self.root(), base.root()) {
+            self.root().for_each_change(base.root(), 0, 1, &mut |slot| slots.push(slot));
+        }
+        let registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.into_iter().map(|slot| registry.variable(slot).1).collect()
+    }
+
     /// The entries, in the order in which the variables were first written in this process.
     pub(crate) fn entries(&self) -> Vec<Entry<'_>> {
         let mut words = Vec::with_capacity(self.len());
         let registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
         self.root().for_each(0, 1, &mut |slot, word| {
-            let (number, variable) = registry.by_slot[slot as usize].expect("a value's slot was given");
+            let (number, variable) = registry.variable(slot);
             words.push((number, Entry { variable, word }));
         });
         drop(registry);

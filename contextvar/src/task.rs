@@ -101,8 +101,42 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
+    tokio::task::spawn_blocking(copy_context().inherited().bind(f))
+}
+
+/// [`spawn_blocking`] that gives its context too, as [`Scope::and_context`](crate::Scope::and_context) does. What
+/// `f` has set can be made to count here with [`Context::apply_changes_since`].
+///
+/// # Panics
+///
+/// As tokio's: outside of a runtime.
+///
+/// # Examples
+///
+/// ```
+/// use contextvar::{ContextVar, copy_context, task};
+///
+/// static USER: ContextVar<&str> = ContextVar::new("user");
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let base = copy_context();
+/// let login = task::spawn_blocking_and_context(|| { USER.set("ada"); });
+/// let ((), ctx) = login.await.unwrap();
+/// assert!(!USER.is_set());
+///
+/// ctx.apply_changes_since(&base);
+/// assert_eq!(USER.get(), "ada");
+/// # }
+/// ```
+#[track_caller]
+pub fn spawn_blocking_and_context<F, R>(f: F) -> JoinHandle<(R, Context)>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
     let scope = copy_context().inherited().scope(f);
-    tokio::task::spawn_blocking(move || scope.call())
+    tokio::task::spawn_blocking(move || scope.call_and_context())
 }
 
 /// [`tokio::task::spawn_local`] in a copy of the current context.

@@ -31,8 +31,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let scope = copy_context().inherited().scope(f);
-    thread::spawn(move || scope.call())
+    thread::spawn(copy_context().inherited().bind(f))
 }
 
 /// [`std::thread::scope`] whose threads each run in a copy of the context that is current where they are
@@ -99,8 +98,7 @@ impl<'scope> Scope<'scope, '_> {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        let scope = copy_context().inherited().scope(f);
-        self.scope.spawn(move || scope.call())
+        self.scope.spawn(copy_context().inherited().bind(f))
     }
 }
 
@@ -158,8 +156,7 @@ impl Builder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let scope = copy_context().inherited().scope(f);
-        self.builder.spawn(move || scope.call())
+        self.builder.spawn(copy_context().inherited().bind(f))
     }
 
     /// [`std::thread::Builder::spawn_scoped`] in a copy of the current context.
@@ -195,7 +192,6 @@ impl Builder {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        let closure = copy_context().inherited().scope(f);
-        self.builder.spawn_scoped(scope.scope, move || closure.call())
+        self.builder.spawn_scoped(scope.scope, copy_context().inherited().bind(f))
     }
 }

@@ -1,6 +1,7 @@
 mod asyncio;
 mod auto_traits;
 mod containers;
+mod changes;
 mod contexts;
 mod copied;
 mod defaults;

@@ -74,6 +74,11 @@ impl Counted {
         std::ptr::addr_eq(self.0.as_ptr(), allocation)
     }
 
+    #[inline]
+    pub(super) fn is_same(&self, other: &Counted) -> bool {
+        self.0 == other.0
+    }
+
     /// # Safety
     /// It points to a `T`.
     #[inline]

@@ -5,6 +5,7 @@
 //! node too, whose 32 words are the children. One child of the root is for the variables that tasks don't inherit.
 
 use std::mem::{self, ManuallyDrop};
+use std::ptr;
 
 use super::counted::Counted;
 use super::value::{Stored, Word, is_inline};
@@ -20,6 +21,9 @@ const OWN: u32 = WIDTH - 1;
 pub(super) fn is_inherited(slot: u32) -> bool {
     slot < WIDTH || slot % WIDTH != OWN
 }
+
+/// Stands for a child that is not there.
+static NONE: Node = Node::EMPTY;
 
 /// 32 words.
 pub(super) struct Node {
@@ -178,6 +182,33 @@ impl Node {
             }
         };
         was_set.then(|| Stored::from_word(old))
+    }
+
+    /// Gives `f` the slots, here and below, that are not as they are in `base`, but for those of variables
+    /// that tasks don't inherit. Looks only at nodes that the two don't share. The rest as for `for_each`.
+    pub(super) fn for_each_change(&self, base: &Node, first: u32, step: u32, f: &mut impl FnMut(u32)) {
+        let mut slots = self.set | base.set;
+        while slots != 0 {
+            let n = slots.trailing_zeros();
+            slots &= slots - 1;
+            // SAFETY: a slot belongs to one variable; whether the value is counted follows from that.
+            let is = |word: &Word, old| unsafe { word.is(old, self.counted >> n & 1 != 0) };
+            if !self.here(n).zip(base.here(n)).is_some_and(|(word, old)| is(word, old)) {
+                f(first + n * step);
+            }
+        }
+        let (table, old_table) = (self.child(TABLE), base.child(TABLE));
+        if table.map(ptr::from_ref) == old_table.map(ptr::from_ref) {
+            return;
+        }
+        for n in 0..WIDTH {
+            let (child, old) = (table.and_then(|t| t.child(n)), old_table.and_then(|t| t.child(n)));
+            let is_own = step == 1 && n == OWN;
+            if !is_own && child.map(ptr::from_ref) != old.map(ptr::from_ref) {
+                let (child, old) = (child.unwrap_or(&NONE), old.unwrap_or(&NONE));
+                child.for_each_change(old, first + n * step, step * WIDTH, f);
+            }
+        }
     }
 
     fn children(&self) -> impl Iterator<Item = (u32, &Node)> {

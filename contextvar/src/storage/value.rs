@@ -12,13 +12,28 @@ use super::Variable;
 use super::counted::Counted;
 
 /// A value of the variable whose slot this stands in.
-pub(super) union Word {
+pub(crate) union Word {
     pub(super) inline: MaybeUninit<u64>,
     pub(super) counted: ManuallyDrop<Counted>,
 }
 
 impl Word {
     pub(super) const UNSET: Word = Word { inline: MaybeUninit::uninit() };
+
+    /// Whether this is the very value that `other` is: the same bits, or the same allocation.
+    ///
+    /// # Safety
+    /// Both hold values of one variable, counted ones if `counted`.
+    pub(super) unsafe fn is(&self, other: &Word, counted: bool) -> bool {
+        // SAFETY: all of an inline word was written by `Stored::new`.
+        unsafe {
+            if counted {
+                self.counted.is_same(&other.counted)
+            } else {
+                self.inline.assume_init() == other.inline.assume_init()
+            }
+        }
+    }
 
     /// # Safety
     /// The word holds a value, a `T`, and it came from a [`Stored<T>`].
@@ -62,7 +77,8 @@ impl<T> Stored<T> {
     #[inline]
     pub(crate) fn new(_: &Variable<T>, value: T) -> Self {
         Stored::from_word(if is_inline::<T>() {
-            let mut inline = MaybeUninit::<u64>::uninit();
+            // All of it, so that words can be compared.
+            let mut inline = MaybeUninit::<u64>::zeroed();
             // SAFETY: the inline types are no larger and no more aligned than a `u64`.
             unsafe { inline.as_mut_ptr().cast::<T>().write(value) };
             Word { inline }

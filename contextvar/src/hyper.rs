@@ -1,0 +1,39 @@
+//! [`hyper`]'s executor, carrying the context along.
+
+use hyper::rt;
+
+use crate::scope::{InContext, Scope};
+
+/// An executor for hyper that runs each task in a copy of the context that is current where hyper starts it,
+/// without the variables that are [not inherited](crate::ContextVar::inherit): an HTTP/2 stream in that of its
+/// connection, a client's connection in that of the request it was made for.
+///
+/// ```
+/// use contextvar::hyper::Executor;
+/// use hyper_util::rt::TokioExecutor;
+/// use hyper_util::server::conn::auto;
+///
+/// let builder = auto::Builder::new(Executor::new(TokioExecutor::new()));
+/// # let _ = builder;
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Executor<E> {
+    inner: E,
+}
+
+impl<E> Executor<E> {
+    /// Wraps an executor.
+    pub fn new(inner: E) -> Self {
+        Executor { inner }
+    }
+}
+
+impl<E, F> rt::Executor<F> for Executor<E>
+where
+    E: rt::Executor<Scope<F>>,
+    F: Future,
+{
+    fn execute(&self, future: F) {
+        self.inner.execute(future.in_inherited_context());
+    }
+}

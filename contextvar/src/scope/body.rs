@@ -1,0 +1,26 @@
+use std::pin::Pin;
+use std::task::{self, Poll};
+
+use http_body::{Body, Frame, SizeHint};
+
+use super::Scope;
+
+impl<B: Body> Body for Scope<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut task::Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        self.poll_until_none(|body| body.poll_frame(cx))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(B::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.as_ref().map_or(SizeHint::with_exact(0), B::size_hint)
+    }
+}

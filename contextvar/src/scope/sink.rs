@@ -1,0 +1,41 @@
+use std::pin::Pin;
+use std::task::{self, Poll};
+
+use futures_sink::Sink;
+
+use super::Scope;
+
+/// # Panics
+///
+/// On sending to a sink that is a stream too, and has ended as that: it has been dropped then. Split it
+/// first, and scope the halves.
+impl<S: Sink<Item>, Item> Sink<Item> for Scope<S> {
+    type Error = S::Error;
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.with_sink(|sink| sink.poll_ready(cx)).expect(DROPPED)
+    }
+
+    fn start_send(self: Pin<&mut Self>, item: Item) -> Result<(), S::Error> {
+        self.with_sink(|sink| sink.start_send(item)).expect(DROPPED)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.with_sink(|sink| sink.poll_flush(cx)).unwrap_or(Poll::Ready(Ok(())))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.with_sink(|sink| sink.poll_close(cx)).unwrap_or(Poll::Ready(Ok(())))
+    }
+}
+
+const DROPPED: &str = "sent to a `Scope` whose stream has ended, which dropped the sink too: split it first, and \
+                       scope the halves";
+
+impl<S> Scope<S> {
+    /// Runs `f` in the context, if the sink is still there.
+    fn with_sink<R>(self: Pin<&mut Self>, f: impl FnOnce(Pin<&mut S>) -> R) -> Option<R> {
+        let mut this = self.project();
+        this.context.run(|| this.inner.as_mut().as_pin_mut().map(f))
+    }
+}

@@ -1,0 +1,302 @@
+//! Changes that come back from a copy.
+
+use std::sync::Arc;
+
+use contextvar::{Context, ContextVar, InContext, context_var, copy_context, task};
+
+use crate::support::{Log, OnDrop, on_both_flavours, panic_text};
+
+#[context_var]
+static USER: String;
+
+#[context_var]
+static TENANT: u64 = 1;
+
+#[context_var]
+static SMALL: u8;
+
+#[context_var]
+static FLAG: bool;
+
+#[context_var(inherit = false)]
+static TRANSACTION: Arc<str>;
+
+fn base() -> Context {
+    Context::new().with(&USER, "ada".to_owned()).with(&TENANT, 7).with(&SMALL, 3)
+}
+
+#[test]
+fn only_what_was_set_or_unset_is_applied() {
+    let base = base();
+    let mut changed = base.clone();
+    changed.set(&USER, "grace".to_owned());
+    changed.set(&FLAG, true);
+    changed.unset(&SMALL);
+
+    let mut current = base.clone();
+    current.run(|| {
+        TENANT.set(8);
+        SMALL.set(4);
+        changed.apply_changes_since(&base);
+        assert_eq!((USER.get(), TENANT.get(), FLAG.get()), ("grace".to_owned(), 8, true));
+        assert!(!SMALL.is_set());
+    });
+    assert_eq!((base[&USER].as_str(), base.len(), changed.len()), ("ada", 3, 3));
+
+    // Into a context that has nothing to do with either.
+    Context::new().run(|| {
+        changed.apply_changes_since(&base);
+        assert_eq!((USER.get(), FLAG.get(), copy_context().len()), ("grace".to_owned(), true, 2));
+        // What is applied twice is as if applied once.
+        changed.apply_changes_since(&base);
+        assert_eq!(copy_context().len(), 2);
+        // And back.
+        base.apply_changes_since(&changed);
+        assert_eq!((USER.get(), SMALL.get(), copy_context().len()), ("ada".to_owned(), 3, 2));
+    });
+}
+
+#[test]
+fn nothing_changed() {
+    let ctx = base();
+    Context::new().run(|| {
+        ctx.clone().apply_changes_since(&ctx);
+        ctx.clone().inherited().apply_changes_since(&ctx);
+        Context::new().apply_changes_since(&Context::new());
+        // Written, and put back.
+        let mut there_and_back = ctx.clone();
+        there_and_back.run(|| {
+            TENANT.sync_scope(9, || ());
+            USER.sync_scope("grace".to_owned(), || ());
+            FLAG.sync_scope(true, || ());
+        });
+        there_and_back.apply_changes_since(&ctx);
+        assert!(copy_context().is_empty());
+    });
+}
+
+#[test]
+fn a_value_set_anew_counts_but_for_primitives() {
+    let base = base();
+    let mut same = base.clone();
+    same.set(&USER, "ada".to_owned());
+    same.set(&TENANT, 7);
+    Context::new().run(|| {
+        same.apply_changes_since(&base);
+        assert!(USER.is_set());
+        assert!(!TENANT.is_set());
+    });
+}
+
+#[test]
+fn what_is_not_inherited_stays_where_it_is() {
+    let mut base = base();
+    base.set(&TRANSACTION, "tx".into());
+    let mut ctx = base.clone().inherited();
+    ctx.run(|| {
+        TRANSACTION.set("another".into());
+        TENANT.set(9);
+    });
+    base.clone().run(|| {
+        ctx.apply_changes_since(&base);
+        assert_eq!((&*TRANSACTION.get(), TENANT.get()), ("tx", 9));
+    });
+    Context::new().run(|| {
+        ctx.apply_changes_since(&base);
+        assert!(!TRANSACTION.is_set());
+    });
+}
+
+#[test]
+fn from_a_future_and_from_a_blocking_call() {
+    on_both_flavours(|| async {
+        base()
+            .scope(async {
+                let base = copy_context();
+                let work = async {
+                    USER.set("grace".to_owned());
+                    task::spawn(async { TENANT.set(0) }).await.unwrap();
+                    5
+                };
+                let (five, ctx) = work.in_context(base.clone()).and_context().await;
+                assert_eq!((five, USER.get().as_str()), (5, "ada"));
+                ctx.apply_changes_since(&base);
+                assert_eq!((USER.get().as_str(), TENANT.get()), ("grace", 7));
+
+                let base = copy_context();
+                let work = || TENANT.set(TENANT.get() + 1).old_value().copied();
+                let (old, ctx) = task::spawn_blocking_and_context(work).await.unwrap();
+                assert_eq!((old, TENANT.get()), (Some(7), 7));
+                ctx.apply_changes_since(&base);
+                assert_eq!(TENANT.get(), 8);
+
+                let join = task::spawn_blocking_and_context(|| panic!("as before")).await;
+                let error = join.map(|((), _)| ()).unwrap_err();
+                assert!(error.is_panic());
+            })
+            .await;
+    });
+}
+
+#[test]
+fn the_context_stays_the_same_one() {
+    let (base, mut changed) = (base(), base());
+    changed.set(&FLAG, true);
+    base.clone().run(|| {
+        let token = USER.set("grace".to_owned());
+        changed.apply_changes_since(&Context::new());
+        assert_eq!(USER.get(), "ada");
+        // A token says what was before its `set`, whatever came after.
+        let token = USER.try_reset(token);
+        assert!(token.is_ok());
+        assert_eq!(USER.get(), "ada");
+    });
+}
+
+#[test]
+fn a_value_that_is_being_read_stays() {
+    let mut changed = base();
+    changed.set(&USER, "grace".to_owned());
+    base().run(|| {
+        USER.with(|user| {
+            changed.apply_changes_since(&Context::new());
+            assert_eq!((user.as_str(), USER.get().as_str()), ("ada", "grace"));
+            changed.apply_changes_since(&Context::new());
+            assert_eq!(user, "ada");
+        });
+    });
+}
+
+#[test]
+fn nobody_sees_half_of_it() {
+    #[context_var]
+    static FIRST: OnDrop<Box<dyn FnMut() + Send + Sync>>;
+    #[context_var]
+    static SECOND: OnDrop<Box<dyn FnMut() + Send + Sync>>;
+    #[context_var]
+    static LAST: u64 = 0;
+
+    fn noting(log: &Log, which: &'static str) -> OnDrop<Box<dyn FnMut() + Send + Sync>> {
+        let log = log.clone();
+        OnDrop(Box::new(move || {
+            log.push(format!("{which} dropped: {} {} {}", FIRST.is_set(), SECOND.is_set(), LAST.get()));
+            LAST.set(LAST.get() + 1);
+        }))
+    }
+
+    let log = Log::default();
+    Context::new().with(&FIRST, noting(&log, "first")).with(&SECOND, noting(&log, "second")).run(|| {
+        let base = copy_context();
+        let mut changed = base.clone();
+        changed.unset(&FIRST);
+        changed.unset(&SECOND);
+        changed.set(&LAST, 10);
+        changed.apply_changes_since(&base);
+        assert_eq!(log.take().len(), 0, "`base` still has them");
+        drop((base, changed));
+        let mut lines = log.take();
+        lines.sort();
+        assert_eq!(lines, ["first dropped: false false 10", "second dropped: false false 11"]);
+    });
+
+    // The same where the current context is the last to have them.
+    let mut ctx = Context::new().with(&FIRST, noting(&log, "first")).with(&SECOND, noting(&log, "second"));
+    let with_both = Context::new().with(&FIRST, noting(&Log::default(), "")).with(&SECOND, noting(&Log::default(), ""));
+    ctx.run(|| {
+        Context::new().with(&LAST, 20).apply_changes_since(&with_both);
+        assert_eq!(log.take(), ["first dropped: false false 20", "second dropped: false false 21"]);
+        assert_eq!(LAST.get(), 22);
+    });
+}
+
+#[test]
+fn where_nothing_can_be_written() {
+    on_both_flavours(|| async {
+        let task = tokio::spawn(async {
+            let error = base().try_apply_changes_since(&Context::new()).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "the changes of a context cannot be applied: this tokio task has no context of its own; spawn it \
+                 with `contextvar::task::spawn`, put `#[with_copied_context]` on its async fn, or wrap its future \
+                 in `Context::scope`"
+            );
+            assert_eq!(format!("{error:?}"), "ApplyError { denied: NoContext }");
+            let text = panic_text(|| base().apply_changes_since(&Context::new()));
+            assert_eq!(text, error.to_string());
+            assert!(!USER.is_set());
+        });
+        task.await.unwrap();
+    });
+}
+
+/// In all parts of the map.
+#[test]
+fn many_variables() {
+    let vars: Vec<&'static ContextVar<Arc<usize>>> =
+        (0..4000).map(|_| &*Box::leak(Box::new(ContextVar::new("one of many")))).collect();
+    let mut base = Context::new();
+    for (n, var) in vars.iter().enumerate().filter(|(n, _)| n % 2 == 0) {
+        base.set(var, Arc::new(n));
+    }
+    let mut changed = base.clone();
+    for (n, var) in vars.iter().enumerate().step_by(7) {
+        if n % 3 == 0 {
+            changed.unset(var);
+        } else {
+            changed.set(var, Arc::new(n + 1));
+        }
+    }
+    let mut current = Context::new();
+    for var in &vars {
+        current.set(var, Arc::new(usize::MAX));
+    }
+    current.run(|| changed.apply_changes_since(&base));
+    for (n, var) in vars.iter().enumerate() {
+        let expected = match (n % 7, n % 3, n % 2) {
+            (0, 0, 0) => None,
+            // Was not set, and is not.
+            (0, 0, _) => Some(usize::MAX),
+            (0, ..) => Some(n + 1),
+            _ => Some(usize::MAX),
+        };
+        assert_eq!(current.get(var).map(|n| **n), expected, "{n}");
+    }
+    drop((changed, base));
+    let values: Vec<_> = vars.iter().filter_map(|var| current.get(var)).collect();
+    assert!(values.iter().all(|value| Arc::strong_count(value) == 1));
+}
+
+#[test]
+fn a_closure_bound_to_a_context() {
+    let log = Log::default();
+    let mut ctx = base();
+    ctx.set(&USER, "grace".to_owned());
+    let dropped = OnDrop({
+        let log = log.clone();
+        move || log.push(format!("dropped in {:?}'s", USER.try_get().ok()))
+    });
+    let bound = ctx.clone().bind(move || {
+        let _dropped = dropped;
+        USER.set("sets its own".to_owned());
+        TENANT.get()
+    });
+    fn is_send<T: Send + 'static>(closure: T) -> T {
+        closure
+    }
+    let seven = std::thread::spawn(is_send(ctx.bind(|| TENANT.get()))).join().unwrap();
+    assert_eq!((seven, bound()), (7, 7));
+    assert_eq!(log.take(), [r#"dropped in Some("sets its own")'s"#]);
+    assert!(!USER.is_set());
+
+    // Never called.
+    let dropped = OnDrop({
+        let log = log.clone();
+        move || log.push(format!("dropped in {:?}'s", USER.try_get().ok()))
+    });
+    drop(base().bind(move || drop(dropped)));
+    assert_eq!(log.take(), [r#"dropped in Some("ada")'s"#]);
+
+    // A panic.
+    assert_eq!(panic_text(base().bind(|| panic!("as ever"))), "as ever");
+    assert!(!USER.is_set());
+}
