@@ -115,7 +115,9 @@ impl fmt::Display for Denied {
                  change; spawn it with `contextvar::task::spawn` or `spawn_local`, put \
                  `#[with_copied_context]` on its async fn, or wrap its future in `Context::scope`"
             }
-            Denied::ThreadExit => "this thread is exiting and its context is gone; do it inside `Context::run`",
+            Denied::ThreadExit => {
+                "this thread is exiting and its context is gone; set it inside `Context::run`"
+            }
         })
     }
 }

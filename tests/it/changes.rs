@@ -201,7 +201,8 @@ fn nobody_sees_half_of_it() {
 
     // The same where the current context is the last to have them.
     let mut ctx = Context::new().with(&FIRST, noting(&log, "first")).with(&SECOND, noting(&log, "second"));
-    let with_both = Context::new().with(&FIRST, noting(&Log::default(), "")).with(&SECOND, noting(&Log::default(), ""));
+    let with_both =
+        Context::new().with(&FIRST, noting(&Log::default(), "")).with(&SECOND, noting(&Log::default(), ""));
     ctx.run(|| {
         Context::new().with(&LAST, 20).apply_changes_since(&with_both);
         assert_eq!(log.take(), ["first dropped: false false 20", "second dropped: false false 21"]);

@@ -1,7 +1,7 @@
 mod asyncio;
 mod auto_traits;
-mod containers;
 mod changes;
+mod containers;
 mod contexts;
 mod copied;
 mod defaults;
