@@ -78,6 +78,7 @@ fn set(vars: &[Var]) -> String {
         "run in a copy",
         "copy, then the first set",
         "one poll",
+        "apply one change",
         "bytes a variable",
     ];
     text += &header("set", names.into_iter());
@@ -106,6 +107,10 @@ fn set(vars: &[Var]) -> String {
                 })
             }),
             median(|meter| work::polls(meter, context.clone().scope(work::endless()))),
+            in_context(context.clone(), |meter| {
+                let changed = context.clone().with(last, 2);
+                meter.time(|| changed.apply_changes_since(&context))
+            }),
             bytes_of(|| context_of(vars)) / count as f64,
         ];
         text += &row(&count.to_string(), cells.into_iter().map(|cell| Some(number(cell))));

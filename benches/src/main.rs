@@ -5,6 +5,7 @@
 //! $ cargo run --release -p benches -- --check         # and exit 1 if a target is missed
 //! $ cargo run --release -p benches -- --instructions  # counted by callgrind; --check works here too
 //! $ cargo run --release -p benches -- --growth        # what grows with variables, nesting, tasks, threads
+//! $ RUSTFLAGS="--cfg tokio_unstable" cargo run --release -p benches -- --hooks   # runtimes whose tasks inherit
 //! ```
 //!
 //! Each prints its tables and writes them into `docs/`.
@@ -13,6 +14,8 @@ mod alloc;
 mod chart;
 mod check;
 mod growth;
+#[cfg(tokio_unstable)]
+mod hooks;
 mod instructions;
 mod measure;
 mod operation;
@@ -41,8 +44,19 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             write_doc("benchmarks-growth.md", &report::page(report::GROWTH, &tables))?;
             Ok(ExitCode::SUCCESS)
         }
+        #[cfg(tokio_unstable)]
+        ["--hooks"] => {
+            let table = hooks::table();
+            print!("{table}");
+            write_doc("benchmarks-hooks.md", &report::page(report::HOOKS, &table))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        #[cfg(not(tokio_unstable))]
+        ["--hooks"] => {
+            Err("the hooks need tokio's unstable API: set RUSTFLAGS=\"--cfg tokio_unstable\"".into())
+        }
         [instructions::ONLY, ..] => Ok(ExitCode::from(instructions::only(&arguments[1..]))),
-        _ => Err("usage: benches [--instructions | --growth] [--check]".into()),
+        _ => Err("usage: benches [--instructions | --growth | --hooks] [--check]".into()),
     }
 }
 

@@ -76,6 +76,14 @@ pub(crate) const GROWTH: &str = "\
 Written by `cargo run --release -p benches -- --growth`. Nanoseconds unless said otherwise.
 ";
 
+#[cfg(tokio_unstable)]
+pub(crate) const HOOKS: &str = "\
+# Runtimes whose tasks inherit by hooks
+
+Written by `RUSTFLAGS=\"--cfg tokio_unstable\" cargo run --release -p benches -- --hooks`: medians of 101 rounds of
+1000, the columns in turn, four variables set. All columns are of tokio built with its unstable API.
+";
+
 fn table(
     peers: &[Box<dyn Peer>],
     figures: &Figures,

@@ -80,7 +80,7 @@ pub(crate) async fn request_part(reads: u32, read: fn(u32) -> u64) -> u64 {
 }
 
 /// Pending once, woken at once.
-async fn yield_now() {
+pub(crate) async fn yield_now() {
     struct YieldNow(bool);
 
     impl Future for YieldNow {

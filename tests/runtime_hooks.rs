@@ -1,0 +1,586 @@
+//! Runtimes whose every task inherits a context: `RUSTFLAGS="--cfg tokio_unstable" cargo test --test runtime_hooks`.
+#![cfg(tokio_unstable)]
+
+use std::future::pending;
+use std::panic;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::thread;
+
+use contextvar::runtime::{Hooks, InheritContext};
+use contextvar::{Context, ContextVar, InContext, context_var, copy_context, task, with_copied_context};
+use tokio::runtime::{Builder, LocalOptions, Runtime};
+use tokio::sync::{Barrier, oneshot};
+use tokio::task::{JoinSet, LocalSet, yield_now};
+
+#[context_var]
+static USER: String;
+
+#[context_var]
+static NUMBER: u64 = 0;
+
+#[context_var]
+static HELD: Arc<()>;
+
+#[context_var(inherit = false)]
+static TRANSACTION: u64;
+
+fn current_thread() -> Builder {
+    let mut builder = Builder::new_current_thread();
+    builder.enable_all();
+    builder
+}
+
+fn multi_thread(workers: usize) -> Builder {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(workers).enable_all();
+    builder
+}
+
+/// Runs a test on runtimes of both flavours, with one, two and four workers, each on a thread of its own.
+fn on_all<F: Future<Output = ()>>(test: impl Fn() -> F + Copy + Send + 'static) {
+    for mut builder in [current_thread(), multi_thread(1), multi_thread(2), multi_thread(4)] {
+        let run = move || builder.inherit_context().build().unwrap().block_on(test());
+        thread::spawn(run).join().unwrap_or_else(|panic| panic::resume_unwind(panic));
+    }
+}
+
+/// Waits until nobody else has it: a task's context is let go of just after the task has ended.
+async fn let_go(held: &Arc<()>) {
+    while Arc::strong_count(held) > 1 {
+        yield_now().await;
+    }
+}
+
+fn with(held: &Arc<()>) -> Context {
+    Context::new().with(&USER, "ada".to_owned()).with(&HELD, held.clone())
+}
+
+#[test]
+fn a_plain_spawn_inherits_a_copy_taken_at_the_call() {
+    on_all(|| async {
+        USER.set("ada".to_owned());
+        let task = tokio::spawn(async {
+            assert_eq!(USER.get(), "ada");
+            USER.set("grace".to_owned());
+            yield_now().await;
+            assert_eq!(USER.get(), "grace");
+            let token = NUMBER.set(1);
+            yield_now().await;
+            NUMBER.reset(token);
+            USER.get()
+        });
+        USER.set("later".to_owned());
+        assert_eq!(task.await.unwrap(), "grace");
+        assert_eq!(USER.get(), "later");
+        // Nothing set: a context of its own all the same.
+        let task = Context::new().run(|| tokio::spawn(async { NUMBER.set(7).old_value().is_none() }));
+        assert!(task.await.unwrap());
+    });
+}
+
+#[test]
+fn nested_spawns_and_overlapping_lives() {
+    async fn live(n: u64) {
+        assert_eq!(NUMBER.get(), n);
+        for step in 1..20 {
+            NUMBER.set(n + step);
+            yield_now().await;
+            assert_eq!(NUMBER.get(), n + step);
+        }
+        let inner = tokio::spawn(async move {
+            assert_eq!(NUMBER.get(), n + 19);
+            NUMBER.set(0);
+            yield_now().await;
+            let innermost = tokio::spawn(async { NUMBER.get() });
+            assert_eq!(innermost.await.unwrap(), 0);
+        });
+        inner.await.unwrap();
+        assert_eq!(NUMBER.get(), n + 19);
+    }
+
+    on_all(|| async {
+        let mut set = JoinSet::new();
+        for n in (0..20_000).step_by(100) {
+            NUMBER.sync_scope(n, || set.spawn(live(n)));
+        }
+        set.join_all().await;
+        assert_eq!(NUMBER.get(), 0);
+    });
+}
+
+#[test]
+fn together_with_scopes_and_attributes() {
+    #[with_copied_context(NUMBER = n)]
+    async fn annotated(n: u64) -> u64 {
+        yield_now().await;
+        NUMBER.get()
+    }
+
+    on_all(|| async {
+        let task = tokio::spawn(async {
+            NUMBER.set(1);
+            assert_eq!(annotated(2).await, 2);
+            let (a, b) = tokio::join!(
+                annotated(3),
+                NUMBER.scope(4, async {
+                    yield_now().await;
+                    NUMBER.get()
+                })
+            );
+            assert_eq!((a, b, NUMBER.get()), (3, 4, 1));
+            let own = task::spawn(async { NUMBER.get() }).await.unwrap();
+            let given = Context::new().with(&NUMBER, 5);
+            let given = tokio::spawn(async { NUMBER.get() }.in_context(given)).await.unwrap();
+            let detached = task::spawn_detached(async { NUMBER.get() }).await.unwrap();
+            assert_eq!((own, given, detached), (1, 5, 0));
+        });
+        task.await.unwrap();
+    });
+}
+
+#[test]
+fn what_is_not_inherited_is_not() {
+    on_all(|| async {
+        TRANSACTION.set(1);
+        let task = tokio::spawn(async {
+            assert!(!TRANSACTION.is_set());
+            TRANSACTION.set(2);
+            yield_now().await;
+            TRANSACTION.get()
+        });
+        assert_eq!((task.await.unwrap(), TRANSACTION.get()), (2, 1));
+    });
+}
+
+#[test]
+fn a_task_that_ends_lets_go_of_its_context() {
+    on_all(|| async {
+        let held = Arc::new(());
+        let ctx = with(&held);
+
+        // Finished, handles kept or not.
+        let kept = ctx.clone().run(|| {
+            tokio::spawn(async {
+                yield_now().await;
+                HELD.is_set()
+            })
+        });
+        ctx.clone().run(|| drop(tokio::spawn(async { yield_now().await })));
+        // Aborted, while it waits.
+        let (started, starts) = oneshot::channel();
+        let aborted = ctx.clone().run(|| {
+            tokio::spawn(async {
+                let (here, there) = (HELD.get(), HELD.get());
+                started.send(()).unwrap();
+                pending::<()>().await;
+                drop((here, there));
+            })
+        });
+        starts.await.unwrap();
+        aborted.abort();
+        assert!(aborted.await.unwrap_err().is_cancelled());
+        // Aborted before it was ever polled, or as it is.
+        let never = ctx.clone().run(|| tokio::spawn(pending::<()>()));
+        never.abort();
+        assert!(never.await.unwrap_err().is_cancelled());
+        // Panicked.
+        let panicked = ctx.clone().run(|| tokio::spawn(async { panic!("{}", USER.get()) }));
+        let text = panicked.await.map(|()| ()).unwrap_err().into_panic();
+        assert_eq!(*text.downcast::<String>().unwrap(), "ada");
+        // A set of tasks that is dropped.
+        let mut set = JoinSet::new();
+        ctx.clone().run(|| {
+            for _ in 0..10 {
+                set.spawn(pending::<()>());
+            }
+        });
+        yield_now().await;
+        drop(set);
+
+        drop(ctx);
+        let_go(&held).await;
+        assert!(kept.await.unwrap());
+    });
+}
+
+#[test]
+fn destructors_see_the_context_when_a_task_is_aborted() {
+    struct Says(Option<oneshot::Sender<Option<String>>>);
+
+    impl Drop for Says {
+        fn drop(&mut self) {
+            self.0.take().unwrap().send(USER.try_get().ok()).unwrap();
+        }
+    }
+
+    on_all(|| async {
+        USER.set("ada".to_owned());
+        let (sender, said) = oneshot::channel();
+        let (started, starts) = oneshot::channel();
+        let task = tokio::spawn(async {
+            let _says = Says(Some(sender));
+            started.send(()).unwrap();
+            pending::<()>().await;
+        });
+        starts.await.unwrap();
+        task.abort();
+        assert_eq!(said.await.unwrap().unwrap(), "ada");
+        assert!(task.await.unwrap_err().is_cancelled());
+    });
+}
+
+#[test]
+fn a_shutdown_with_tasks_pending_leaves_nothing_behind() {
+    for mut builder in [current_thread(), multi_thread(1), multi_thread(2), multi_thread(4)] {
+        let held = Arc::new(());
+        let runtime = builder.inherit_context().build().unwrap();
+        let mut handles = Vec::new();
+        with(&held).run(|| {
+            for _ in 0..100 {
+                handles.push(runtime.spawn(async {
+                    tokio::spawn(pending::<()>());
+                    pending::<()>().await
+                }));
+                handles.push(runtime.spawn_blocking(|| ()));
+            }
+        });
+        runtime.block_on(yield_now());
+        // The handles are kept: no entry is to live as long as they do.
+        drop(runtime);
+        assert_eq!(Arc::strong_count(&held), 1);
+        drop(handles);
+    }
+}
+
+#[test]
+fn a_spawn_after_the_shutdown_leaves_nothing_behind() {
+    for mut builder in [current_thread(), multi_thread(2)] {
+        let held = Arc::new(());
+        let runtime = builder.inherit_context().build().unwrap();
+        let handle = runtime.handle().clone();
+        runtime.shutdown_background();
+        let spawn = |handle: &tokio::runtime::Handle| with(&held).run(|| handle.spawn(async { USER.get() }));
+        let (first, second) = (spawn(&handle), spawn(&handle));
+        // As runtimes go, this may take the workers a moment; the handle lives on.
+        while Arc::strong_count(&held) > 1 {
+            thread::yield_now();
+        }
+        assert!(!first.is_finished() || second.is_finished());
+    }
+}
+
+#[test]
+fn shutdowns_and_spawns_at_once() {
+    for _ in 0..200 {
+        let held = Arc::new(());
+        let runtime = multi_thread(2).inherit_context().build().unwrap();
+        let handle = runtime.handle().clone();
+        let spawner = thread::spawn({
+            let held = held.clone();
+            move || {
+                let handles: Vec<_> =
+                    (0..50).map(|_| with(&held).run(|| handle.spawn(async { yield_now().await }))).collect();
+                drop((held, handle, handles));
+            }
+        });
+        drop(runtime);
+        spawner.join().unwrap();
+        // With the runtime and its handles all is gone, whatever came first.
+        while Arc::strong_count(&held) > 1 {
+            thread::yield_now();
+        }
+    }
+}
+
+#[test]
+fn many_lives_at_once_on_many_workers() {
+    let held = Arc::new(());
+    let runtime = multi_thread(4).inherit_context().build().unwrap();
+    runtime.block_on(with(&held).scope(async {
+        let mut set = JoinSet::new();
+        for n in 0..2000_u64 {
+            NUMBER.sync_scope(n, || {
+                set.spawn(async move {
+                    for step in 0..10 {
+                        assert_eq!(NUMBER.get(), n + step);
+                        NUMBER.set(n + step + 1);
+                        // To be woken by another thread at once, at times before the poll has ended.
+                        let (sender, receiver) = oneshot::channel();
+                        tokio::spawn(async move { sender.send(NUMBER.get()).unwrap() });
+                        assert_eq!(receiver.await.unwrap(), n + step + 1);
+                    }
+                    match n % 4 {
+                        0 => panic!("on purpose"),
+                        1 => pending().await,
+                        _ => (),
+                    }
+                })
+            });
+        }
+        for _ in 0..1500 {
+            if let Err(error) = set.join_next().await.unwrap() {
+                assert_eq!(*error.into_panic().downcast::<&str>().unwrap(), "on purpose");
+            }
+        }
+        set.shutdown().await;
+    }));
+    drop(runtime);
+    assert_eq!(Arc::strong_count(&held), 1);
+}
+
+#[test]
+fn a_task_woken_on_another_thread_before_its_poll_has_ended() {
+    // The hook after the poll is where the first thread still is when the second one gets the task.
+    let both = Arc::new(std::sync::Barrier::new(2));
+    let hooks = Hooks::new().on_after_task_poll({
+        let (both, first) = (both.clone(), AtomicUsize::new(0));
+        move |_| {
+            if NUMBER.get() == 1 && first.fetch_add(1, Ordering::Relaxed) == 0 {
+                both.wait();
+                // The other one has been told to go on, and stands before the poll.
+                for _ in 0..1000 {
+                    thread::yield_now();
+                }
+                assert_eq!(NUMBER.get(), 1);
+            }
+        }
+    });
+    let runtime = multi_thread(2).inherit_context_and(hooks).build().unwrap();
+    let (waker, wakers) = std::sync::mpsc::channel();
+    let mut polled = false;
+    let task = runtime.spawn(async move {
+        NUMBER.set(1);
+        std::future::poll_fn(|cx| {
+            if std::mem::replace(&mut polled, true) {
+                return Poll::Ready(());
+            }
+            waker.send(cx.waker().clone()).unwrap();
+            Poll::Pending
+        })
+        .await;
+        NUMBER.set(NUMBER.get() + 1);
+        NUMBER.get()
+    });
+    let waker = wakers.recv().unwrap();
+    both.wait();
+    waker.wake();
+    assert_eq!(runtime.block_on(task).unwrap(), 2);
+}
+
+#[test]
+fn hooks_of_your_own_are_called_too_in_the_context() {
+    for mut builder in [current_thread(), multi_thread(2)] {
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let note = |what: &'static str| {
+            let log = log.clone();
+            move |_: &tokio::runtime::TaskMeta<'_>| {
+                let user = USER.try_get().unwrap_or_else(|_| "nobody".to_owned());
+                log.lock().unwrap().push(format!("{what} {user}"));
+            }
+        };
+        let hooks = Hooks::new()
+            .on_task_spawn(note("spawn"))
+            .on_before_task_poll(note("before"))
+            .on_after_task_poll(note("after"))
+            .on_task_terminate(note("terminate"));
+        let runtime = builder.inherit_context_and(hooks).build().unwrap();
+        runtime.block_on(async {
+            let ada = Context::new().with(&USER, "ada".to_owned());
+            let task = async {
+                USER.set("grace".to_owned());
+                yield_now().await
+            };
+            ada.clone().run(|| tokio::spawn(task)).await.unwrap();
+        });
+        drop(runtime);
+        // tokio's workers are blocking calls, and those end too.
+        let log: Vec<_> = log.lock().unwrap().drain(..).filter(|line| line != "terminate nobody").collect();
+        assert_eq!(
+            log,
+            ["spawn ada", "before ada", "after grace", "before grace", "terminate grace", "after nobody"]
+        );
+    }
+}
+
+#[test]
+fn a_hook_of_your_own_that_panics_leaves_the_context() {
+    let runtime = current_thread()
+        .inherit_context_and(Hooks::new().on_before_task_poll(|_| panic!("a bad hook")))
+        .build()
+        .unwrap();
+    let run = || {
+        runtime.block_on(async {
+            let ctx = Context::new().with(&USER, "ada".to_owned());
+            ctx.clone().run(|| tokio::spawn(async {})).await.unwrap();
+        });
+    };
+    assert!(panic::catch_unwind(panic::AssertUnwindSafe(run)).is_err());
+    assert!(!USER.is_set());
+    assert!(copy_context().is_empty());
+}
+
+#[test]
+fn a_value_whose_drop_panics_ends_no_worker() {
+    #[context_var]
+    static BAD: Bad;
+
+    struct Bad;
+
+    impl Drop for Bad {
+        fn drop(&mut self) {
+            if !thread::panicking() {
+                panic!("a bad drop");
+            }
+        }
+    }
+
+    on_all(|| async {
+        for _ in 0..10 {
+            let task = tokio::spawn(async {
+                BAD.set(Bad);
+                yield_now().await;
+            });
+            task.await.unwrap();
+        }
+        assert_eq!(tokio::spawn(async { 7 }).await.unwrap(), 7);
+    });
+}
+
+#[test]
+fn a_local_runtime() {
+    let held = Arc::new(());
+    let runtime = current_thread().inherit_context().build_local(LocalOptions::default()).unwrap();
+    runtime.block_on(with(&held).scope(async {
+        let local = std::rc::Rc::new(7);
+        let task = tokio::task::spawn_local(async move {
+            USER.set(format!("{} {local}", USER.get()));
+            yield_now().await;
+            let inner = tokio::task::spawn_local(async { USER.get() });
+            let sent = tokio::spawn(async { USER.get() });
+            (inner.await.unwrap(), sent.await.unwrap())
+        });
+        assert_eq!(task.await.unwrap(), ("ada 7".to_owned(), "ada 7".to_owned()));
+        assert_eq!(USER.get(), "ada");
+        tokio::task::spawn_local(pending::<()>());
+    }));
+    drop(runtime);
+    assert_eq!(Arc::strong_count(&held), 1);
+}
+
+#[test]
+fn what_the_hooks_do_not_reach_is_as_in_any_runtime() {
+    on_all(|| async {
+        USER.set("ada".to_owned());
+        tokio::task::spawn_blocking(|| {
+            assert!(!USER.is_set());
+            assert!(USER.try_set("nobody".to_owned()).is_err());
+        })
+        .await
+        .unwrap();
+        task::spawn_blocking(|| assert_eq!(USER.get(), "ada")).await.unwrap();
+
+        let local = LocalSet::new();
+        local
+            .run_until(async {
+                let plain = tokio::task::spawn_local(async { USER.try_set("nobody".to_owned()).is_err() });
+                let own = task::spawn_local(async { USER.get() });
+                assert_eq!((plain.await.unwrap(), own.await.unwrap()), (true, "ada".to_owned()));
+            })
+            .await;
+        assert_eq!(USER.get(), "ada");
+    });
+}
+
+#[test]
+fn block_in_place_and_a_runtime_in_it() {
+    let runtime = multi_thread(2).inherit_context().build().unwrap();
+    runtime.block_on(async {
+        let task = USER.sync_scope("ada".to_owned(), || {
+            tokio::spawn(async {
+                tokio::task::block_in_place(|| {
+                    assert_eq!(USER.get(), "ada");
+                    let inner = current_thread().inherit_context().build().unwrap();
+                    let text = inner.block_on(async {
+                        let task = tokio::spawn(async {
+                            USER.set("inner".to_owned());
+                            yield_now().await;
+                            USER.get()
+                        });
+                        format!("{} in {}", task.await.unwrap(), USER.get())
+                    });
+                    assert_eq!(text, "inner in ada");
+                    USER.set("after".to_owned());
+                });
+                yield_now().await;
+                USER.get()
+            })
+        });
+        assert_eq!(task.await.unwrap(), "after");
+    });
+}
+
+#[test]
+fn names_of_tasks() {
+    on_all(|| async {
+        USER.set("ada".to_owned());
+        // tokio's builder of tasks, by composition and by hooks.
+        let named = tokio::task::Builder::new().name("named");
+        let wrapped = Context::new().with(&USER, "grace".to_owned());
+        let wrapped = named.spawn(async { USER.get() }.in_context(wrapped)).unwrap();
+        let plain = tokio::task::Builder::new().name("plain").spawn(async { USER.get() }).unwrap();
+        let inherited = async { USER.get() }.in_inherited_context();
+        let inherited = tokio::task::Builder::new().spawn(inherited).unwrap();
+        let mut set = JoinSet::new();
+        set.build_task().name("in a set").spawn(async { USER.get() }.in_inherited_context()).unwrap();
+        assert_eq!(wrapped.await.unwrap(), "grace");
+        assert_eq!((plain.await.unwrap().as_str(), inherited.await.unwrap().as_str()), ("ada", "ada"));
+        assert_eq!(set.join_all().await, ["ada"]);
+    });
+}
+
+#[test]
+fn a_runtime_without_the_hooks_beside_one_with_them() {
+    let plain: Runtime = multi_thread(1).build().unwrap();
+    let hooked = multi_thread(1).inherit_context().build().unwrap();
+    let barrier = Arc::new(Barrier::new(2));
+    Context::new().with(&USER, "ada".to_owned()).run(|| {
+        let there = plain.spawn({
+            let barrier = barrier.clone();
+            async move {
+                barrier.wait().await;
+                assert!(!USER.is_set());
+            }
+        });
+        let here = hooked.spawn(async move {
+            barrier.wait().await;
+            assert_eq!(USER.get(), "ada");
+        });
+        hooked.block_on(async {
+            there.await.unwrap();
+            here.await.unwrap()
+        });
+    });
+}
+
+#[test]
+fn variables_are_as_many_as_you_like() {
+    let vars: Vec<&'static ContextVar<usize>> =
+        (0..200).map(|_| &*Box::leak(Box::new(ContextVar::new("one of many")))).collect();
+    let runtime = multi_thread(2).inherit_context().build().unwrap();
+    runtime.block_on(async {
+        for (n, var) in vars.iter().enumerate() {
+            var.set(n);
+        }
+        let task = tokio::spawn(async move {
+            for (n, var) in vars.iter().enumerate() {
+                assert_eq!(var.get(), n);
+                var.set(n + 1);
+                yield_now().await;
+            }
+            copy_context().len()
+        });
+        assert_eq!(task.await.unwrap(), 200);
+    });
+}
