@@ -6,6 +6,7 @@ mod contexts;
 mod copied;
 mod defaults;
 mod fidelity;
+mod following;
 mod inherit;
 mod pep567;
 mod printing;
