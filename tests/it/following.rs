@@ -582,3 +582,30 @@ fn streams() {
         assert_eq!((USER.get(), Arc::strong_count(&held)), (consumer, 1));
     });
 }
+
+// With tokio's unstable API.
+
+#[cfg(tokio_unstable)]
+#[test]
+fn builders_of_tasks() {
+    use tokio::task::Builder;
+
+    on_both_flavours(|| async {
+        let named = || Builder::new().name("named");
+        follows(|work| named().spawn(work.in_inherited_context()).unwrap().abort_handle()).await;
+        follows(|work| {
+            named().spawn_on(work.in_inherited_context(), &Handle::current()).unwrap().abort_handle()
+        })
+        .await;
+        calls_follow(|work| {
+            let task = named().spawn_blocking(copy_context().inherited().bind(work)).unwrap();
+            async { drop(task.await) }
+        })
+        .await;
+        let set = std::cell::RefCell::new(JoinSet::new());
+        follows(|work| {
+            set.borrow_mut().build_task().name("named").spawn(work.in_inherited_context()).unwrap()
+        })
+        .await;
+    });
+}

@@ -1,3 +1,4 @@
+mod adapters;
 mod asyncio;
 mod auto_traits;
 mod changes;

@@ -1,0 +1,91 @@
+//! The observer: one for the process, so one test.
+
+use std::cell::{Cell, RefCell};
+use std::panic::{self, AssertUnwindSafe};
+use std::thread;
+
+use contextvar::observe::{Observer, set_observer};
+use contextvar::{Context, ContextVar, InContext, copy_context};
+
+static USER: ContextVar<&str> = ContextVar::with_default("user", || "nobody");
+
+thread_local! {
+    static SEEN: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    static PANIC: Cell<bool> = const { Cell::new(false) };
+}
+
+struct Notes;
+
+impl Observer for Notes {
+    fn enter(&self) {
+        SEEN.with_borrow_mut(|seen| seen.push(format!("enter {}", USER.get())));
+        // What it enters itself it is not told of.
+        copy_context().run(|| USER.set("the observer"));
+        assert!(!PANIC.get(), "on purpose");
+    }
+
+    fn leave(&self) {
+        SEEN.with_borrow_mut(|seen| seen.push(format!("leave to {}", USER.get())));
+        copy_context().run(|| USER.set("the observer"));
+    }
+}
+
+fn seen() -> Vec<String> {
+    SEEN.take()
+}
+
+#[test]
+fn entering_and_leaving() {
+    let mut ada = Context::new().with(&USER, "ada");
+    let mut grace = Context::new().with(&USER, "grace");
+
+    // Nobody is told where there is no observer; one that comes late is told from then on.
+    ada.run(|| {
+        assert!(seen().is_empty());
+        set_observer(&Notes).unwrap();
+    });
+    assert_eq!(seen(), ["leave to nobody"]);
+    assert_eq!(
+        set_observer(&Notes).unwrap_err().to_string(),
+        "the process has an observer already: let that one call the other, too"
+    );
+
+    ada.run(|| {
+        grace.run(|| ());
+        USER.set("changed");
+        grace.run(|| ());
+    });
+    let nested =
+        ["enter ada", "enter grace", "leave to ada", "enter grace", "leave to changed", "leave to nobody"];
+    assert_eq!(seen(), nested);
+
+    // Each poll, and the drop of what is not finished.
+    let polled_twice = async { futures::future::poll_immediate(smol::future::yield_now()).await };
+    futures::executor::block_on(polled_twice.in_context(grace.clone()));
+    drop(async {}.in_context(grace.clone()));
+    assert_eq!(seen(), ["enter grace", "leave to nobody", "enter grace", "leave to nobody"]);
+
+    // A panic in the context, and one in the observer: both leave.
+    let run = panic::catch_unwind(AssertUnwindSafe(|| grace.run(|| panic!("on purpose"))));
+    assert!(run.is_err());
+    assert_eq!(seen(), ["enter grace", "leave to nobody"]);
+    PANIC.set(true);
+    let run = panic::catch_unwind(AssertUnwindSafe(|| grace.run(|| unreachable!())));
+    assert!(run.is_err());
+    PANIC.set(false);
+    assert_eq!(
+        (seen(), USER.get()),
+        (vec!["enter grace".to_owned(), "leave to nobody".to_owned()], "nobody")
+    );
+    grace.run(|| ());
+    assert_eq!(seen(), ["enter grace", "leave to nobody"], "it is told again");
+
+    // On the thread that enters, and no other.
+    thread::spawn(move || {
+        grace.run(|| ());
+        assert_eq!(seen(), ["enter grace", "leave to nobody"]);
+    })
+    .join()
+    .unwrap();
+    assert!(seen().is_empty());
+}
