@@ -191,3 +191,8 @@ pub mod __private;
 #[cfg(all(doctest, feature = "macros", feature = "tokio"))]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// Those of the page on what follows.
+#[cfg(all(doctest, feature = "macros", feature = "tokio"))]
+#[doc = include_str!("../../docs/following.md")]
+struct Following;

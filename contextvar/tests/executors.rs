@@ -51,10 +51,7 @@ fn smol() {
     smol::block_on(async {
         NUMBER.set(1);
         let lives: Vec<_> = (0..100).map(|n| smol::spawn(scoped_life(n * 100))).collect();
-        let blocking = smol::unblock({
-            let mut ctx = copy_context();
-            move || ctx.run(|| NUMBER.get())
-        });
+        let blocking = smol::unblock(copy_context().bind(|| NUMBER.get()));
         NUMBER.set(2);
         for (n, life) in lives.into_iter().enumerate() {
             assert_eq!(life.await, n as u64 * 100 + 10);
@@ -64,6 +61,66 @@ fn smol() {
         let local_life = local.spawn(scoped_life(7));
         assert_eq!(local.run(local_life).await, 17);
         assert_eq!(NUMBER.get(), 2);
+    });
+}
+
+#[test]
+fn monoio() {
+    let mut runtime = monoio::RuntimeBuilder::<monoio::LegacyDriver>::new().build().unwrap();
+    runtime.block_on(async {
+        NUMBER.set(1);
+        let lives: Vec<_> = (0..20).map(|n| monoio::spawn(scoped_life(n * 100))).collect();
+        for (n, life) in (0..).zip(lives) {
+            assert_eq!(life.await, n * 100 + 10);
+        }
+        assert_eq!(NUMBER.get(), 1);
+    });
+}
+
+#[test]
+fn compio() {
+    compio::runtime::Runtime::new().unwrap().block_on(async {
+        NUMBER.set(1);
+        let lives: Vec<_> = (0..20).map(|n| compio::runtime::spawn(scoped_life(n * 100))).collect();
+        let blocking = compio::runtime::spawn_blocking(copy_context().bind(|| NUMBER.get()));
+        NUMBER.set(2);
+        for (n, life) in (0..).zip(lives) {
+            assert_eq!(life.await.unwrap(), n * 100 + 10);
+        }
+        assert_eq!((blocking.await.unwrap(), NUMBER.get()), (1, 2));
+    });
+}
+
+/// What no executor but tokio's lets be known: which task this is. So a task that was given no context uses its
+/// thread's, and what it sets the others see. One that was given a context is its own everywhere.
+#[test]
+fn tasks_without_a_context_share_that_of_their_thread() {
+    async fn set(number: u64) {
+        NUMBER.set(number);
+    }
+
+    let mut pool = LocalPool::new();
+    pool.spawner().spawn_local(set(0).in_copied_context()).unwrap();
+    pool.spawner().spawn_local(set(1)).unwrap();
+    pool.spawner().spawn_local(set(0).in_copied_context()).unwrap();
+    pool.run();
+    assert_eq!(NUMBER.get(), 1);
+
+    let local = smol::LocalExecutor::new();
+    smol::block_on(local.run(async {
+        local.spawn(set(2)).await;
+        local.spawn(set(3).in_copied_context()).await;
+        assert_eq!(NUMBER.get(), 2);
+    }));
+    monoio::RuntimeBuilder::<monoio::LegacyDriver>::new().build().unwrap().block_on(async {
+        monoio::spawn(set(4)).await;
+        monoio::spawn(set(5).in_copied_context()).await;
+        assert_eq!(NUMBER.get(), 4);
+    });
+    compio::runtime::Runtime::new().unwrap().block_on(async {
+        compio::runtime::spawn(set(6)).await.unwrap();
+        compio::runtime::spawn(set(7).in_copied_context()).await.unwrap();
+        assert_eq!(NUMBER.get(), 6);
     });
 }
 

@@ -583,6 +583,37 @@ fn streams() {
     });
 }
 
+// The page.
+
+#[test]
+fn every_row_of_the_page_has_its_test() {
+    let page = include_str!("../../docs/following.md");
+    let tests = [
+        include_str!("following.rs"),
+        include_str!("adapters.rs"),
+        include_str!("changes.rs"),
+        include_str!("../runtime_hooks.rs"),
+        include_str!("../../contextvar/tests/executors.rs"),
+    ]
+    .concat();
+    let mut last = Vec::new();
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| Way"));
+    for row in rows {
+        let cell =
+            row.replace("\\|", "/").trim_end_matches(" |").rsplit('|').next().unwrap().trim().to_owned();
+        if cell != "the same" {
+            last = cell.split(", ").map(|name| name.trim_matches('`').to_owned()).collect();
+        }
+        for name in &last {
+            assert!(
+                tests.contains(&format!("#[test]\nfn {name}() {{")),
+                "no test `{name}` of the row: {row}"
+            );
+        }
+    }
+    assert!(page.lines().filter(|line| line.starts_with("| ")).count() > 40);
+}
+
 // With tokio's unstable API.
 
 #[cfg(tokio_unstable)]
