@@ -121,7 +121,10 @@ struct EmptyOwn;
 impl Drop for EmptyOwn {
     fn drop(&mut self) {
         // From now on `OWN_EMPTIED` can't be used, and nothing is written to `OWN` any more.
-        own().clear();
+        let map = own().take();
+        // No thread ends while something is being read on its stack, but by `process::exit`. The stack stays then,
+        // and what others read by references from there.
+        if READING.get().is_null() { drop(map) } else { mem::forget(map) }
     }
 }
 
@@ -140,12 +143,17 @@ pub(crate) enum Denied {
 #[inline]
 pub(crate) fn enter<R>(contents: &mut Contents, f: impl FnOnce() -> R) -> R {
     /// Undoes it, also on a panic.
-    struct Leave(*const Frame);
+    struct Leave<'a> {
+        frame: &'a Frame,
+        outer: *const Frame,
+    }
 
-    impl Drop for Leave {
+    impl Drop for Leave<'_> {
         #[inline]
         fn drop(&mut self) {
-            CURRENT.set(self.0);
+            if !ptr::eq(CURRENT.replace(self.outer), self.frame) {
+                not_a_stack();
+            }
             #[cfg(feature = "observe")]
             crate::observe::left();
         }
@@ -157,10 +165,21 @@ pub(crate) fn enter<R>(contents: &mut Contents, f: impl FnOnce() -> R) -> R {
         contents: Cell::new(contents),
         task: task_id(),
     };
-    let _leave = Leave(CURRENT.replace(&frame));
+    let _leave = Leave { frame: &frame, outer: CURRENT.replace(&frame) };
     #[cfg(feature = "observe")]
     crate::observe::entered();
     f()
+}
+
+/// Frames and readings end in the order of the stack they are on. Coroutines that have stacks of their own and share a
+/// thread can break that, and leave behind a pointer into a stack that is gone.
+#[cold]
+fn not_a_stack() -> ! {
+    eprintln!(
+        "contextvar: a context or a value was left by a coroutine with a stack of its own, which had been \
+         suspended in it, while another one was in use; suspend none in `run` and `with`"
+    );
+    std::process::abort();
 }
 
 /// Gives `f` the value of `variable` in the current context, else what `default` gives. It stays as it is
@@ -172,14 +191,14 @@ pub(crate) fn read<T: 'static, R>(
     f: impl FnOnce(&T) -> R,
 ) -> Option<R> {
     let (frame, value) = find(variable);
-    let value = match value {
-        Some(value) => value,
-        None => default()?,
-    };
-    // What `f` gets does not depend on the frame's map: it is a copy, or a write leaves it to the reading.
-    Some(match storage::copied(value) {
-        Some(value) => f(&value),
-        None => Reading::with(frame, || f(value)),
+    // What `f` gets does not depend on the frame's map: it is a default or a copy, or a write leaves it to the
+    // reading.
+    Some(match value {
+        None => f(default()?),
+        Some(value) => match storage::copied(value) {
+            Some(value) => f(&value),
+            None => Reading::with(frame, || f(value)),
+        },
     })
 }
 
@@ -364,12 +383,10 @@ impl Frame {
         drop(old);
     }
 
-    /// Unsets all variables.
-    fn clear(&self) {
-        let map = mem::take(&mut self.contents().map);
-        Reading::keep(self, &map);
+    /// Unsets all variables. While something is being read, it needs what is handed out here.
+    fn take(&self) -> Map {
         self.map.set(ManuallyDrop::new(Map::EMPTY));
-        drop(map);
+        mem::take(&mut self.contents().map)
     }
 
     /// What was entered. Only for frames that may be written, and no two at a time.
@@ -402,7 +419,9 @@ impl Reading {
         impl Drop for End<'_> {
             #[inline]
             fn drop(&mut self) {
-                READING.set(self.0.outer);
+                if !ptr::eq(READING.replace(self.0.outer), self.0) {
+                    not_a_stack();
+                }
                 if let Some(map) = self.0.kept.take() {
                     self.0.hand_on(map);
                 }

@@ -122,7 +122,9 @@ struct Registry {
 impl Registry {
     fn add(&mut self, variable: &'static dyn Describe, inherit: bool) -> u32 {
         let last = if inherit { &mut self.inherited } else { &mut self.own };
-        let next = (*last + 1..).find(|&slot| node::is_inherited(slot) == inherit);
+        // To the end of the numbers, and no further: a slot is never given twice.
+        let mut next = last.checked_add(1).into_iter().flat_map(|next| next..=u32::MAX);
+        let next = next.find(|&slot| node::is_inherited(slot) == inherit);
         *last = next.expect("fewer than 2^27 variables that are not inherited, and 2^32 in all");
         let index = *last as usize;
         if self.by_slot.len() <= index {

@@ -136,7 +136,7 @@ fn all_variables_are_inherited_through_one_wrapper() {
     let sum = ctx
         .scope(async { task::spawn(async move { vars.iter().map(|var| var.get()).sum::<usize>() }).await });
     let runtime = Builder::new_current_thread().build().unwrap();
-    assert_eq!(runtime.block_on(sum).unwrap(), (0..40).sum());
+    assert_eq!(runtime.block_on(sum).unwrap(), (0..40).sum::<usize>());
 }
 
 /// A panic that was caught inside a scope must not make the next poll see another context.

@@ -144,3 +144,51 @@ fn a_token_may_outlive_its_thread() {
     assert_eq!(token.old_value(), Some(&1));
     assert_eq!(NUMBER.try_reset(token).unwrap_err().kind(), ResetErrorKind::DifferentContext);
 }
+
+/// `process::exit` runs the thread's destructors while its stack is still there, and other threads may refer to it.
+#[test]
+fn a_value_that_is_being_read_outlives_the_exit_of_the_process() {
+    const WHICH: &str = "CONTEXTVAR_TEST_EXIT_IN";
+
+    struct Read;
+
+    impl Drop for Read {
+        fn drop(&mut self) {
+            eprintln!("dropped while it is being read");
+            std::process::abort();
+        }
+    }
+
+    #[context_var]
+    static READ: Read;
+    #[context_var]
+    static OTHER: String;
+    #[context_var]
+    static DEFAULT: String = "default".to_owned();
+
+    fn exit() {
+        std::process::exit(7)
+    }
+
+    let Ok(which) = std::env::var(WHICH) else {
+        for which in ["itself", "another context", "a task without one", "a default"] {
+            let name = "thread_exit::a_value_that_is_being_read_outlives_the_exit_of_the_process";
+            let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+            let child = child.args([name, "--exact", "--nocapture"]).env(WHICH, which).output().unwrap();
+            let stderr = String::from_utf8_lossy(&child.stderr);
+            assert_eq!(child.status.code(), Some(7), "exit in {which}: {stderr}");
+        }
+        return;
+    };
+    READ.set(Read);
+    READ.with(|_| match &*which {
+        "itself" => exit(),
+        "another context" => Context::new().with(&OTHER, "x".to_owned()).run(|| OTHER.with(|_| exit())),
+        "a default" => DEFAULT.with(|_| exit()),
+        _ => {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async { tokio::spawn(async { DEFAULT.with(|_| exit()) }).await.unwrap() });
+        }
+    });
+    unreachable!("it exits");
+}

@@ -81,9 +81,11 @@ impl Held {
     }
 
     /// Lets go of the values, where this thread is in it. Elsewhere its last owner does.
+    ///
+    /// The task has ended: it reads nothing any more.
     pub(crate) fn end(self: Arc<Self>) {
         if self.is_last() {
-            self.frame.clear();
+            drop(self.frame.take());
         }
     }
 

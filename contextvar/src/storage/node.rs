@@ -131,21 +131,20 @@ impl Node {
     /// A copy, which shares the values and the children.
     #[inline(never)]
     fn copy(&self) -> Counted {
-        let mut counted = self.counted;
-        while counted != 0 {
-            let index = counted.trailing_zeros();
-            // SAFETY: the bits say that the word is a counted pointer. The clone, which is not dropped here, is
-            // the one in the new node.
-            let _clone: ManuallyDrop<Counted> = unsafe { self.words[index as usize].counted.clone() };
-            counted &= counted - 1;
-        }
         const HALF: usize = WIDTH as usize / 2;
         let upper_half_used = (self.set | self.counted) >> HALF != 0;
         // SAFETY: the place is there for a node, which has as many words as this one. Any bits will do for the
-        // words that are not used; of the others the counted pointers have been cloned, and the values are of
-        // types that are `Copy`.
+        // words that are not used; of the others the counted pointers are cloned, and the values are of types that
+        // are `Copy`. All this after the allocation, in which an allocator may do anything.
         unsafe {
             Counted::new_with::<Node>(|node| {
+                let mut counted = self.counted;
+                while counted != 0 {
+                    let index = counted.trailing_zeros();
+                    // The clone, which is not dropped here, is the one in the new node.
+                    let _clone: ManuallyDrop<Counted> = self.words[index as usize].counted.clone();
+                    counted &= counted - 1;
+                }
                 (*node).set = self.set;
                 (*node).counted = self.counted;
                 // In two parts of a size that is known and small, so that no function is called for it.
