@@ -186,8 +186,8 @@ fn a_task_that_ends_lets_go_of_its_context() {
         never.abort();
         assert!(never.await.unwrap_err().is_cancelled());
         // Panicked.
-        let panicked = ctx.clone().run(|| tokio::spawn(async { panic!("{}", USER.get()) }));
-        let text = panicked.await.map(|()| ()).unwrap_err().into_panic();
+        let panicked = ctx.clone().run(|| tokio::spawn(async { assert!(!USER.is_set(), "{}", USER.get()) }));
+        let text = panicked.await.unwrap_err().into_panic();
         assert_eq!(*text.downcast::<String>().unwrap(), "ada");
         // A set of tasks that is dropped.
         let mut set = JoinSet::new();
@@ -446,6 +446,27 @@ fn a_value_whose_drop_panics_ends_no_worker() {
         }
         assert_eq!(tokio::spawn(async { 7 }).await.unwrap(), 7);
     });
+
+    // Nor does one that is dropped while a hook of your own panics.
+    #[context_var]
+    static WORSE: Worse;
+
+    struct Worse;
+
+    impl Drop for Worse {
+        fn drop(&mut self) {
+            panic!("a bad drop");
+        }
+    }
+
+    for mut builder in [current_thread(), multi_thread(2)] {
+        let hooks = Hooks::new().on_task_terminate(|_| panic!("a bad hook"));
+        let runtime = builder.inherit_context_and(hooks).build().unwrap();
+        runtime.block_on(async {
+            tokio::spawn(async { drop(WORSE.set(Worse)) }).await.unwrap();
+            assert_eq!(tokio::spawn(async { 7 }).await.unwrap(), 7);
+        });
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@ use contextvar::hyper::Executor;
 use contextvar::tower::MakeInContext;
 use contextvar::{Context, InContext, Scope, context_var, copy_context, task, with_copied_context};
 use futures::channel::mpsc;
+use futures::future::BoxFuture;
 use futures::sink::{self, Sink, SinkExt};
 use futures::stream::{self, Stream, StreamExt};
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
@@ -471,7 +472,7 @@ fn hypers_tasks_inherit() {
 #[test]
 fn the_executor_copies_at_the_call() {
     #[derive(Clone)]
-    struct Later(Arc<Mutex<Vec<Pin<Box<dyn Future<Output = ()> + Send>>>>>);
+    struct Later(Arc<Mutex<Vec<BoxFuture<'static, ()>>>>);
 
     impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Later {
         fn execute(&self, future: F) {
