@@ -362,7 +362,7 @@ fn task_tracker() {
 #[test]
 fn handles_and_runtimes() {
     on_both_flavours(|| follows(|work| Handle::current().spawn(work.in_inherited_context()).abort_handle()));
-    let runtime: &'static Runtime = Box::leak(Box::new(Runtime::new().unwrap()));
+    let runtime = Runtime::new().unwrap();
     runtime.block_on(follows(|work| runtime.spawn(work.in_inherited_context()).abort_handle()));
     runtime.block_on(calls_follow(|work| {
         let task = runtime.spawn_blocking(copy_context().inherited().bind(work));
