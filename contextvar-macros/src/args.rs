@@ -1,4 +1,4 @@
-//! The arguments of both attributes.
+//! The arguments of the attributes.
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
@@ -118,8 +118,24 @@ fn var_arg(input: ParseStream<'_>) -> Result<(Ident, VarArg)> {
     Ok((ident, arg))
 }
 
+/// Which of the two attributes it is that give a function a context.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    Copied,
+    Empty,
+}
+
+impl Kind {
+    pub(crate) const NAMES: [&str; 2] = ["with_copied_context", "with_empty_context"];
+
+    pub(crate) fn name(self) -> &'static str {
+        Kind::NAMES[self as usize]
+    }
+}
+
 /// `VAR = expr, path::OTHER = expr, future, skip, crate = path`
 pub(crate) struct CopiedArgs {
+    pub(crate) kind: Kind,
     pub(crate) entries: Vec<Entry>,
     pub(crate) future: Option<Ident>,
     pub(crate) skip: Option<Ident>,
@@ -143,11 +159,17 @@ enum CopiedArg {
 }
 
 impl CopiedArgs {
-    pub(crate) fn parse(args: TokenStream, errors: &mut Errors) -> Self {
-        let mut parsed =
-            CopiedArgs { entries: Vec::new(), future: None, skip: None, last: false, krate: Crate(None) };
+    pub(crate) fn parse(kind: Kind, args: TokenStream, errors: &mut Errors) -> Self {
+        let mut parsed = CopiedArgs {
+            kind,
+            entries: Vec::new(),
+            future: None,
+            skip: None,
+            last: false,
+            krate: Crate(None),
+        };
         let mut seen = Vec::new();
-        for arg in list(args, copied_arg, errors) {
+        for arg in list(args, |input| copied_arg(kind, input), errors) {
             match arg {
                 CopiedArg::Entry(entry) => {
                     once(&entry.var, &mut seen, errors);
@@ -170,18 +192,27 @@ impl CopiedArgs {
         }
         parsed
     }
+
+    /// The context that the function gets, for use where messages are to point at `span`.
+    pub(crate) fn context(&self, span: Span) -> TokenStream {
+        let krate = self.krate.at(span);
+        match self.kind {
+            Kind::Copied => quote_spanned!(span=> #krate::__private::copy_context()),
+            Kind::Empty => quote_spanned!(span=> #krate::Context::new()),
+        }
+    }
 }
 
-fn copied_arg(input: ParseStream<'_>) -> Result<CopiedArg> {
-    const TAKES: &str =
-        "`#[with_copied_context]` takes `VAR = value` entries, `future`, `skip` and `crate = path`";
+fn copied_arg(kind: Kind, input: ParseStream<'_>) -> Result<CopiedArg> {
+    let takes =
+        format!("`#[{}]` takes `VAR = value` entries, `future`, `skip` and `crate = path`", kind.name());
 
     if input.peek(Token![crate]) && !input.peek2(Token![::]) {
         let ident = input.call(Ident::parse_any)?;
         let path = crate_path(&ident, input)?;
         return Ok(CopiedArg::Crate(ident, path));
     }
-    let var: Path = input.parse().map_err(|error| Error::new(error.span(), TAKES))?;
+    let var: Path = input.parse().map_err(|error| Error::new(error.span(), &takes))?;
     if input.peek(Token![=]) {
         input.parse::<Token![=]>()?;
         let fix = "an entry takes a value: `VAR = value`";
@@ -196,13 +227,13 @@ fn copied_arg(input: ParseStream<'_>) -> Result<CopiedArg> {
         Some(ident) if ident == "skip" => Ok(CopiedArg::Skip(ident.clone())),
         _ => {
             let name = var.to_token_stream().to_string().replace(' ', "");
-            Err(Error::new_spanned(var, format!("unknown argument `{name}`: {TAKES}")))
+            Err(Error::new_spanned(var, format!("unknown argument `{name}`: {takes}")))
         }
     }
 }
 
 /// The arguments between the commas. What is wrong with one says nothing of the others.
-fn list<T>(args: TokenStream, arg: fn(ParseStream<'_>) -> Result<T>, errors: &mut Errors) -> Vec<T> {
+fn list<T>(args: TokenStream, arg: impl Fn(ParseStream<'_>) -> Result<T>, errors: &mut Errors) -> Vec<T> {
     let mut list = Vec::new();
     let mut rest = |input: ParseStream<'_>| {
         while !input.is_empty() {

@@ -1,4 +1,4 @@
-//! `#[with_copied_context]` on an `impl` block, a trait or an inline module: it goes on every function in it
+//! `#[with_copied_context]`, or `#[with_empty_context]`, on an `impl` block, a trait or an inline module: it goes on every function in it
 //! that is async or returns a future.
 //!
 //! Only signatures are parsed. Whatever else stands there is handed on as it is.
@@ -10,6 +10,7 @@ use quote::{ToTokens, quote};
 use syn::parse::{ParseStream, Parser};
 use syn::{Attribute, Result, Signature, Token, Visibility};
 
+use crate::args::Kind;
 use crate::function::{path_ends_in, returned_future};
 
 /// Whether `item`, without its attributes, is something that has functions in it.
@@ -85,7 +86,7 @@ fn expand_item(input: ParseStream<'_>, attribute: &Placed<'_>, items: &mut Token
     let before = attrs.len();
     attrs.retain(|attr| !is_skip(attr));
     // One that has the attribute itself, be it to be left out, is not given it again.
-    let has_its_own = attrs.len() < before || attrs.iter().any(is_copied);
+    let has_its_own = attrs.len() < before || attrs.iter().any(gives_context);
     items.extend(attrs.iter().map(ToTokens::to_token_stream));
 
     if let Some(group) = item_in_group(input) {
@@ -133,15 +134,15 @@ fn is_function(input: ParseStream<'_>) -> bool {
     vis_and_default.is_ok() && input.parse::<Signature>().is_ok()
 }
 
-/// `#[with_copied_context]`, by whatever path.
-pub(crate) fn is_copied(attr: &Attribute) -> bool {
-    path_ends_in(attr.path(), &["with_copied_context"])
+/// `#[with_copied_context]` or `#[with_empty_context]`, by whatever path.
+pub(crate) fn gives_context(attr: &Attribute) -> bool {
+    path_ends_in(attr.path(), &Kind::NAMES)
 }
 
 /// `#[with_copied_context(skip)]`
 fn is_skip(attr: &Attribute) -> bool {
     let is_skip = |args: TokenStream| args.to_string() == "skip";
-    is_copied(attr) && attr.meta.require_list().is_ok_and(|list| is_skip(list.tokens.clone()))
+    gives_context(attr) && attr.meta.require_list().is_ok_and(|list| is_skip(list.tokens.clone()))
 }
 
 /// The tokens of an item that is no function, after its attributes: up to a semicolon or a body.

@@ -1,4 +1,4 @@
-//! `#[with_copied_context]`.
+//! `#[with_copied_context]`, and `#[with_empty_context]`, which differs in the context alone.
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
@@ -10,28 +10,39 @@ use syn::{
     Result, ReturnType, Signature, Stmt, Type, parse_quote,
 };
 
-use crate::args::{CopiedArgs, Entry, Errors};
-use crate::container::{self, is_container, is_copied};
+use crate::args::{CopiedArgs, Entry, Errors, Kind};
+use crate::container::{self, gives_context, is_container};
 use crate::function::{Function, Returned, path_ends_in, returned_future, ungrouped};
 
-pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn expand(kind: Kind, args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
-    let expanded = expand_item(args, item.clone(), &mut errors);
+    let expanded = expand_item(kind, args, item.clone(), &mut errors);
     let item = errors.ok(expanded).unwrap_or(item);
     let errors = errors.into_compile_errors();
     quote!(#errors #item)
 }
 
-fn expand_item(raw_args: TokenStream, item: TokenStream, errors: &mut Errors) -> Result<TokenStream> {
+fn expand_item(
+    kind: Kind,
+    raw_args: TokenStream,
+    item: TokenStream,
+    errors: &mut Errors,
+) -> Result<TokenStream> {
     // Where the attribute is to expand another time, it tells then what is wrong with its arguments.
     let mut told_again = Errors::default();
-    let args = CopiedArgs::parse(raw_args.clone(), &mut told_again);
+    let args = CopiedArgs::parse(kind, raw_args.clone(), &mut told_again);
     let krate = &args.krate;
-    let attribute = quote!(#krate::with_copied_context(#raw_args));
+    let name = Ident::new(kind.name(), Span::call_site());
+    let attribute = quote!(#krate::#name(#raw_args));
     let (mut attrs, rest) = split_attributes(item.clone())?;
-    if let Some(n) = attrs.iter().position(is_copied) {
-        let fix = "`#[with_copied_context]` stands here twice: put all arguments into one";
-        errors.push(Error::new_spanned(attrs.remove(n), fix));
+    if let Some(n) = attrs.iter().position(gives_context) {
+        let other = attrs.remove(n);
+        let fix = if path_ends_in(other.path(), &[kind.name()]) {
+            format!("`#[{name}]` stands here twice: put all arguments into one")
+        } else {
+            "a function runs in a copied context or in an empty one: remove one of the attributes".to_owned()
+        };
+        errors.push(Error::new_spanned(other, fix));
     }
     if is_container(&rest) {
         if let Some(token) = args.skip.or(args.future) {
@@ -50,7 +61,8 @@ fn expand_item(raw_args: TokenStream, item: TokenStream, errors: &mut Errors) ->
         return Ok(quote!(#(#attrs)* #item));
     }
 
-    let mut function: Function = syn::parse2(quote!(#(#attrs)* #rest))?;
+    let parse = |input: ParseStream<'_>| Function::parse(kind.name(), input);
+    let mut function = parse.parse2(quote!(#(#attrs)* #rest))?;
     if let Some(skip) = &args.skip {
         let fix = "`skip` leaves a function out of an annotated `impl`, trait or module: there is none around \
                    this one, remove the attribute";
@@ -69,7 +81,7 @@ fn expand_item(raw_args: TokenStream, item: TokenStream, errors: &mut Errors) ->
     if !args.last && function.attrs.iter().any(|attr| !is_inert(attr)) {
         // `#[tokio::main]`, `#[tracing::instrument]` and their like want an `async fn`, so they go first; this
         // attribute comes back below them.
-        function.attrs.push(parse_quote!(#[#krate::with_copied_context(__last, #raw_args)]));
+        function.attrs.push(parse_quote!(#[#krate::#name(__last, #raw_args)]));
         return Ok(whole(&function, &function.sig, function.body.to_token_stream()));
     }
     errors.append(told_again);
@@ -185,8 +197,8 @@ fn expand_async(args: &CopiedArgs, function: &Function) -> TokenStream {
     sig.output = parse_quote!(-> #implement #future);
     // What is wrong with the future as a whole is reported at the body.
     let span = block.span();
-    let krate = krate.at(span);
-    let scope = quote_spanned!(span=> { #krate::__private::copy_context().scope(async move #block) });
+    let context = args.context(span);
+    let scope = quote_spanned!(span=> { #context.scope(async move #block) });
     whole(function, &sig, scope)
 }
 
@@ -214,7 +226,8 @@ fn expand_plain(args: &CopiedArgs, function: &Function) -> TokenStream {
         })
     });
     let Inner { sig, block } = inner(args, function, check);
-    whole(function, &sig, quote!({ #krate::__private::copy_context().run(move || -> #output #block) }))
+    let context = args.context(Span::call_site());
+    whole(function, &sig, quote!({ #context.run(move || -> #output #block) }))
 }
 
 // Input:
@@ -231,14 +244,14 @@ fn expand_future(
     function: &Function,
     boxed: impl FnOnce(TokenStream) -> TokenStream,
 ) -> TokenStream {
-    let krate = &args.krate;
     let output = inferred_impl_trait(&output_type(&function.sig.output));
     let Inner { sig, block } = inner(args, function, None);
+    let new = args.context(Span::call_site());
     let context = Ident::new("context", Span::mixed_site());
     let future = Ident::new("future", Span::mixed_site());
     let scope = boxed(quote!(#context.scope(#future)));
     let body = quote!({
-        let mut #context = #krate::__private::copy_context();
+        let mut #context = #new;
         let #future = #context.run(move || -> #output #block);
         #scope
     });
@@ -253,15 +266,14 @@ fn expand_future(
 //         Box::pin(copy_context().scope(async move { entries; let a = a; body }))
 //     }
 fn expand_boxed_block(args: &CopiedArgs, function: &Function, mut block: AsyncBlockInBox) -> TokenStream {
-    let krate = &args.krate;
-    let entries = entries(args);
+    let (context, entries) = (args.context(Span::call_site()), entries(args));
     let (stmts, asynk) = (&block.future.block.stmts, &block.future);
     let (attrs, capture) = (&asynk.attrs, &asynk.capture);
     let token = &asynk.async_token;
     let mut body = Group::new(Delimiter::Brace, quote!(#entries #(#stmts)*));
     body.set_span(asynk.block.brace_token.span.join());
     let future = quote!(#(#attrs)* #token #capture #body);
-    block.call.args = parse_quote!(#krate::__private::copy_context().scope(#future));
+    block.call.args = parse_quote!(#context.scope(#future));
     let call = &block.call;
     whole(function, &function.sig, quote!({ #call }))
 }

@@ -9,18 +9,27 @@ use std::{env, fs};
 
 use proc_macro2::TokenStream;
 
+use crate::args::Kind;
 use crate::{context_var, copied};
 
 type Expand = fn(TokenStream, TokenStream) -> TokenStream;
+
+fn copy(args: TokenStream, item: TokenStream) -> TokenStream {
+    copied::expand(Kind::Copied, args, item)
+}
+
+fn empty(args: TokenStream, item: TokenStream) -> TokenStream {
+    copied::expand(Kind::Empty, args, item)
+}
 
 /// The attribute, its arguments, and what it stands on.
 const SHAPES: &[(&str, Expand, &str, &str)] = &[
     ("context_var", context_var::expand, "", "/// Docs.\npub static USER: String;"),
     ("context_var", context_var::expand, "name = \"locale\", secret", "static LOCALE: &str = \"en\";"),
-    ("with_copied_context", copied::expand, "", "pub async fn handler(user: User) -> Response { work(user).await }"),
+    ("with_copied_context", copy, "", "pub async fn handler(user: User) -> Response { work(user).await }"),
     (
         "with_copied_context",
-        copied::expand,
+        copy,
         "USER = user.clone()",
         "async fn handler<'a, T: Send>(&'a self, mut user: User, (a, _): (T, &str)) -> impl Iterator<Item = T> + 'a {
             self.work(user, a).await
@@ -28,24 +37,25 @@ const SHAPES: &[(&str, Expand, &str, &str)] = &[
     ),
     (
         "with_copied_context",
-        copied::expand,
+        copy,
         "",
         "fn call<'a>(&'a self) -> Pin<Box<dyn Future<Output = u8> + Send + 'a>> {
             Box::pin(async move { self.work().await })
         }",
     ),
-    ("with_copied_context", copied::expand, "future", "fn call(n: u8) -> Alias { work(n) }"),
-    ("with_copied_context", copied::expand, "USER = user", "fn plain(user: User) -> u8 { work() }"),
+    ("with_copied_context", copy, "future", "fn call(n: u8) -> Alias { work(n) }"),
+    ("with_empty_context", empty, "USER = user()", "async fn test() { work().await }"),
+    ("with_copied_context", copy, "USER = user", "fn plain(user: User) -> u8 { work() }"),
     (
         "with_copied_context",
-        copied::expand,
+        copy,
         "",
         "#[tokio::main]
         async fn main() { work().await }",
     ),
     (
         "with_copied_context",
-        copied::expand,
+        copy,
         "USER = user()",
         "impl Service for Server {
             const N: u8 = 1;
@@ -91,7 +101,7 @@ fn a_body_that_does_not_parse_is_emitted_as_typed() {
             format!("impl S {{ async fn handler(&self) {body} }}"),
         ] {
             let tokens = TokenStream::from_str(&item).expect("tokens");
-            let expanded = copied::expand(TokenStream::new(), tokens).to_string();
+            let expanded = copy(TokenStream::new(), tokens).to_string();
             let last = body.rsplit(']').next().unwrap().trim_matches(['{', '}', ' ']);
             let last = TokenStream::from_str(last).unwrap().to_string();
             assert!(expanded.contains(&last), "{item}: {expanded}");

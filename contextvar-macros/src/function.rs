@@ -15,10 +15,13 @@ pub(crate) struct Function {
     pub(crate) body: Group,
 }
 
-impl Parse for Function {
-    fn parse(input: ParseStream<'_>) -> Result<Self> {
-        const FIX: &str = "`#[with_copied_context]` goes on a function, or on an `impl` block, a trait or an \
-                           inline module with functions in it";
+impl Function {
+    /// Parses the function that this attribute is on.
+    pub(crate) fn parse(attribute: &str, input: ParseStream<'_>) -> Result<Self> {
+        let fix = format!(
+            "`#[{attribute}]` goes on a function, or on an `impl` block, a trait or an inline module with functions \
+             in it"
+        );
 
         let mut attrs = input.call(Attribute::parse_outer)?;
         let vis = input.parse()?;
@@ -26,7 +29,7 @@ impl Parse for Function {
         let start = input.cursor();
         let sig: Signature = input.parse().map_err(|error| {
             // Where the item is no function at all the mistake is the attribute's place.
-            if is_function(start.token_stream()) { error } else { Error::new(start.span(), FIX) }
+            if is_function(start.token_stream()) { error } else { Error::new(start.span(), &fix) }
         })?;
         if input.peek(Token![;]) {
             let fix = "there is no body here to run in a copied context: put the attribute on the \

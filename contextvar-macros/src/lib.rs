@@ -11,6 +11,7 @@ mod copied;
 mod expansions;
 mod function;
 
+use args::Kind;
 use proc_macro::TokenStream;
 
 /// Makes a static a context variable.
@@ -22,5 +23,11 @@ pub fn context_var(args: TokenStream, item: TokenStream) -> TokenStream {
 /// Runs the body of a function in a copy of the caller's context.
 #[proc_macro_attribute]
 pub fn with_copied_context(args: TokenStream, item: TokenStream) -> TokenStream {
-    copied::expand(args.into(), item.into()).into()
+    copied::expand(Kind::Copied, args.into(), item.into()).into()
+}
+
+/// Runs the body of a function in a new, empty context.
+#[proc_macro_attribute]
+pub fn with_empty_context(args: TokenStream, item: TokenStream) -> TokenStream {
+    copied::expand(Kind::Empty, args.into(), item.into()).into()
 }

@@ -182,6 +182,55 @@ pub use contextvar_macros::context_var;
 #[cfg(feature = "macros")]
 pub use contextvar_macros::with_copied_context;
 
+/// Runs the body of a function in a new, empty context.
+///
+/// It is [`#[with_copied_context]`](macro@with_copied_context) in all else: it goes where that goes, and takes the same
+/// arguments. On a function in an `impl` block, a trait or a module that has the one attribute, the other one
+/// counts.
+///
+/// # For tests
+///
+/// A `#[test]` runs in its thread's own context, and may find there what another one has set: under
+/// `--test-threads=1` all run on one thread. With this attribute each starts from nothing, or from its entries, and leaves
+/// nothing behind. It goes above or below `#[test]`, `#[tokio::test]` and `#[rstest]`:
+///
+/// ```
+/// use contextvar::{context_var, with_empty_context};
+///
+/// #[context_var]
+/// static USER: String = "nobody".to_owned();
+///
+/// #[with_empty_context]
+/// #[test]
+/// fn plain() {
+///     assert_eq!(USER.get(), "nobody");
+///     USER.set("ada".to_owned());
+/// }
+///
+/// #[with_empty_context(USER = "ada".to_owned())]
+/// #[tokio::test]
+/// async fn with_a_fixture() {
+///     assert_eq!(USER.get(), "ada");
+/// }
+/// ```
+///
+/// rstest puts it on the test that it makes of each case: entries can't use the case's arguments there.
+///
+/// ```text
+/// #[with_empty_context]
+/// #[rstest]
+/// #[case("ada")]
+/// #[case("grace")]
+/// fn cases(#[case] user: &str) {
+///     USER.set(user.to_owned());
+///     assert_eq!(USER.get(), user);
+/// }
+/// ```
+///
+/// Without the attribute it is `Context::new().run(|| ..)`, or `Context::new().scope(..)` for a future.
+#[cfg(feature = "macros")]
+pub use contextvar_macros::with_empty_context;
+
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 #[path = "private.rs"]

@@ -6,6 +6,7 @@ mod containers;
 mod contexts;
 mod copied;
 mod defaults;
+mod empty;
 mod fidelity;
 mod following;
 mod inherit;
