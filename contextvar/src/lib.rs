@@ -33,10 +33,13 @@
 //! | in [`Context::run`] | that context |
 //! | in a future in a [`Scope`], at each poll and while it is dropped | the scope's |
 //! | in a function with [`#[with_copied_context]`](macro@with_copied_context) | a copy of the caller's, taken at the call |
+//! | in a function with [`#[with_empty_context]`](macro@with_empty_context) | a new one |
 //! | elsewhere on a thread, and in `block_on`'s own future | the thread's own, empty at first |
 //! | in a tokio task that was given none (feature `tokio`) | none: nothing is set, setting is a [`SetError`] |
 //!
-//! Work that is handed on with [`task`] and [`thread`] runs in a copy, taken at the call.
+//! Work that is handed on with [`task`] and [`thread`] runs in a copy, taken at the call by the caller, without
+//! the variables that are [not inherited](ContextVar::inherit). For any other way to hand work on there are
+//! [`InContext::in_inherited_context`] for futures and [`Context::bind`] for closures.
 //!
 //! # Features
 //!
@@ -45,6 +48,11 @@
 //!   given no context shares that of the worker thread it happens to run on, as do the tasks of any other
 //!   executor.
 //! - `stream`: [`Scope`] around streams, and `StreamInContext`.
+//! - `sink`, `http-body`: [`Scope`] around sinks and HTTP bodies.
+//! - `hyper`: an executor whose tasks inherit.
+//! - `tower`: a context for each connection of a server.
+//! - `observe`: to be told when a context is entered or left.
+//! - `runtime-hooks`: tokio runtimes whose every task inherits, whoever spawned it. Needs `--cfg tokio_unstable`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
