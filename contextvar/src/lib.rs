@@ -56,6 +56,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
+#![allow(clippy::test_attr_in_doctest, reason = "examples show where an attribute goes")]
 
 mod context;
 mod current;
