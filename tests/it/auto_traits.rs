@@ -4,8 +4,8 @@ use std::marker::PhantomPinned;
 use std::mem::size_of;
 
 use contextvar::{
-    Context, ContextVar, Entry, Iter, LookupError, ResetError, ResetOnDrop, Scope, ScopeAndContext, SetError,
-    Token,
+    ApplyError, Context, ContextVar, Entry, Iter, LookupError, ResetError, ResetOnDrop, Scope,
+    ScopeAndContext, SetError, Token,
 };
 
 /// `true` where the bound holds, found out by an inherent constant that beats a trait's.
@@ -38,8 +38,10 @@ fn send_sync_and_unpin() {
     }
     assert_all! {
         Context, Iter<'static>, Entry<'static>, ContextVar<String>, Token<String>, LookupError,
-        SetError<String>, ResetError<String>, Scope<u8>, ScopeAndContext<u8>,
+        ApplyError, SetError<String>, ResetError<String>, Scope<u8>, ScopeAndContext<u8>,
         contextvar::thread::Builder, contextvar::thread::Scope<'static, 'static>,
+        contextvar::hyper::Executor<u8>, contextvar::tower::MakeInContext<u8>,
+        contextvar::tower::MakeFuture<u8>, contextvar::tower::ServiceInContext<u8>,
     }
     // For `catch_unwind` around code that uses them.
     assert!(holds!(Context: std::panic::UnwindSafe) && holds!(Context: std::panic::RefUnwindSafe));

@@ -155,11 +155,14 @@ fn panics_point_at_the_caller() {
         let task = tokio::spawn(async {
             assert_here!(USER.set("ada".to_owned()));
             assert_here!(USER.sync_scope("ada".to_owned(), || ()));
+            assert_here!(Context::new().apply_changes_since(&Context::new()));
         });
         task.await.unwrap();
     });
     assert_here!(contextvar::task::spawn(async {}));
     assert_here!(contextvar::task::spawn_blocking(|| ()));
+    assert_here!(contextvar::task::spawn_blocking_and_context(|| ()));
+    assert_here!(contextvar::task::spawn_detached(async {}));
     assert_here!(contextvar::task::spawn_local(async {}));
     assert_here!(contextvar::thread::scope(|s| drop(s.spawn(|| panic!("in the thread")))));
     assert!(async {}.now_or_never().is_some());
