@@ -20,12 +20,11 @@ use crate::scope::{Scope, ScopeAndContext};
 /// ```
 /// use std::convert::Infallible;
 ///
-/// use contextvar::context_var;
+/// use contextvar::ContextVar;
 /// use contextvar::tower::MakeInContext;
 /// use tower::{MakeService, Service, ServiceExt, service_fn};
 ///
-/// #[context_var]
-/// static PEER: String;
+/// static PEER: ContextVar<String> = ContextVar::new("peer");
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Infallible> {
