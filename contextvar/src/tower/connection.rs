@@ -1,0 +1,118 @@
+use std::pin::Pin;
+use std::task::{self, Poll, ready};
+
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use crate::context::{Context, copy_context};
+use crate::scope::{Scope, ScopeAndContext};
+
+/// A service of services (axum's `into_make_service`, tower's `MakeService`) whose connections each have a
+/// context: a copy of the one that is current where the connection is accepted, without the variables that are [not
+/// inherited](crate::ContextVar::inherit).
+///
+/// The service that answers the connection's requests is made in that context, and what is set then (who the peer
+/// is, say) each of its requests sees. A request runs in a copy of it, up to its response; it sees nothing that
+/// another one has set.
+///
+/// ```
+/// use std::convert::Infallible;
+///
+/// use contextvar::ContextVar;
+/// use contextvar::tower::MakeInContext;
+/// use tower::{MakeService, Service, ServiceExt, service_fn};
+///
+/// static PEER: ContextVar<String> = ContextVar::new("peer");
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Infallible> {
+/// let mut make = MakeInContext::new(service_fn(|peer: &'static str| async move {
+///     PEER.set(peer.to_owned());
+///     Ok::<_, Infallible>(service_fn(|greeting: &'static str| async move {
+///         Ok::<_, Infallible>(format!("{greeting}, {}", PEER.get()))
+///     }))
+/// }));
+///
+/// let mut connection = MakeService::<_, &str>::make_service(&mut make, "ada").await?;
+/// assert_eq!(connection.ready().await?.call("hello").await?, "hello, ada");
+/// assert!(!PEER.is_set());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct MakeInContext<M> {
+    make: M,
+}
+
+impl<M> MakeInContext<M> {
+    /// Wraps a service that makes services.
+    pub fn new(make: M) -> Self {
+        MakeInContext { make }
+    }
+}
+
+impl<M, Target> Service<Target> for MakeInContext<M>
+where
+    M: Service<Target>,
+{
+    type Response = ServiceInContext<M::Response>;
+    type Error = M::Error;
+    type Future = MakeFuture<M::Future>;
+
+    fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), M::Error>> {
+        self.make.poll_ready(cx)
+    }
+
+    fn call(&mut self, target: Target) -> MakeFuture<M::Future> {
+        let mut context = copy_context().inherited();
+        let future = context.run(|| self.make.call(target));
+        MakeFuture { scope: context.scope(future).and_context() }
+    }
+}
+
+pin_project! {
+    /// The future of [`MakeInContext`].
+    #[derive(Debug)]
+    pub struct MakeFuture<F> {
+        #[pin]
+        scope: ScopeAndContext<F>,
+    }
+}
+
+impl<F, S, E> Future for MakeFuture<F>
+where
+    F: Future<Output = Result<S, E>>,
+{
+    type Output = Result<ServiceInContext<S>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
+        let (service, context) = ready!(self.project().scope.poll(cx));
+        Poll::Ready(service.map(|service| ServiceInContext { service, context }))
+    }
+}
+
+/// A service whose calls each run in a copy of one context. Made by [`MakeInContext`].
+#[derive(Clone, Debug)]
+pub struct ServiceInContext<S> {
+    service: S,
+    context: Context,
+}
+
+impl<S, Request> Service<Request> for ServiceInContext<S>
+where
+    S: Service<Request>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Scope<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.context.run(|| self.service.poll_ready(cx))
+    }
+
+    fn call(&mut self, request: Request) -> Scope<S::Future> {
+        let mut context = self.context.clone();
+        let future = context.run(|| self.service.call(request));
+        context.scope(future)
+    }
+}

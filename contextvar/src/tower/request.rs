@@ -1,0 +1,211 @@
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{self, Poll, ready};
+
+use http::request::Parts;
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::context::{Context, copy_context};
+use crate::scope::{Scope, ScopeAndContext};
+use crate::var::{ContextVar, Value};
+
+/// Gives each request a context of its own, and fills variables from the request.
+///
+/// The inner service, and the body of its response, run in the context: the same one, not a copy. So what a handler
+/// sets is seen by the layers between it and this one when it has returned, and by a body that is streamed. Put
+/// this layer outside of those that are to see the variables.
+///
+/// The context is [empty](Self::new) at first, or a [copy](Self::copied) of the one that is current where the request
+/// comes in.
+///
+/// # Examples
+///
+/// ```
+/// use axum::Router;
+/// use axum::http::StatusCode;
+/// use axum::response::IntoResponse;
+/// use axum::routing::get;
+/// use contextvar::ContextVar;
+/// use contextvar::tower::ContextLayer;
+///
+/// static REQUEST_ID: ContextVar<String> = ContextVar::new("request_id");
+/// static TENANT: ContextVar<String> = ContextVar::new("tenant");
+///
+/// let layer = ContextLayer::new()
+///     .set(&REQUEST_ID, |request| request.uri.path().to_owned())
+///     .try_set(&TENANT, |request| match request.headers.get("x-tenant").map(|tenant| tenant.to_str()) {
+///         Some(Ok(tenant)) => Ok(tenant.to_owned()),
+///         _ => Err((StatusCode::BAD_REQUEST, "who are you?").into_response()),
+///     });
+/// let app: Router = Router::new().route("/hello", get(|| async { TENANT.get() })).layer(layer);
+/// # use tower::ServiceExt;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// # let get = |request: axum::http::request::Builder| {
+/// #     let request = request.uri("/hello").body(axum::body::Body::empty()).unwrap();
+/// #     let app = app.clone();
+/// #     async { app.oneshot(request).await.unwrap().status() }
+/// # };
+/// # assert_eq!(get(axum::http::Request::builder().header("x-tenant", "acme")).await, 200);
+/// # assert_eq!(get(axum::http::Request::builder()).await, 400);
+/// # }
+/// ```
+pub struct ContextLayer<B> {
+    copied: bool,
+    setters: Vec<Setter<B>>,
+}
+
+/// Sets a variable in the current context, or says what to answer instead.
+type Setter<B> = Arc<dyn Fn(&Parts) -> Result<(), Response<B>> + Send + Sync>;
+
+impl<B> ContextLayer<B> {
+    /// Each request starts from an empty context.
+    pub fn new() -> Self {
+        ContextLayer { copied: false, setters: Vec::new() }
+    }
+
+    /// Each request starts from a copy of the context that is current where it comes in: that of its connection,
+    /// with [`MakeInContext`](super::MakeInContext).
+    pub fn copied() -> Self {
+        ContextLayer { copied: true, setters: Vec::new() }
+    }
+
+    /// Sets a variable from each request. `value` runs in the request's context, and sees what was set before it.
+    #[must_use = "this hands back the layer"]
+    pub fn set<T: Value>(
+        self,
+        var: &'static ContextVar<T>,
+        value: impl Fn(&Parts) -> T + Send + Sync + 'static,
+    ) -> Self {
+        self.try_set(var, move |request| Ok(value(request)))
+    }
+
+    /// Sets a variable from each request, or answers the request with a response, if it can't be.
+    #[must_use = "this hands back the layer"]
+    pub fn try_set<T: Value>(
+        self,
+        var: &'static ContextVar<T>,
+        value: impl Fn(&Parts) -> Result<T, Response<B>> + Send + Sync + 'static,
+    ) -> Self {
+        self.prepare(move |request| {
+            let value = value(request)?;
+            var.set(value);
+            Ok(())
+        })
+    }
+
+    /// Runs a closure in the context of each request, to set several variables or a variable at times. It may
+    /// answer the request with a response.
+    #[must_use = "this hands back the layer"]
+    pub fn prepare(mut self, f: impl Fn(&Parts) -> Result<(), Response<B>> + Send + Sync + 'static) -> Self {
+        self.setters.push(Arc::new(f));
+        self
+    }
+}
+
+impl<B> Default for ContextLayer<B> {
+    fn default() -> Self {
+        ContextLayer::new()
+    }
+}
+
+impl<B> Clone for ContextLayer<B> {
+    fn clone(&self) -> Self {
+        ContextLayer { copied: self.copied, setters: self.setters.clone() }
+    }
+}
+
+impl<B> fmt::Debug for ContextLayer<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ContextLayer").field("copied", &self.copied).finish_non_exhaustive()
+    }
+}
+
+impl<S, B> Layer<S> for ContextLayer<B> {
+    type Service = ContextService<S, B>;
+
+    fn layer(&self, inner: S) -> ContextService<S, B> {
+        ContextService { inner, copied: self.copied, setters: self.setters.clone().into() }
+    }
+}
+
+/// A service whose requests each have a context. Made by [`ContextLayer`].
+pub struct ContextService<S, B> {
+    inner: S,
+    copied: bool,
+    setters: Arc<[Setter<B>]>,
+}
+
+impl<S: Clone, B> Clone for ContextService<S, B> {
+    fn clone(&self) -> Self {
+        ContextService { inner: self.inner.clone(), copied: self.copied, setters: self.setters.clone() }
+    }
+}
+
+impl<S: fmt::Debug, B> fmt::Debug for ContextService<S, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ContextService").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+impl<S, A, B> Service<Request<A>> for ContextService<S, B>
+where
+    S: Service<Request<A>, Response = Response<B>>,
+{
+    type Response = Response<Scope<B>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, B>;
+
+    fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<A>) -> ResponseFuture<S::Future, B> {
+        let mut context = if self.copied { copy_context() } else { Context::new() };
+        let (parts, body) = request.into_parts();
+        let called = context.run(|| {
+            self.setters.iter().try_for_each(|set| set(&parts))?;
+            Ok(self.inner.call(Request::from_parts(parts, body)))
+        });
+        match called {
+            Ok(future) => {
+                let future = Some(context.scope(future).and_context());
+                ResponseFuture { future, refused: None }
+            }
+            Err(response) => ResponseFuture { future: None, refused: Some((response, context)) },
+        }
+    }
+}
+
+pin_project! {
+    /// The future of [`ContextService`].
+    #[derive(Debug)]
+    pub struct ResponseFuture<F, B> {
+        #[pin]
+        future: Option<ScopeAndContext<F>>,
+        refused: Option<(Response<B>, Context)>,
+    }
+}
+
+impl<F, B, E> Future for ResponseFuture<F, B>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+{
+    type Output = Result<Response<Scope<B>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let (response, context) = match this.future.as_pin_mut() {
+            Some(future) => {
+                let (response, context) = ready!(future.poll(cx));
+                (response?, context)
+            }
+            None => this.refused.take().expect("`ResponseFuture` polled after it has finished"),
+        };
+        Poll::Ready(Ok(response.map(|body| context.scope(body))))
+    }
+}
