@@ -15,6 +15,7 @@ mod printing;
 mod reentrancy;
 mod rivals;
 mod scopes;
+mod servers;
 mod shapes;
 mod soak;
 mod support;

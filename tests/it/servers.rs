@@ -1,0 +1,284 @@
+//! A context for each request, in real servers.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Request};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use bytes::Bytes;
+use contextvar::tower::{ContextLayer, MakeInContext};
+use contextvar::{Context, context_var, copy_context, task, with_copied_context};
+use futures::future::join_all;
+use futures::stream::{self, StreamExt};
+use http_body_util::{BodyExt, Empty, Full};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tower::{Layer, Service, ServiceExt, service_fn};
+
+use crate::support::{OnDrop, on_both_flavours, panic_text};
+
+#[context_var]
+static REQUEST_ID: u64;
+
+#[context_var]
+static TENANT: String = "none".to_owned();
+
+#[context_var]
+static ROUTE: &str;
+
+#[context_var]
+static HELD: Arc<()>;
+
+fn id_of(request: &axum::http::request::Parts) -> Option<u64> {
+    request.headers.get("x-request-id")?.to_str().ok()?.parse().ok()
+}
+
+fn layer() -> ContextLayer<Body> {
+    ContextLayer::new()
+        .try_set(&REQUEST_ID, |request| {
+            id_of(request)
+                .ok_or_else(|| (StatusCode::BAD_REQUEST, format!("for {}", TENANT.get())).into_response())
+        })
+        .set(&TENANT, |request| format!("{} of {}", request.uri.path().trim_matches('/'), REQUEST_ID.get()))
+}
+
+fn request<B: Default>(path: &str, id: &str) -> axum::http::Request<B> {
+    axum::http::Request::builder().uri(path).header("x-request-id", id).body(B::default()).unwrap()
+}
+
+async fn text<B>(response: axum::http::Response<B>) -> String
+where
+    B: hyper::body::Body<Data = Bytes>,
+    B::Error: std::fmt::Debug,
+{
+    String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().into()).unwrap()
+}
+
+#[test]
+fn each_request_has_a_context_filled_from_it() {
+    on_both_flavours(|| async {
+        async fn handler(Path(name): Path<String>) -> String {
+            let before = copy_context().len();
+            ROUTE.set("handler");
+            tokio::task::yield_now().await;
+            let spawned = task::spawn(async { (REQUEST_ID.get(), ROUTE.get()) }).await.unwrap();
+            format!("{name} {before} {} {} {spawned:?}", REQUEST_ID.get(), TENANT.get())
+        }
+
+        REQUEST_ID.set(0);
+        TENANT.set("the server's".to_owned());
+        let app = Router::new().route("/{name}", get(handler)).layer(layer());
+        let all = (1..50).map(|n: u64| {
+            let app = app.clone();
+            async move {
+                let response = app.oneshot(request::<Body>("/acme", &n.to_string())).await.unwrap();
+                assert_eq!(response.status(), 200);
+                assert_eq!(text(response).await, format!("acme 2 {n} acme of {n} ({n}, \"handler\")"));
+            }
+        });
+        join_all(all).await;
+
+        let refused = app.clone().oneshot(request::<Body>("/acme", "not a number")).await.unwrap();
+        assert_eq!(refused.status(), 400);
+        assert_eq!(text(refused).await, "for none");
+        let other = app.oneshot(request::<Body>("/a/b", "1")).await.unwrap();
+        assert_eq!(other.status(), 404);
+        assert_eq!((REQUEST_ID.get(), TENANT.get().as_str(), ROUTE.is_set()), (0, "the server's", false));
+    });
+}
+
+#[test]
+fn what_a_handler_sets_the_layers_outside_of_it_and_the_body_see() {
+    async fn outside(request: Request, next: Next) -> Response {
+        assert!(!ROUTE.is_set());
+        let mut response = next.run(request).await;
+        response.headers_mut().insert("x-route", ROUTE.get().parse().unwrap());
+        ROUTE.set("after the handler");
+        response
+    }
+
+    async fn handler() -> Body {
+        ROUTE.set("handler");
+        Body::from_stream(stream::iter(0..3).map(|n| {
+            let line = format!("{n} {} {}\n", REQUEST_ID.get(), ROUTE.get());
+            ROUTE.set("a line before");
+            Ok::<_, Infallible>(line)
+        }))
+    }
+
+    on_both_flavours(|| async {
+        let app = Router::new().route("/", get(handler)).layer(middleware::from_fn(outside)).layer(layer());
+        let response = app.oneshot(request::<Body>("/", "7")).await.unwrap();
+        assert_eq!(response.headers()["x-route"], "handler");
+        assert_eq!(text(response).await, "0 7 after the handler\n1 7 a line before\n2 7 a line before\n");
+        assert!(!ROUTE.is_set());
+    });
+}
+
+#[test]
+fn a_request_that_is_dropped_fails_or_panics_lets_go_of_its_context() {
+    on_both_flavours(|| async {
+        let held = Arc::new(());
+        let layer = {
+            let held = held.clone();
+            ContextLayer::<Full<Bytes>>::new().set(&HELD, move |_| held.clone())
+        };
+        let service = |how: &'static str| {
+            let inner = service_fn(move |_: axum::http::Request<()>| async move {
+                let (sender, said) = std::sync::mpsc::channel();
+                let says = OnDrop(move || sender.send(HELD.is_set()).unwrap());
+                match how {
+                    "waits" => std::future::pending().await,
+                    "fails" => Err(how),
+                    "panics" => panic!("on purpose"),
+                    _ => {
+                        drop(says);
+                        assert!(said.recv().unwrap());
+                        Ok(Response::new(Full::new(Bytes::from(how))))
+                    }
+                }
+            });
+            layer.layer(inner)
+        };
+        let call = |how| service(how).call(request::<()>("/", ""));
+
+        let mut waits = Box::pin(call("waits"));
+        assert!(futures::poll!(&mut waits).is_pending());
+        assert_eq!(Arc::strong_count(&held), 3, "the layer's, and the request's");
+        drop(waits);
+        assert_eq!(call("fails").await.unwrap_err(), "fails");
+        let panics = panic_text(|| futures::executor::block_on(call("panics")));
+        assert_eq!((panics.as_str(), Arc::strong_count(&held)), ("on purpose", 2));
+
+        let response = call("answers").await.unwrap();
+        assert_eq!(Arc::strong_count(&held), 3, "the body's");
+        assert_eq!(text(response).await, "answers");
+        assert_eq!(Arc::strong_count(&held), 2);
+        drop(call("answers").await.unwrap());
+        assert_eq!(Arc::strong_count(&held), 2);
+        // A response that is refused has a body in the context too.
+        let refuses = layer.clone().try_set(&ROUTE, |_| Err(Response::new(Full::new("refused".into()))));
+        let never =
+            service_fn(|_: axum::http::Request<()>| async { unreachable!() as Result<_, Infallible> });
+        let response = refuses.layer(never).call(request("/", "")).await.unwrap();
+        assert!(response.body().context().contains(&HELD));
+        assert_eq!(text(response).await, "refused");
+        drop((refuses, layer));
+        assert_eq!(Arc::strong_count(&held), 1);
+    });
+}
+
+#[test]
+fn a_copy_of_the_connections_context_or_an_empty_one() {
+    on_both_flavours(|| async {
+        for (layer, expected) in
+            [(ContextLayer::copied(), "the connection's, 7"), (ContextLayer::default(), "none, 7")]
+        {
+            let handler = || async {
+                assert_eq!(copy_context().contains(&ROUTE), TENANT.is_set());
+                format!("{}, {}", TENANT.get(), REQUEST_ID.get())
+            };
+            let layer = layer.set(&REQUEST_ID, |request| id_of(request).unwrap());
+            let app = Router::new().route("/", get(handler)).layer(layer);
+            let mut make = MakeInContext::new(service_fn(move |()| {
+                TENANT.set("the connection's".to_owned());
+                let app = app.clone();
+                async { Ok::<_, Infallible>(app) }
+            }));
+            let connection = Context::new().with(&ROUTE, "accepted").run(|| make.call(())).await.unwrap();
+            assert_eq!(text(connection.oneshot(request::<Body>("/", "7")).await.unwrap()).await, expected);
+        }
+    });
+}
+
+#[test]
+fn handlers_stay_ordinary_and_may_be_annotated() {
+    /// Extractors of all kinds, and `debug_handler` above and below.
+    #[axum::debug_handler]
+    #[with_copied_context(ROUTE = "annotated")]
+    async fn annotated(
+        Path(name): Path<String>,
+        axum::extract::State(state): axum::extract::State<u8>,
+        headers: axum::http::HeaderMap,
+        body: Bytes,
+    ) -> Result<String, StatusCode> {
+        TENANT.set(format!("{name}'s own"));
+        let id = headers.get("x-request-id").ok_or(StatusCode::BAD_REQUEST)?;
+        Ok(format!("{} {} {state} {} {id:?}", TENANT.get(), ROUTE.get(), body.len()))
+    }
+
+    #[with_copied_context(ROUTE = "the other way round")]
+    #[axum::debug_handler(state = u8)]
+    async fn the_other_way_round() -> &'static str {
+        ROUTE.get()
+    }
+
+    async fn outside(request: Request, next: Next) -> Response {
+        let response = next.run(request).await;
+        assert!(!ROUTE.is_set(), "the copy is the handler's own");
+        response
+    }
+
+    on_both_flavours(|| async {
+        let app = Router::new()
+            .route("/of/{name}", get(annotated))
+            .route("/other", get(the_other_way_round))
+            .layer(middleware::from_fn(outside))
+            .layer(layer())
+            .with_state(3_u8);
+        let response = app.clone().oneshot(request::<Body>("/of/ada", "7")).await.unwrap();
+        assert_eq!(text(response).await, "ada's own annotated 3 0 \"7\"");
+        let response = app.oneshot(request::<Body>("/other", "7")).await.unwrap();
+        assert_eq!(text(response).await, "the other way round");
+    });
+}
+
+#[test]
+fn hyper_alone_and_its_client() {
+    on_both_flavours(|| async {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let service = ContextLayer::<Full<Bytes>>::new()
+            .set(&REQUEST_ID, |request| id_of(request).unwrap())
+            .layer(service_fn(|_: hyper::Request<Incoming>| async {
+                tokio::task::yield_now().await;
+                Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(REQUEST_ID.get().to_string()))))
+            }));
+        let server = tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let service = TowerToHyperService::new(service.clone());
+                tokio::spawn(async move {
+                    let builder = auto::Builder::new(TokioExecutor::new());
+                    builder.serve_connection(TokioIo::new(stream), service).await.unwrap();
+                });
+            }
+        });
+
+        // The client is a service too: its layer gives each call a context.
+        let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
+        let client = ContextLayer::copied().set(&ROUTE, |_| "a client's").layer(client);
+        let calls = (1..20).map(|n: u64| {
+            let uri = format!("http://{address}/");
+            let request = request::<Empty<Bytes>>(&uri, &n.to_string());
+            let client = client.clone();
+            async move {
+                let response = client.oneshot(request).await.unwrap();
+                assert_eq!(response.body().context()[&ROUTE], "a client's");
+                assert_eq!(text(response).await, n.to_string());
+            }
+        });
+        join_all(calls).await;
+        server.abort();
+        assert!(!REQUEST_ID.is_set());
+    });
+}
