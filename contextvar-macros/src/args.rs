@@ -53,9 +53,10 @@ impl ToTokens for Crate {
     }
 }
 
-/// `name = "...", secret, inherit = false, crate = path`
+/// `name = "...", log, secret, inherit = false, crate = path`
 pub(crate) struct VarArgs {
     pub(crate) name: Option<LitStr>,
+    pub(crate) log: Option<Ident>,
     pub(crate) secret: bool,
     pub(crate) inherit: Option<LitBool>,
     pub(crate) krate: Crate,
@@ -63,6 +64,7 @@ pub(crate) struct VarArgs {
 
 enum VarArg {
     Name(LitStr),
+    Log(Ident),
     Secret,
     Inherit(LitBool),
     Crate(Path),
@@ -70,16 +72,21 @@ enum VarArg {
 
 impl VarArgs {
     pub(crate) fn parse(args: TokenStream, errors: &mut Errors) -> Self {
-        let mut parsed = VarArgs { name: None, secret: false, inherit: None, krate: Crate(None) };
+        let mut parsed = VarArgs { name: None, log: None, secret: false, inherit: None, krate: Crate(None) };
         let mut seen = Vec::new();
         for (ident, arg) in list(args, var_arg, errors) {
             once(&ident, &mut seen, errors);
             match arg {
                 VarArg::Name(name) => parsed.name = Some(name),
+                VarArg::Log(ident) => parsed.log = Some(ident),
                 VarArg::Secret => parsed.secret = true,
                 VarArg::Inherit(inherit) => parsed.inherit = Some(inherit),
                 VarArg::Crate(path) => parsed.krate = Crate(Some(path)),
             }
+        }
+        if let Some(log) = parsed.log.take_if(|_| parsed.secret) {
+            let fix = "a variable that is `secret` is never logged: remove `log` or `secret`";
+            errors.push(Error::new(log.span(), fix));
         }
         parsed
     }
@@ -87,7 +94,7 @@ impl VarArgs {
 
 fn var_arg(input: ParseStream<'_>) -> Result<(Ident, VarArg)> {
     const TAKES: &str =
-        "`#[context_var]` takes `name = \"...\"`, `secret`, `inherit = false` and `crate = path`";
+        "`#[context_var]` takes `name = \"...\"`, `log`, `secret`, `inherit = false` and `crate = path`";
 
     if input.peek(LitStr) {
         let name = input.parse::<LitStr>()?;
@@ -100,11 +107,11 @@ fn var_arg(input: ParseStream<'_>) -> Result<(Ident, VarArg)> {
         input.parse::<Token![=]>().map_err(|_| Error::new(ident.span(), fix))?;
         let span = if input.is_empty() { ident.span() } else { input.span() };
         VarArg::Name(input.parse().map_err(|_| Error::new(span, fix))?)
-    } else if ident == "secret" {
+    } else if ident == "secret" || ident == "log" {
         if input.peek(Token![=]) {
-            return Err(input.error("`secret` takes no value: write just `secret`"));
+            return Err(input.error(format!("`{ident}` takes no value: write just `{ident}`")));
         }
-        VarArg::Secret
+        if ident == "log" { VarArg::Log(ident.clone()) } else { VarArg::Secret }
     } else if ident == "inherit" {
         let fix = "`inherit` takes `true` or `false`: `inherit = false` keeps the value in its task";
         input.parse::<Token![=]>().map_err(|_| Error::new(ident.span(), fix))?;

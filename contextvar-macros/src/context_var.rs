@@ -114,9 +114,19 @@ fn expand_static(args: &VarArgs, item: Static) -> TokenStream {
     let value = value.map(|value| quote!(|| #value,));
     let secret = args.secret.then(|| quote!(.secret()));
     let inherit = args.inherit.as_ref().map(|inherit| quote!(.inherit(#inherit)));
-    let init = quote_spanned! {span=>
+    let mut init = quote_spanned! {span=>
         #krate::__private::#function::<#ty>(#name, #value #debug) #secret #inherit
     };
+    if args.log.is_some() {
+        let krate = krate.at(span);
+        init = quote_spanned! {span=>
+            #krate::__private::logged(#init, {
+                #[allow(unused_imports)]
+                use #krate::__private::LoggedByDebug as _;
+                <#krate::__private::Logged<#ty>>::FMT
+            })
+        };
+    }
     quote! {
         #(#attrs)*
         #vis #static_token #ident: #krate::ContextVar<#ty> = #init;

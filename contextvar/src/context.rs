@@ -54,6 +54,27 @@ pub fn copy_context() -> Context {
     Context::from_map(current::copy())
 }
 
+/// Gives `f` the name and the value of each variable that is marked [`log`](ContextVar::log) and set in the current
+/// context, in the order in which they were first written in this process. For loggers: `contextvar::tracing`
+/// (feature `tracing`) is made of it, and for the `log` crate it is one line in the format.
+///
+/// It takes no lock, and a few nanoseconds where no variable is marked.
+///
+/// ```
+/// use contextvar::{ContextVar, log_fields};
+///
+/// static REQUEST_ID: ContextVar<u64> = ContextVar::new("request_id").log();
+/// static TENANT: ContextVar<&str> = ContextVar::new("tenant").log();
+///
+/// REQUEST_ID.set(7);
+/// let mut fields = Vec::new();
+/// log_fields(|name, value| fields.push(format!("{name}={value}")));
+/// assert_eq!(fields, ["request_id=7"]);
+/// ```
+pub fn log_fields(mut f: impl FnMut(&'static str, &dyn fmt::Display)) {
+    current::for_each_logged(&mut f);
+}
+
 impl Context {
     /// An empty context.
     ///

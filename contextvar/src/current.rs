@@ -9,6 +9,7 @@
 #![allow(unsafe_code)]
 
 use std::cell::{Cell, UnsafeCell};
+use std::fmt;
 use std::mem::{self, ManuallyDrop};
 use std::num::NonZeroU64;
 use std::ptr;
@@ -218,6 +219,16 @@ pub(crate) fn copy() -> Map {
 #[cold]
 fn copy_vacant() -> Map {
     outside().map_or(Map::EMPTY, |own| own.map().clone())
+}
+
+/// Gives `f` the name and the value of each variable that logs show and that is set in the current context. All
+/// stay as they are while `f` runs.
+pub(crate) fn for_each_logged(f: &mut dyn FnMut(&'static str, &dyn fmt::Display)) {
+    let frame = if is_outside(current()) { outside() } else { Some(current()) };
+    let Some(frame) = frame.filter(|frame| !frame.map().is_vacant()) else { return };
+    // SAFETY: a write leaves the map to the reading.
+    let map = unsafe { frame.map().alias() };
+    Reading::with(frame, || map.for_each_logged(f));
 }
 
 /// What undoes a `set`: the value that was there before, and the context in which that was.

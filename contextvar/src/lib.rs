@@ -50,7 +50,9 @@
 //! - `stream`: [`Scope`] around streams, and `StreamInContext`.
 //! - `sink`, `http-body`: [`Scope`] around sinks and HTTP bodies.
 //! - `hyper`: an executor whose tasks inherit.
-//! - `tower`: a context for each connection of a server.
+//! - `tower`: a context for each request, or connection, of a server.
+//! - `tracing`: variables in logs, and spans that follow into tasks.
+//! - `opentelemetry`: its context follows into tasks.
 //! - `observe`: to be told when a context is entered or left.
 //! - `runtime-hooks`: tokio runtimes whose every task inherits, whoever spawned it. Needs `--cfg tokio_unstable`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -63,6 +65,7 @@ mod current;
 mod error;
 #[cfg(feature = "hyper")]
 pub mod hyper;
+mod inherit;
 #[cfg(feature = "observe")]
 pub mod observe;
 #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
@@ -76,9 +79,11 @@ pub mod thread;
 mod token;
 #[cfg(feature = "tower")]
 pub mod tower;
+#[cfg(feature = "tracing")]
+pub mod tracing;
 mod var;
 
-pub use context::{AnyContextVar, Context, Iter, copy_context};
+pub use context::{AnyContextVar, Context, Iter, copy_context, log_fields};
 pub use error::{ApplyError, LookupError, ResetError, ResetErrorKind, SetError};
 #[cfg(feature = "stream")]
 pub use scope::StreamInContext;
@@ -101,6 +106,7 @@ pub use var::{ContextVar, Value};
 ///
 /// - `name = "..."`: the name for messages. The default is the static's identifier.
 /// - `secret`: the value is never shown, see [`ContextVar::secret`].
+/// - `log`: logs show the value, through `Display`, or `Debug` where it has none: see [`ContextVar::log`].
 /// - `inherit = false`: the value stays in its task, see [`ContextVar::inherit`].
 /// - `crate = path`: where the `contextvar` crate is, if not at `::contextvar`.
 ///

@@ -41,6 +41,27 @@ pub trait NoDebug<T> {
 
 impl<T> NoDebug<T> for Values<T> {}
 
+/// How logs show a `T`: through `Display`, else through `Debug`.
+#[derive(Debug)]
+pub struct Logged<T>(PhantomData<fn(T) -> T>);
+
+impl<T: fmt::Display> Logged<T> {
+    pub const FMT: DebugFn<T> = <T as fmt::Display>::fmt;
+}
+
+pub trait LoggedByDebug<T> {
+    const FMT: DebugFn<T>;
+}
+
+impl<T: fmt::Debug> LoggedByDebug<T> for Logged<T> {
+    const FMT: DebugFn<T> = <T as fmt::Debug>::fmt;
+}
+
+/// The variable, shown in logs.
+pub const fn logged<T>(var: ContextVar<T>, fmt: DebugFn<T>) -> ContextVar<T> {
+    var.with_log(Some(fmt))
+}
+
 /// Stands for a value that a function returns, where rustc has to be told its type.
 pub fn returned<T>() -> T {
     unreachable!("only called where it can't be reached")

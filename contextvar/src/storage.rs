@@ -17,7 +17,7 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use counted::{Allocation, Counted};
 use node::{Node, WIDTH};
@@ -32,6 +32,8 @@ pub(crate) struct Variable<T> {
     /// 0 until the first write.
     slot: AtomicU32,
     debug: Option<DebugFn<T>>,
+    /// How logs show the value, if they do.
+    log: Option<DebugFn<T>>,
     secret: bool,
     inherit: bool,
     /// Invariant: a `ContextVar<for<'a> fn(&'a u8)>` must not pass for a `ContextVar<fn(&'static u8)>`,
@@ -39,7 +41,7 @@ pub(crate) struct Variable<T> {
     _invariant: PhantomData<fn(T) -> T>,
 }
 
-/// `<T as Debug>::fmt`.
+/// `<T as Debug>::fmt`, or that of `Display`.
 pub(crate) type DebugFn<T> = fn(&T, &mut fmt::Formatter<'_>) -> fmt::Result;
 
 impl<T> Variable<T> {
@@ -51,6 +53,7 @@ impl<T> Variable<T> {
             name,
             slot: AtomicU32::new(0),
             debug: None,
+            log: None,
             secret: false,
             inherit: true,
             _invariant: PhantomData,
@@ -59,6 +62,11 @@ impl<T> Variable<T> {
 
     pub(crate) const fn debug(mut self, debug: Option<DebugFn<T>>) -> Self {
         self.debug = debug;
+        self
+    }
+
+    pub(crate) const fn log(mut self, log: Option<DebugFn<T>>) -> Self {
+        self.log = log;
         self
     }
 
@@ -132,11 +140,34 @@ impl Registry {
         }
         self.by_slot[index] = Some((self.count, variable));
         self.count += 1;
+        if variable.is_logged() {
+            Logged::add(variable);
+        }
         *last
     }
 
     fn variable(&self, slot: u32) -> (u32, &'static dyn Describe) {
         self.by_slot[slot as usize].expect("a slot with a value was given to a variable")
+    }
+}
+
+/// The variables that logs show, in the order in which they were first written. A list that only grows, so that it is
+/// read without a lock.
+struct Logged {
+    variable: &'static dyn Describe,
+    next: OnceLock<&'static Logged>,
+}
+
+static LOGGED: OnceLock<&'static Logged> = OnceLock::new();
+
+impl Logged {
+    /// Called with the registry locked.
+    fn add(variable: &'static dyn Describe) {
+        let mut end = &LOGGED;
+        while let Some(logged) = end.get() {
+            end = &logged.next;
+        }
+        end.get_or_init(|| Box::leak(Box::new(Logged { variable, next: OnceLock::new() })));
     }
 }
 
@@ -151,6 +182,13 @@ pub(crate) trait Describe: Sync {
     /// # Safety
     /// `word` holds a value of this variable.
     unsafe fn fmt(&self, word: &Word, f: &mut fmt::Formatter<'_>) -> fmt::Result;
+    fn slot(&self) -> u32;
+    fn is_logged(&self) -> bool;
+    /// As logs show it, where they do.
+    ///
+    /// # Safety
+    /// As for `fmt`.
+    unsafe fn log(&self, word: &Word, f: &mut fmt::Formatter<'_>) -> fmt::Result;
 }
 
 impl<T: 'static> Describe for Variable<T> {
@@ -177,6 +215,22 @@ impl<T: 'static> Describe for Variable<T> {
             // SAFETY: the word holds a value of this variable, hence a `T`.
             Some(debug) => debug(unsafe { word.value() }, f),
             None => f.write_str(type_name::<T>()),
+        }
+    }
+
+    fn slot(&self) -> u32 {
+        self.slot()
+    }
+
+    fn is_logged(&self) -> bool {
+        self.log.is_some() && !self.secret
+    }
+
+    unsafe fn log(&self, word: &Word, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.log {
+            // SAFETY: as in `fmt`.
+            Some(log) => log(unsafe { word.value() }, f),
+            None => Ok(()),
         }
     }
 }
@@ -278,6 +332,26 @@ impl Map {
         // The write is whole.
         drop((own, replaced));
         self
+    }
+
+    /// Gives `f` the name and the value of each variable that logs show and that is set.
+    pub(crate) fn for_each_logged(&self, f: &mut dyn FnMut(&'static str, &dyn fmt::Display)) {
+        struct Value<'a>(&'static dyn Describe, &'a Word);
+
+        impl fmt::Display for Value<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                // SAFETY: the word stands in the variable's slot.
+                unsafe { self.0.log(self.1, f) }
+            }
+        }
+
+        let mut next = &LOGGED;
+        while let Some(Logged { variable, next: after }) = next.get() {
+            if let Some(word) = self.word(variable.slot()) {
+                f(variable.name(), &Value(*variable, word));
+            }
+            next = after;
+        }
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -6,7 +6,8 @@
 
 use tokio::task::JoinHandle;
 
-use crate::context::{Context, copy_context};
+use crate::context::Context;
+use crate::inherit;
 use crate::scope::InContext;
 
 /// [`tokio::spawn`] in a copy of the current context: asyncio's `create_task(f())`.
@@ -35,7 +36,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    tokio::task::spawn(future.in_inherited_context())
+    tokio::task::spawn(inherit::future(future))
 }
 
 /// [`tokio::spawn`] in an empty context, for work that outlives what it was started by: a cache that is refreshed, a
@@ -101,7 +102,7 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    tokio::task::spawn_blocking(copy_context().inherited().bind(f))
+    tokio::task::spawn_blocking(inherit::closure(f))
 }
 
 /// [`spawn_blocking`] that gives its context too, as [`Scope::and_context`](crate::Scope::and_context) does. What
@@ -135,8 +136,7 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    let scope = copy_context().inherited().scope(f);
-    tokio::task::spawn_blocking(move || scope.call_and_context())
+    tokio::task::spawn_blocking(inherit::closure_and_context(f))
 }
 
 /// [`tokio::task::spawn_local`] in a copy of the current context.
@@ -168,5 +168,5 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    tokio::task::spawn_local(future.in_inherited_context())
+    tokio::task::spawn_local(inherit::future(future))
 }

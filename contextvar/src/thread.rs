@@ -7,7 +7,7 @@ use std::fmt;
 use std::io;
 use std::thread::{self, JoinHandle, ScopedJoinHandle};
 
-use crate::context::copy_context;
+use crate::inherit;
 
 /// [`std::thread::spawn`] in a copy of the current context.
 ///
@@ -31,7 +31,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    thread::spawn(copy_context().inherited().bind(f))
+    thread::spawn(inherit::closure(f))
 }
 
 /// [`std::thread::scope`] whose threads each run in a copy of the context that is current where they are
@@ -98,7 +98,7 @@ impl<'scope> Scope<'scope, '_> {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        self.scope.spawn(copy_context().inherited().bind(f))
+        self.scope.spawn(inherit::closure(f))
     }
 }
 
@@ -156,7 +156,7 @@ impl Builder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.builder.spawn(copy_context().inherited().bind(f))
+        self.builder.spawn(inherit::closure(f))
     }
 
     /// [`std::thread::Builder::spawn_scoped`] in a copy of the current context.
@@ -192,6 +192,6 @@ impl Builder {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        self.builder.spawn_scoped(scope.scope, copy_context().inherited().bind(f))
+        self.builder.spawn_scoped(scope.scope, inherit::closure(f))
     }
 }

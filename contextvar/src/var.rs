@@ -129,6 +129,31 @@ impl<T: 'static> ContextVar<T> {
         self
     }
 
+    /// Shows this variable's value, where it is set, in logs: those of `contextvar::tracing`, and what is written with
+    /// [`log_fields`](crate::log_fields). A variable that is [`secret`](Self::secret) is never shown.
+    ///
+    /// ```
+    /// use contextvar::{ContextVar, log_fields};
+    ///
+    /// static REQUEST_ID: ContextVar<u64> = ContextVar::new("request_id").log();
+    ///
+    /// REQUEST_ID.set(7);
+    /// let mut line = "hello".to_owned();
+    /// log_fields(|name, value| line += &format!(" {name}={value}"));
+    /// assert_eq!(line, "hello request_id=7");
+    /// ```
+    pub const fn log(self) -> Self
+    where
+        T: fmt::Display,
+    {
+        self.with_log(Some(<T as fmt::Display>::fmt))
+    }
+
+    pub(crate) const fn with_log(mut self, log: Option<DebugFn<T>>) -> Self {
+        self.variable = self.variable.log(log);
+        self
+    }
+
     /// Keeps this variable's values out of all that is printed: the `Debug` of a
     /// [`Context`](crate::Context) shows `<redacted>`.
     ///

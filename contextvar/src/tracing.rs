@@ -1,0 +1,165 @@
+//! Context variables in what [`tracing`](::tracing) logs, and spans in tasks.
+//!
+//! Variables that are marked [`log`](crate::ContextVar::log) appear in each event, wherever it comes from in the code
+//! that works on a request: nested functions, spawned tasks, blocking calls, threads. No span needs to be open. What is
+//! filtered out costs nothing.
+//!
+//! ```
+//! use contextvar::ContextVar;
+//! use contextvar::tracing::WithContext;
+//! use tracing::info;
+//!
+//! static REQUEST_ID: ContextVar<u64> = ContextVar::new("request_id").log();
+//! static TENANT: ContextVar<&str> = ContextVar::new("tenant").log();
+//!
+//! tracing_subscriber::fmt().map_event_format(WithContext::new).init();
+//!
+//! REQUEST_ID.set(7);
+//! TENANT.set("acme");
+//! info!("saved"); // .. INFO shop: saved request_id=7 tenant=acme
+//! ```
+//!
+//! With `fmt().json()` they are in the event's `fields`:
+//! `{"timestamp":..,"level":"INFO","fields":{"request_id":"7","tenant":"acme","message":"saved"},"target":"shop"}`.
+//! The values are strings there. A field of the event goes before a variable of the same name.
+//!
+//! # Spans
+//!
+//! With this feature [`task`](crate::task) and [`thread`](crate::thread) take the current span along, too: it is entered
+//! whenever the task is polled, and while it is dropped. Not so [`task::spawn_detached`](crate::task::spawn_detached),
+//! and [`in_inherited_context`](crate::InContext::in_inherited_context), which carries the context alone.
+
+use std::fmt::{self, Write};
+
+use ::tracing::{Event, Subscriber};
+use tracing_subscriber::fmt::format::{Format, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::context::log_fields;
+
+/// A format of `tracing_subscriber::fmt` that shows the variables that are marked [`log`](crate::ContextVar::log).
+///
+/// It is made of one of the formats there, full, compact, pretty or JSON, with `map_event_format`, as the last
+/// step. See [the module](self).
+#[derive(Clone, Debug)]
+pub struct WithContext<E> {
+    format: E,
+    /// The same with colours, for writers that have them: what the other one writes goes to a buffer first, which
+    /// can't say so.
+    coloured: E,
+}
+
+impl<F: Clone, T: Clone> WithContext<Format<F, T>> {
+    /// Wraps a format.
+    pub fn new(format: Format<F, T>) -> Self {
+        WithContext { coloured: format.clone().with_ansi(true), format }
+    }
+}
+
+impl<S, N, F, T> FormatEvent<S, N> for WithContext<Format<F, T>>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    Format<F, T>: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        ctx: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let coloured = writer.has_ansi_escapes();
+        let format = if coloured { &self.coloured } else { &self.format };
+        let mut line = String::new();
+        format.format_event(ctx, Writer::new(&mut line), event)?;
+
+        let is_own = |name| event.metadata().fields().field(name).is_some();
+        match json_fields(&line) {
+            Some((start, empty)) => {
+                writer.write_str(&line[..start])?;
+                let mut fields = String::new();
+                log_fields(|name, value| {
+                    if !is_own(name) {
+                        let _ = write!(fields, "{}:{},", Json(&name), Json(value));
+                    }
+                });
+                writer.write_str(if empty { fields.trim_end_matches(',') } else { &fields })?;
+                writer.write_str(&line[start..])
+            }
+            None => {
+                let text = line.trim_end_matches('\n');
+                writer.write_str(text)?;
+                let mut result = Ok(());
+                log_fields(|name, value| {
+                    if !is_own(name) && result.is_ok() {
+                        result = if coloured {
+                            write!(writer, " \x1b[3m{name}\x1b[0m\x1b[2m=\x1b[0m{}", Line(value))
+                        } else {
+                            write!(writer, " {name}={}", Line(value))
+                        };
+                    }
+                });
+                result?;
+                writer.write_str(&line[text.len()..])
+            }
+        }
+    }
+}
+
+/// Where the fields of an event begin, if this is one in JSON, and whether there are none.
+///
+/// Quotes in strings are escaped, so that the text can stand nowhere else. Events that are flattened have their fields
+/// in the object itself.
+fn json_fields(line: &str) -> Option<(usize, bool)> {
+    const FIELDS: &str = "\"fields\":{";
+    line.starts_with('{').then(|| {
+        let start = line.find(FIELDS).map_or(1, |fields| fields + FIELDS.len());
+        (start, line[start..].starts_with('}'))
+    })
+}
+
+/// A value in a line of text: control characters, which could forge another line, are escaped.
+struct Line<'a>(&'a dyn fmt::Display);
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            Escape(f, |f, c| match c {
+                c if c.is_control() => write!(f, "{}", c.escape_default()),
+                c => f.write_char(c),
+            }),
+            "{}",
+            self.0
+        )
+    }
+}
+
+/// A string of JSON.
+struct Json<'a>(&'a dyn fmt::Display);
+
+impl fmt::Display for Json<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
+        write!(
+            Escape(f, |f, c| match c {
+                '"' => f.write_str("\\\""),
+                '\\' => f.write_str("\\\\"),
+                c if c.is_control() => write!(f, "\\u{:04x}", u32::from(c)),
+                c => f.write_char(c),
+            }),
+            "{}",
+            self.0
+        )?;
+        f.write_char('"')
+    }
+}
+
+/// Writes each character its own way.
+struct Escape<'a, 'b>(&'a mut fmt::Formatter<'b>, fn(&mut fmt::Formatter<'_>, char) -> fmt::Result);
+
+impl fmt::Write for Escape<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.chars().try_for_each(|c| (self.1)(self.0, c))
+    }
+}
