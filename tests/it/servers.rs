@@ -44,10 +44,11 @@ fn id_of(request: &axum::http::request::Parts) -> Option<u64> {
 
 fn layer() -> ContextLayer<Body> {
     ContextLayer::new()
-        .try_set(&REQUEST_ID, |request| {
-            id_of(request)
-                .ok_or_else(|| (StatusCode::BAD_REQUEST, format!("for {}", TENANT.get())).into_response())
-        })
+        .try_set(
+            &REQUEST_ID,
+            |request| id_of(request).ok_or(StatusCode::BAD_REQUEST),
+            |status| (status, format!("for {}", TENANT.get())).into_response(),
+        )
         .set(&TENANT, |request| format!("{} of {}", request.uri.path().trim_matches('/'), REQUEST_ID.get()))
 }
 
@@ -166,7 +167,8 @@ fn a_request_that_is_dropped_fails_or_panics_lets_go_of_its_context() {
         drop(call("answers").await.unwrap());
         assert_eq!(Arc::strong_count(&held), 2);
         // A response that is refused has a body in the context too.
-        let refuses = layer.clone().try_set(&ROUTE, |_| Err(Response::new(Full::new("refused".into()))));
+        let refuses =
+            layer.clone().try_set(&ROUTE, |_| Err("refused"), |text| Response::new(Full::new(text.into())));
         let never =
             service_fn(|_: axum::http::Request<()>| async { unreachable!() as Result<_, Infallible> });
         let response = refuses.layer(never).call(request("/", "")).await.unwrap();

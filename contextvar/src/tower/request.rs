@@ -37,10 +37,11 @@ use crate::var::{ContextVar, Value};
 ///
 /// let layer = ContextLayer::new()
 ///     .set(&REQUEST_ID, |request| request.uri.path().to_owned())
-///     .try_set(&TENANT, |request| match request.headers.get("x-tenant").map(|tenant| tenant.to_str()) {
-///         Some(Ok(tenant)) => Ok(tenant.to_owned()),
-///         _ => Err((StatusCode::BAD_REQUEST, "who are you?").into_response()),
-///     });
+///     .try_set(
+///         &TENANT,
+///         |request| request.headers.get("x-tenant").ok_or("who are you?")?.to_str().map_err(|_| "what?").map(str::to_owned),
+///         |error| (StatusCode::BAD_REQUEST, error).into_response(),
+///     );
 /// let app: Router = Router::new().route("/hello", get(|| async { TENANT.get() })).layer(layer);
 /// # use tower::ServiceExt;
 /// # let request = axum::http::Request::builder().uri("/hello").body(axum::body::Body::empty()).unwrap();
@@ -70,32 +71,30 @@ impl<B> ContextLayer<B> {
     /// Sets a variable from each request. `value` runs in the request's context, and sees what was set before it.
     #[must_use = "this hands back the layer"]
     pub fn set<T: Value>(
-        self,
+        mut self,
         var: &'static ContextVar<T>,
         value: impl Fn(&Parts) -> T + Send + Sync + 'static,
     ) -> Self {
-        self.try_set(var, move |request| Ok(value(request)))
-    }
-
-    /// Sets a variable from each request, or answers the request with a response, if it can't be.
-    #[must_use = "this hands back the layer"]
-    pub fn try_set<T: Value>(
-        self,
-        var: &'static ContextVar<T>,
-        value: impl Fn(&Parts) -> Result<T, Response<B>> + Send + Sync + 'static,
-    ) -> Self {
-        self.prepare(move |request| {
-            let value = value(request)?;
-            var.set(value);
+        self.setters.push(Arc::new(move |request| {
+            var.set(value(request));
             Ok(())
-        })
+        }));
+        self
     }
 
-    /// Runs a closure in the context of each request, to set several variables or a variable at times. It may
-    /// answer the request with a response.
+    /// Sets a variable from each request; or, where there is an error, answers the request with what `refuse` makes of
+    /// it. The inner service is not called then.
     #[must_use = "this hands back the layer"]
-    pub fn prepare(mut self, f: impl Fn(&Parts) -> Result<(), Response<B>> + Send + Sync + 'static) -> Self {
-        self.setters.push(Arc::new(f));
+    pub fn try_set<T: Value, E>(
+        mut self,
+        var: &'static ContextVar<T>,
+        value: impl Fn(&Parts) -> Result<T, E> + Send + Sync + 'static,
+        refuse: impl Fn(E) -> Response<B> + Send + Sync + 'static,
+    ) -> Self {
+        self.setters.push(Arc::new(move |request| {
+            var.set(value(request).map_err(&refuse)?);
+            Ok(())
+        }));
         self
     }
 }
