@@ -10,6 +10,7 @@ mod empty;
 mod fidelity;
 mod following;
 mod inherit;
+mod logging;
 mod pep567;
 mod printing;
 mod reentrancy;
