@@ -1,4 +1,4 @@
-//! Context variables in what [`tracing`](::tracing) logs, and spans in tasks.
+//! Context variables in what [`tracing`] logs, and spans in tasks.
 //!
 //! Variables that are marked [`log`](crate::ContextVar::log) appear in each event, wherever it comes from in the code
 //! that works on a request: nested functions, spawned tasks, blocking calls, threads. No span needs to be open. What is
