@@ -53,10 +53,12 @@ impl ToTokens for Crate {
     }
 }
 
-/// `name = "...", log, secret, inherit = false, crate = path`
+/// `name = "...", log, baggage = "...", codec = path, secret, inherit = false, crate = path`
 pub(crate) struct VarArgs {
     pub(crate) name: Option<LitStr>,
     pub(crate) log: Option<Ident>,
+    pub(crate) baggage: Option<LitStr>,
+    pub(crate) codec: Option<Path>,
     pub(crate) secret: bool,
     pub(crate) inherit: Option<LitBool>,
     pub(crate) krate: Crate,
@@ -65,6 +67,8 @@ pub(crate) struct VarArgs {
 enum VarArg {
     Name(LitStr),
     Log(Ident),
+    Baggage(LitStr),
+    Codec(Path),
     Secret,
     Inherit(LitBool),
     Crate(Path),
@@ -72,13 +76,23 @@ enum VarArg {
 
 impl VarArgs {
     pub(crate) fn parse(args: TokenStream, errors: &mut Errors) -> Self {
-        let mut parsed = VarArgs { name: None, log: None, secret: false, inherit: None, krate: Crate(None) };
+        let mut parsed = VarArgs {
+            name: None,
+            log: None,
+            baggage: None,
+            codec: None,
+            secret: false,
+            inherit: None,
+            krate: Crate(None),
+        };
         let mut seen = Vec::new();
         for (ident, arg) in list(args, var_arg, errors) {
             once(&ident, &mut seen, errors);
             match arg {
                 VarArg::Name(name) => parsed.name = Some(name),
                 VarArg::Log(ident) => parsed.log = Some(ident),
+                VarArg::Baggage(key) => parsed.baggage = Some(key),
+                VarArg::Codec(codec) => parsed.codec = Some(codec),
                 VarArg::Secret => parsed.secret = true,
                 VarArg::Inherit(inherit) => parsed.inherit = Some(inherit),
                 VarArg::Crate(path) => parsed.krate = Crate(Some(path)),
@@ -88,13 +102,19 @@ impl VarArgs {
             let fix = "a variable that is `secret` is never logged: remove `log` or `secret`";
             errors.push(Error::new(log.span(), fix));
         }
+        if let Some(key) = parsed.baggage.take_if(|_| parsed.secret) {
+            let fix = "a variable that is `secret` never leaves the process: remove `baggage` or `secret`";
+            errors.push(Error::new(key.span(), fix));
+        } else if let Some(codec) = parsed.codec.as_ref().filter(|_| parsed.baggage.is_none()) {
+            errors.push(Error::new_spanned(codec, "`codec` goes with `baggage = \"key\"`: add that"));
+        }
         parsed
     }
 }
 
 fn var_arg(input: ParseStream<'_>) -> Result<(Ident, VarArg)> {
-    const TAKES: &str =
-        "`#[context_var]` takes `name = \"...\"`, `log`, `secret`, `inherit = false` and `crate = path`";
+    const TAKES: &str = "`#[context_var]` takes `name = \"...\"`, `log`, `baggage = \"...\"`, `codec = path`, \
+         `secret`, `inherit = false` and `crate = path`";
 
     if input.peek(LitStr) {
         let name = input.parse::<LitStr>()?;
@@ -112,6 +132,23 @@ fn var_arg(input: ParseStream<'_>) -> Result<(Ident, VarArg)> {
             return Err(input.error(format!("`{ident}` takes no value: write just `{ident}`")));
         }
         if ident == "log" { VarArg::Log(ident.clone()) } else { VarArg::Secret }
+    } else if ident == "baggage" {
+        let fix = "`baggage` takes a key: `baggage = \"tenant.id\"`";
+        input.parse::<Token![=]>().map_err(|_| Error::new(ident.span(), fix))?;
+        let span = if input.is_empty() { ident.span() } else { input.span() };
+        let key: LitStr = input.parse().map_err(|_| Error::new(span, fix))?;
+        // RFC 9110's token, as the specification of baggage has it.
+        let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+        if key.value().is_empty() || !key.value().chars().all(is_token) {
+            let message = "a key of baggage has letters, digits and `!#$%&'*+-.^_`|~`, and nothing else";
+            return Err(Error::new(key.span(), message));
+        }
+        VarArg::Baggage(key)
+    } else if ident == "codec" {
+        let fix = "`codec` takes a type: `codec = Milliseconds`";
+        input.parse::<Token![=]>().map_err(|_| Error::new(ident.span(), fix))?;
+        let span = if input.is_empty() { ident.span() } else { input.span() };
+        VarArg::Codec(input.parse().map_err(|_| Error::new(span, fix))?)
     } else if ident == "inherit" {
         let fix = "`inherit` takes `true` or `false`: `inherit = false` keeps the value in its task";
         input.parse::<Token![=]>().map_err(|_| Error::new(ident.span(), fix))?;

@@ -127,8 +127,26 @@ fn expand_static(args: &VarArgs, item: Static) -> TokenStream {
             })
         };
     }
+    let declared = args.baggage.as_ref().map(|key| {
+        let krate = krate.at(span);
+        let codec = match &args.codec {
+            Some(codec) => codec.to_token_stream(),
+            None => quote_spanned!(span=> #krate::__private::ByDisplay),
+        };
+        let cfgs = attrs.iter().filter(|attr| attr.path().is_ident("cfg"));
+        quote_spanned! {span=>
+            #(#cfgs)*
+            const _: () = {
+                static CODED: #krate::__private::Coded<#ty, #codec> = #krate::__private::Coded::new(&#ident);
+                #krate::__private::inventory::submit! {
+                    #krate::__private::Declared { key: #key, var: &CODED }
+                }
+            };
+        }
+    });
     quote! {
         #(#attrs)*
         #vis #static_token #ident: #krate::ContextVar<#ty> = #init;
+        #declared
     }
 }

@@ -53,6 +53,7 @@
 //! - `tower`: a context for each request, or connection, of a server.
 //! - `tracing`: variables in logs, and spans that follow into tasks.
 //! - `opentelemetry`: its context follows into tasks.
+//! - `baggage`: variables across processes, as W3C Baggage.
 //! - `observe`: to be told when a context is entered or left.
 //! - `runtime-hooks`: tokio runtimes whose every task inherits, whoever spawned it. Needs `--cfg tokio_unstable`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -60,6 +61,8 @@
 #![warn(missing_docs)]
 #![allow(clippy::test_attr_in_doctest, reason = "examples show where an attribute goes")]
 
+#[cfg(feature = "baggage")]
+pub mod baggage;
 mod context;
 mod current;
 mod error;
@@ -107,6 +110,8 @@ pub use var::{ContextVar, Value};
 /// - `name = "..."`: the name for messages. The default is the static's identifier.
 /// - `secret`: the value is never shown, see [`ContextVar::secret`].
 /// - `log`: logs show the value, through `Display`, or `Debug` where it has none: see [`ContextVar::log`].
+/// - `baggage = "key"`, `codec = Codec` (feature `baggage`): the value goes along with requests to other processes, see
+///   `contextvar::baggage`.
 /// - `inherit = false`: the value stays in its task, see [`ContextVar::inherit`].
 /// - `crate = path`: where the `contextvar` crate is, if not at `::contextvar`.
 ///

@@ -8,6 +8,11 @@ pub use std::boxed::Box;
 pub use std::future::Future;
 pub use std::mem::drop;
 
+#[cfg(feature = "baggage")]
+pub use inventory;
+
+#[cfg(feature = "baggage")]
+pub use crate::baggage::{ByDisplay, Coded, Declared};
 pub use crate::context::copy_context;
 use crate::storage::DebugFn;
 use crate::var::{ContextVar, Value};

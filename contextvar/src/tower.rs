@@ -2,8 +2,12 @@
 //!
 //! [`ContextLayer`] gives each request a context, [`MakeInContext`] each connection.
 
+#[cfg(feature = "baggage")]
+mod client;
 mod connection;
 mod request;
 
+#[cfg(feature = "baggage")]
+pub use client::{BaggageLayer, BaggageService};
 pub use connection::{MakeFuture, MakeInContext, ServiceInContext};
 pub use request::{ContextLayer, ContextService, ResponseFuture};

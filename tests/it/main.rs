@@ -1,6 +1,7 @@
 mod adapters;
 mod asyncio;
 mod auto_traits;
+mod baggage;
 mod changes;
 mod containers;
 mod contexts;

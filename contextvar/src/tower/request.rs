@@ -97,6 +97,27 @@ impl<B> ContextLayer<B> {
         }));
         self
     }
+
+    /// Sets the variables that are declared as [baggage](crate::baggage) from the headers of each request. Entries that
+    /// a variable can't be set from are handed to `ignored`.
+    ///
+    /// Only where the clients may say who they are: see [there](crate::baggage#trust).
+    ///
+    /// ```
+    /// use contextvar::tower::ContextLayer;
+    ///
+    /// let layer = ContextLayer::<String>::new().baggage(|error| eprintln!("{error}"));
+    /// # let _ = layer;
+    /// ```
+    #[cfg(feature = "baggage")]
+    #[must_use = "this hands back the layer"]
+    pub fn baggage(mut self, ignored: impl Fn(crate::baggage::BaggageError) + Send + Sync + 'static) -> Self {
+        self.setters.push(Arc::new(move |request| {
+            crate::baggage::extract_headers(&request.headers).into_iter().for_each(&ignored);
+            Ok(())
+        }));
+        self
+    }
 }
 
 impl<B> Default for ContextLayer<B> {

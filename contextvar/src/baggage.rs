@@ -1,0 +1,242 @@
+//! Context variables across processes: as [W3C Baggage], by OpenTelemetry's own propagator.
+//!
+//! A variable that is declared with `#[context_var(baggage = "key")]` goes out with each request that is
+//! [injected](inject) into, where it is set, and is set from each that is [extracted](extract) from. No other variable
+//! ever goes out, and none that was not declared is ever set.
+//!
+//! The type has a `Display` and a `FromStr`, or a [`Codec`] is given: `#[context_var(baggage = "key", codec = MyCodec)]`.
+//!
+//! ```
+//! use std::collections::HashMap;
+//!
+//! use contextvar::{Context, baggage, context_var};
+//!
+//! #[context_var(baggage = "tenant.id")]
+//! static TENANT: u64;
+//!
+//! // On the way out; any map of headers will do, such as a message's.
+//! let mut headers = HashMap::new();
+//! TENANT.sync_scope(7, || baggage::inject(&mut headers));
+//! assert_eq!(headers["baggage"], "tenant.id=7");
+//!
+//! // On the other side.
+//! Context::new().run(|| {
+//!     let ignored = baggage::extract(&headers);
+//!     assert_eq!((TENANT.get(), ignored.len()), (7, 0));
+//! });
+//! ```
+//!
+//! # Trust
+//!
+//! What comes in is what a client wrote. Take it from clients that may say so, and from others nothing: a public
+//! gateway should not extract. What goes out can be read by whoever gets the request; a variable that is `secret`
+//! can't be declared.
+//!
+//! The propagator keeps the limits of the specification: 8192 bytes and 64 entries, and drops what is over. Values
+//! are percent-encoded, but for white space at both ends, which is lost. Properties (`;`) are not looked at.
+//!
+//! [W3C Baggage]: https://www.w3.org/TR/baggage/
+
+use std::error::Error;
+use std::fmt;
+use std::marker::PhantomData;
+use std::str::FromStr;
+
+use opentelemetry::baggage::{Baggage, BaggageExt};
+use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
+use opentelemetry_sdk::propagation::BaggagePropagator;
+
+use crate::context::{Context, copy_context};
+use crate::var::{ContextVar, Value};
+
+/// How a value is written as text, and read from it.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use contextvar::{baggage, context_var};
+///
+/// struct Milliseconds;
+///
+/// impl baggage::Codec<Duration> for Milliseconds {
+///     fn encode(value: &Duration) -> String {
+///         value.as_millis().to_string()
+///     }
+///
+///     fn decode(text: &str) -> Option<Duration> {
+///         text.parse().ok().map(Duration::from_millis)
+///     }
+/// }
+///
+/// #[context_var(baggage = "deadline", codec = Milliseconds)]
+/// static DEADLINE: Duration;
+///
+/// DEADLINE.set(Duration::from_secs(2));
+/// assert_eq!(baggage::headers()["baggage"], "deadline=2000");
+/// ```
+pub trait Codec<T> {
+    /// The value as text. Any characters will do.
+    fn encode(value: &T) -> String;
+
+    /// The value, or `None` where the text is none.
+    fn decode(text: &str) -> Option<T>;
+}
+
+/// Writes the variables that are declared and set in the current context, and what the current OpenTelemetry context
+/// has, as header `baggage`. Where there is nothing to write it writes nothing.
+///
+/// `HashMap<String, String>` is an [`Injector`]; for an `http::HeaderMap` there is [`inject_headers`].
+pub fn inject(injector: &mut dyn Injector) {
+    let context = copy_context();
+    let mut fields = declared().filter_map(|field| Some((field.key, field.var.encode(&context)?))).peekable();
+    if fields.peek().is_none() {
+        return BaggagePropagator::new().inject(injector);
+    }
+    let current = opentelemetry::Context::current();
+    let mut baggage = Baggage::new();
+    for (key, (value, metadata)) in current.baggage() {
+        baggage.insert_with_metadata(key.clone(), value.clone(), metadata.clone());
+    }
+    for (key, value) in fields {
+        // The propagator encodes all that has to be but this, and would take it for an encoded character when it reads.
+        baggage.insert(key, value.replace('%', "%25"));
+    }
+    BaggagePropagator::new().inject_context(&current.with_baggage(baggage), injector);
+}
+
+/// [`inject`] into HTTP headers.
+pub fn inject_headers(headers: &mut http::HeaderMap) {
+    struct Headers<'a>(&'a mut http::HeaderMap);
+
+    impl Injector for Headers<'_> {
+        fn set(&mut self, key: &str, value: String) {
+            let name = http::HeaderName::from_bytes(key.as_bytes());
+            if let (Ok(name), Ok(value)) = (name, http::HeaderValue::try_from(value)) {
+                self.0.insert(name, value);
+            }
+        }
+    }
+
+    inject(&mut Headers(headers));
+}
+
+/// HTTP headers with what [`inject`] writes: for a request of a client, as in
+/// `reqwest_client.get(url).headers(baggage::headers())`.
+pub fn headers() -> http::HeaderMap {
+    let mut headers = http::HeaderMap::new();
+    inject_headers(&mut headers);
+    headers
+}
+
+/// Sets the variables that are declared from the header `baggage`, in the current context. Gives those back that could
+/// not be set, to be ignored or reported; they are left as they were, and so are those that the header does not have.
+///
+/// Entries that nobody declared and text that is not in the format of the specification are passed over. A key that is
+/// there twice counts once.
+pub fn extract(extractor: &dyn Extractor) -> Vec<BaggageError> {
+    let extracted = BaggagePropagator::new().extract_with_context(&opentelemetry::Context::new(), extractor);
+    let baggage = extracted.baggage();
+    let set = |field: &Declared| {
+        let value = baggage.get(field.key)?;
+        field.var.decode(value.as_str()).err().map(|why| BaggageError { key: field.key, why })
+    };
+    declared().filter_map(set).collect()
+}
+
+/// [`extract`] from HTTP headers. Several of the same name count as one.
+pub fn extract_headers(headers: &http::HeaderMap) -> Vec<BaggageError> {
+    struct Headers(String);
+
+    impl Extractor for Headers {
+        fn get(&self, key: &str) -> Option<&str> {
+            (key == BAGGAGE).then_some(&*self.0)
+        }
+
+        fn keys(&self) -> Vec<&str> {
+            vec![BAGGAGE]
+        }
+    }
+
+    const BAGGAGE: &str = "baggage";
+    let values: Vec<&str> = headers.get_all(BAGGAGE).iter().filter_map(|value| value.to_str().ok()).collect();
+    if values.is_empty() { Vec::new() } else { extract(&Headers(values.join(","))) }
+}
+
+/// An entry of incoming baggage that a variable could not be set from. See [`extract`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaggageError {
+    key: &'static str,
+    why: &'static str,
+}
+
+impl BaggageError {
+    /// The key, as the variable declares it.
+    pub fn key(&self) -> &'static str {
+        self.key
+    }
+}
+
+impl fmt::Display for BaggageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "baggage entry `{}` was ignored: {}", self.key, self.why)
+    }
+}
+
+impl Error for BaggageError {}
+
+/// A variable that the attribute has declared.
+#[doc(hidden)]
+#[expect(missing_debug_implementations, reason = "hidden")]
+pub struct Declared {
+    pub key: &'static str,
+    pub var: &'static dyn Field,
+}
+
+inventory::collect!(Declared);
+
+fn declared() -> impl Iterator<Item = &'static Declared> {
+    inventory::iter::<Declared>.into_iter()
+}
+
+#[doc(hidden)]
+pub trait Field: Sync {
+    fn encode(&self, context: &Context) -> Option<String>;
+    fn decode(&self, text: &str) -> Result<(), &'static str>;
+}
+
+/// A variable and its codec.
+#[doc(hidden)]
+#[expect(missing_debug_implementations, reason = "hidden")]
+pub struct Coded<T: 'static, C>(&'static ContextVar<T>, PhantomData<fn() -> C>);
+
+impl<T, C> Coded<T, C> {
+    pub const fn new(var: &'static ContextVar<T>) -> Self {
+        Coded(var, PhantomData)
+    }
+}
+
+impl<T: Value, C: Codec<T>> Field for Coded<T, C> {
+    fn encode(&self, context: &Context) -> Option<String> {
+        context.get(self.0).map(C::encode)
+    }
+
+    fn decode(&self, text: &str) -> Result<(), &'static str> {
+        let value = C::decode(text).ok_or("it can't be read as a value of the variable")?;
+        self.0.try_set(value).map(drop).map_err(|_| "there is no context here that could be written")
+    }
+}
+
+/// The codec of a variable that is given none.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct ByDisplay;
+
+impl<T: fmt::Display + FromStr> Codec<T> for ByDisplay {
+    fn encode(value: &T) -> String {
+        value.to_string()
+    }
+
+    fn decode(text: &str) -> Option<T> {
+        text.parse().ok()
+    }
+}

@@ -1,0 +1,71 @@
+use std::task::{self, Poll};
+
+use http::Request;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::baggage;
+
+/// Adds the [baggage](crate::baggage) of the current context to each request that a client sends: for hyper-util's
+/// client, a tonic channel, and others that are tower services.
+///
+/// ```
+/// use std::convert::Infallible;
+///
+/// use contextvar::context_var;
+/// use contextvar::tower::BaggageLayer;
+/// use tower::{Layer, ServiceExt, service_fn};
+///
+/// #[context_var(baggage = "tenant.id")]
+/// static TENANT: u64;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// # let transport = service_fn(|request: http::Request<()>| async move { Ok::<_, Infallible>(request.headers()["baggage"].clone()) });
+/// let client = BaggageLayer::new().layer(transport);
+/// TENANT.set(7);
+/// let sent = client.oneshot(http::Request::new(())).await.unwrap();
+/// assert_eq!(sent, "tenant.id=7");
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BaggageLayer(());
+
+impl BaggageLayer {
+    /// The layer.
+    pub fn new() -> Self {
+        BaggageLayer(())
+    }
+}
+
+impl<S> Layer<S> for BaggageLayer {
+    type Service = BaggageService<S>;
+
+    fn layer(&self, inner: S) -> BaggageService<S> {
+        BaggageService { inner }
+    }
+}
+
+/// A client whose requests carry baggage. Made by [`BaggageLayer`].
+#[derive(Clone, Debug)]
+pub struct BaggageService<S> {
+    inner: S,
+}
+
+impl<S, B> Service<Request<B>> for BaggageService<S>
+where
+    S: Service<Request<B>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> S::Future {
+        baggage::inject_headers(request.headers_mut());
+        self.inner.call(request)
+    }
+}

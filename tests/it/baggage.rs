@@ -1,0 +1,274 @@
+//! Variables across processes, and the context of OpenTelemetry in tasks.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue};
+use axum::routing::get;
+use contextvar::baggage::{self, Codec};
+use contextvar::tower::{BaggageLayer, ContextLayer};
+use contextvar::{Context, context_var, copy_context, task, thread};
+use http_body_util::BodyExt;
+use opentelemetry::baggage::BaggageExt;
+use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::{Context as Otel, KeyValue};
+use opentelemetry_sdk::propagation::BaggagePropagator;
+use tower::{Layer, ServiceExt, service_fn};
+
+use crate::support::{OnDrop, on_both_flavours};
+
+#[context_var(baggage = "test.tenant", log)]
+static TENANT: String = "no tenant".to_owned();
+
+#[context_var(baggage = "test.id")]
+static ID: u64;
+
+#[context_var(baggage = "test.address", name = "address")]
+static ADDRESS: IpAddr;
+
+struct Milliseconds;
+
+impl Codec<Duration> for Milliseconds {
+    fn encode(value: &Duration) -> String {
+        value.as_millis().to_string()
+    }
+
+    fn decode(text: &str) -> Option<Duration> {
+        text.parse().ok().map(Duration::from_millis)
+    }
+}
+
+#[context_var(baggage = "test.deadline", codec = Milliseconds)]
+static DEADLINE: Duration;
+
+#[context_var]
+static NEVER_SENT: String;
+
+#[cfg(not(all()))]
+#[context_var(baggage = "test.configured.out")]
+static CONFIGURED_OUT: String;
+
+fn entries(headers: &HeaderMap) -> Vec<String> {
+    let mut entries: Vec<_> = headers
+        .get("baggage")
+        .map(|value| value.to_str().unwrap().split(',').map(str::to_owned).collect())
+        .unwrap_or_default();
+    entries.sort();
+    entries
+}
+
+fn incoming(baggage: &str) -> HeaderMap {
+    HeaderMap::from_iter([("baggage".parse().unwrap(), HeaderValue::from_bytes(baggage.as_bytes()).unwrap())])
+}
+
+#[test]
+fn what_is_declared_and_set_goes_out_and_nothing_else() {
+    #[context_var(baggage = "test.in.a.function")]
+    static IN_A_FUNCTION: char;
+
+    Context::new().run(|| {
+        assert!(baggage::headers().is_empty());
+        NEVER_SENT.set("secret".to_owned());
+        ID.set(7);
+        DEADLINE.set(Duration::from_secs(2));
+        ADDRESS.set([127, 0, 0, 1].into());
+        IN_A_FUNCTION.set('x');
+        let expected = ["test.address=127.0.0.1", "test.deadline=2000", "test.id=7", "test.in.a.function=x"];
+        assert_eq!(entries(&baggage::headers()), expected);
+        let mut headers = incoming("replaced=1");
+        headers.insert("kept", HeaderValue::from_static("1"));
+        baggage::inject_headers(&mut headers);
+        assert_eq!((entries(&headers).len(), headers.len()), (4, 2));
+        let mut message = HashMap::new();
+        baggage::inject(&mut message);
+        assert_eq!((message.len(), message["baggage"].len()), (1, expected.join(",").len()));
+    });
+}
+
+#[test]
+fn what_goes_out_comes_in_whatever_the_value() {
+    for value in ["acme", "", "a,b;c=d \"e\" %20 \\", "größe ☃ \u{1F980}", "line\nfeed\r\0", "=;,"] {
+        let headers = TENANT.sync_scope(value.to_owned(), baggage::headers);
+        assert!(headers["baggage"].as_bytes().iter().all(|byte| (0x21..0x7f).contains(byte)), "{headers:?}");
+        Context::new().run(|| {
+            assert_eq!(baggage::extract_headers(&headers), []);
+            assert_eq!(TENANT.get(), value);
+            assert_eq!(copy_context().len(), 1);
+        });
+    }
+}
+
+#[test]
+fn what_comes_in_sets_what_is_declared_and_nothing_else() {
+    let long = format!("test.tenant={}", "x".repeat(9000));
+    let many = format!("{}test.id=7", "a=1,".repeat(64));
+    let cases: &[(&str, Option<u64>, Option<&str>, &[&str])] = &[
+        ("test.id=7,test.tenant=acme", Some(7), Some("acme"), &[]),
+        (" test.id = 7 , test.tenant=acme;property=1;p2", Some(7), Some("acme"), &[]),
+        ("test.id=7,unknown=1,NEVER_SENT=1,never_sent=1", Some(7), None, &[]),
+        ("test.id=seven,test.tenant=acme", None, Some("acme"), &["test.id"]),
+        (
+            "test.id=,test.deadline=-1,test.address=localhost",
+            None,
+            None,
+            &["test.address", "test.deadline", "test.id"],
+        ),
+        ("test.id", None, None, &[]),
+        ("=7,,;,=,test.tenant", None, None, &[]),
+        ("test.tenant=%FF%FE,test.id=7", Some(7), None, &[]),
+        ("test.tenant=%zz%4", None, Some("%zz%4"), &[]),
+        ("TEST.ID=7", None, None, &[]),
+        (&long, None, None, &[]),
+        (&many, None, None, &[]),
+        ("", None, None, &[]),
+    ];
+    for &(header, id, tenant, ignored) in cases {
+        Context::new().run(|| {
+            let mut errors: Vec<_> = baggage::extract_headers(&incoming(header));
+            errors.sort_by_key(|error| error.key());
+            assert_eq!(errors.iter().map(|error| error.key()).collect::<Vec<_>>(), ignored, "{header}");
+            assert_eq!(copy_context().get(&ID).copied(), id, "{header}");
+            assert_eq!(copy_context().get(&TENANT).map(String::as_str), tenant, "{header}");
+            let set = usize::from(id.is_some()) + usize::from(tenant.is_some());
+            assert_eq!(copy_context().len(), set, "{header}");
+        });
+    }
+    // Twice: one of them counts.
+    Context::new().run(|| {
+        baggage::extract_headers(&incoming("test.id=1,test.id=2"));
+        assert!([1, 2].contains(&ID.get()));
+    });
+    // In several headers.
+    Context::new().run(|| {
+        let mut headers = incoming("test.id=1");
+        headers.append("baggage", HeaderValue::from_static("test.tenant=acme"));
+        headers.append("baggage", HeaderValue::from_bytes(b"test.address=\xff").unwrap());
+        assert_eq!(baggage::extract_headers(&headers), []);
+        assert_eq!((ID.get(), TENANT.get().as_str(), copy_context().len()), (1, "acme", 2));
+        assert_eq!(baggage::extract_headers(&HeaderMap::new()), []);
+    });
+}
+
+#[test]
+fn errors_say_what_was_ignored() {
+    let errors = Context::new().run(|| baggage::extract_headers(&incoming("test.id=seven")));
+    let text = "baggage entry `test.id` was ignored: it can't be read as a value of the variable";
+    assert_eq!(errors[0].to_string(), text);
+    on_both_flavours(|| async {
+        let no_context = tokio::spawn(async { baggage::extract_headers(&incoming("test.id=7")) });
+        let text = "baggage entry `test.id` was ignored: there is no context here that could be written";
+        assert_eq!(no_context.await.unwrap()[0].to_string(), text);
+    });
+}
+
+#[test]
+fn the_baggage_of_opentelemetry_goes_along() {
+    let current = Otel::current_with_baggage([KeyValue::new("theirs", "1"), KeyValue::new("test.id", "old")]);
+    let _attached = current.attach();
+    let mut nothing_of_ours = HeaderMap::new();
+    Context::new().run(|| baggage::inject_headers(&mut nothing_of_ours));
+    assert_eq!(entries(&nothing_of_ours), ["test.id=old", "theirs=1"]);
+    let both = ID.sync_scope(7, baggage::headers);
+    assert_eq!(entries(&both), ["test.id=7", "theirs=1"]);
+    // And theirs reads what we write.
+    let map: HashMap<String, String> =
+        both.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
+    let read = BaggagePropagator::new().extract(&map);
+    assert_eq!(read.baggage().get("test.id").unwrap().as_str(), "7");
+}
+
+#[test]
+fn from_a_client_to_a_server() {
+    on_both_flavours(|| async {
+        let ignored = Arc::new(Mutex::new(Vec::new()));
+        let layer = ContextLayer::new().baggage({
+            let ignored = ignored.clone();
+            move |error| ignored.lock().unwrap().push(error.key())
+        });
+        let handler = || async {
+            let task = task::spawn(async { TENANT.get() });
+            format!("{} {:?}", task.await.unwrap(), copy_context().get(&ID))
+        };
+        let server = Router::new().route("/", get(handler)).layer(layer);
+        let transport = service_fn(move |request: axum::http::Request<Body>| {
+            // As on another machine: nothing of the client's context is here.
+            let server = server.clone();
+            async {
+                Ok::<_, Infallible>(task::spawn_detached(server.oneshot(request)).await.unwrap().unwrap())
+            }
+        });
+        let client = BaggageLayer::new().layer(transport);
+        let asks = (0..20).map(|n: u64| {
+            let client = client.clone();
+            Context::new().with(&ID, n).with(&TENANT, format!("tenant {n}")).scope(async move {
+                assert_eq!(ask(client).await, format!("tenant {n} Some({n})"));
+            })
+        });
+        futures::future::join_all(asks).await;
+        assert_eq!(ask(client.clone()).await, "no tenant None");
+        assert!(ignored.lock().unwrap().is_empty());
+        let client = client.map_request(|mut request: axum::http::Request<Body>| {
+            request.headers_mut().insert("baggage", HeaderValue::from_static("test.id=x"));
+            request
+        });
+        client.oneshot(axum::http::Request::new(Body::empty())).await.unwrap();
+        assert_eq!(*ignored.lock().unwrap(), ["test.id"]);
+    });
+}
+
+async fn ask<S>(client: S) -> String
+where
+    S: tower::Service<
+            axum::http::Request<Body>,
+            Response = axum::response::Response<Body>,
+            Error = Infallible,
+        >,
+{
+    let body = client.oneshot(axum::http::Request::new(Body::empty())).await.unwrap().into_body();
+    String::from_utf8(body.collect().await.unwrap().to_bytes().into()).unwrap()
+}
+
+// The context of OpenTelemetry.
+
+#[derive(Debug, PartialEq)]
+struct Theirs(u64);
+
+fn theirs() -> Option<u64> {
+    Otel::map_current(|context| context.get::<Theirs>().map(|theirs| theirs.0))
+}
+
+#[test]
+fn the_context_of_opentelemetry_follows_into_tasks() {
+    on_both_flavours(|| async {
+        let (sender, said) = std::sync::mpsc::channel();
+        let (task, call, thread, aborted, detached) = {
+            let _attached = Otel::new().with_value(Theirs(7)).attach();
+            let task = task::spawn(async {
+                tokio::task::yield_now().await;
+                let inner = task::spawn(async { theirs() }).await.unwrap();
+                (theirs(), inner)
+            });
+            let call = task::spawn_blocking(theirs);
+            let thread = thread::spawn(theirs);
+            let says = OnDrop(move || sender.send(theirs()).unwrap());
+            let aborted = task::spawn(async move {
+                let _says = says;
+                std::future::pending::<()>().await
+            });
+            (task, call, thread, aborted, task::spawn_detached(async { theirs() }))
+        };
+        assert_eq!(theirs(), None);
+        assert_eq!(task.await.unwrap(), (Some(7), Some(7)));
+        assert_eq!((call.await.unwrap(), thread.join().unwrap()), (Some(7), Some(7)));
+        assert_eq!(detached.await.unwrap(), None);
+        aborted.abort();
+        aborted.await.unwrap_err();
+        assert_eq!(said.recv().unwrap(), Some(7), "it is current while the future is dropped");
+        assert_eq!(theirs(), None);
+    });
+}

@@ -1,0 +1,6 @@
+use contextvar::context_var;
+
+#[context_var(baggage = "list")]
+static LIST: Vec<u8>;
+
+fn main() {}
