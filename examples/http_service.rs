@@ -1,6 +1,6 @@
 //! An HTTP service whose handlers each run in a context of their own.
 //!
-//! A request has an id, a tenant and a user. They are set once, where the handler begins. All that works on the
+//! A request has an id, a tenant and a user. They are set once, where the request comes in. All that works on the
 //! request then finds them: nested functions, spawned tasks, a blocking call, a thread, and the log.
 //!
 //! ```console
@@ -13,43 +13,48 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use std::{env, fmt, io};
+use std::{env, io};
 
 use axum::Router;
 use axum::extract::Path;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::routing::get;
-use contextvar::{context_var, task, thread, with_copied_context};
+use contextvar::tower::ContextLayer;
+use contextvar::tracing::WithContext;
+use contextvar::{context_var, task, thread};
 use futures::stream::{self, StreamExt};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tracing::{Event, Subscriber, error, info};
-use tracing_subscriber::fmt::format::{Writer, format};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
-use tracing_subscriber::registry::LookupSpan;
+use tracing::{error, info};
 use uuid::Uuid;
 
 // The service.
 
-#[context_var]
-static REQUEST_ID: String = "-".to_owned();
+#[context_var(name = "request_id", log)]
+static REQUEST_ID: String;
 
-#[context_var]
-static TENANT: String = "-".to_owned();
+#[context_var(name = "tenant", log)]
+static TENANT: String;
 
-#[context_var]
-static USER: String = "-".to_owned();
+#[context_var(name = "user", log)]
+static USER: String;
 
 fn service() -> Router {
-    Router::new().route("/{tenant}/{user}", get(handler))
+    let context = ContextLayer::new().set(&REQUEST_ID, request_id);
+    Router::new().route("/{tenant}/{user}", get(handler)).layer(context)
+}
+
+fn request_id(request: &Parts) -> String {
+    let given =
+        request.headers.get("x-request-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
+    given.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned)
 }
 
 /// Works on the request in many places, and answers with what each of them saw.
-#[with_copied_context(REQUEST_ID = request_id(&headers), TENANT = tenant, USER = user)]
-async fn handler(
-    headers: HeaderMap,
-    Path((tenant, user)): Path<(String, String)>,
-) -> Result<String, StatusCode> {
+async fn handler(Path((tenant, user)): Path<(String, String)>) -> Result<String, StatusCode> {
+    TENANT.set(tenant);
+    USER.set(user);
     info!("request");
     let account = load_account().await;
 
@@ -63,11 +68,6 @@ async fn handler(
     let signature = signature.await.map_err(failed)?;
     info!("response");
     Ok([account, audit, mail, report, signature].concat())
-}
-
-fn request_id(headers: &HeaderMap) -> String {
-    let given = headers.get("x-request-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
-    given.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned)
 }
 
 fn failed(error: impl Error) -> StatusCode {
@@ -97,28 +97,9 @@ async fn send_mail() -> String {
 /// Logs a line, and gives what there is to see, as a line too. No argument says whose request it is.
 fn see(place: &str) -> String {
     info!("{place}");
-    format!("{} | {place}\n", whose_request())
-}
-
-/// What the context variables are here.
-fn whose_request() -> String {
-    // A client chose them. Quoted and escaped, a line break in one can't forge a line of the log.
-    format!("request_id={:?} tenant={:?} user={:?}", REQUEST_ID.get(), TENANT.get(), USER.get())
-}
-
-/// A format of the log that says before each line whose request it is.
-struct WithContext<F>(F);
-
-impl<S, N, F> FormatEvent<S, N> for WithContext<F>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-    F: FormatEvent<S, N>,
-{
-    fn format_event(&self, cx: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        write!(out, "{} | ", whose_request())?;
-        self.0.format_event(cx, out, event)
-    }
+    let mut line = place.to_owned();
+    contextvar::log_fields(|name, value| line += &format!(" {name}={value}"));
+    line + "\n"
 }
 
 // The program.
@@ -145,7 +126,7 @@ async fn main() -> ExitCode {
 
 async fn serve(address: &str) -> Result<ExitCode, Box<dyn Error>> {
     let listener = listen(address).await?;
-    tracing_subscriber::fmt().event_format(WithContext(format())).init();
+    tracing_subscriber::fmt().map_event_format(WithContext::new).init();
     println!("serving http://{}/{{tenant}}/{{user}} until ctrl-c", listener.local_addr()?);
     tokio::select! {
         served = axum::serve(listener, service()).with_graceful_shutdown(ctrl_c()).into_future() => served?,
@@ -171,8 +152,9 @@ async fn check() -> Result<ExitCode, Box<dyn Error>> {
     const LINES_EACH: usize = 7;
 
     let log = Arc::new(Log::default());
-    let format = WithContext(format().without_time().with_level(false).with_target(false));
-    tracing_subscriber::fmt().event_format(format).with_writer(log.clone()).init();
+    let format =
+        tracing_subscriber::fmt().without_time().with_level(false).with_target(false).with_ansi(false);
+    format.with_writer(log.clone()).map_event_format(WithContext::new).init();
     let listener = listen("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
     println!("sending {REQUESTS} requests, {AT_ONCE} at a time, to {url}");
@@ -223,8 +205,7 @@ async fn request(client: &reqwest::Client, url: &str, n: usize) -> Result<String
     let answer = answer.await.map_err(|error| format!("request {n}: {error}"))?;
 
     let made = Uuid::parse_str(id(&answer)).unwrap_or_default();
-    let own =
-        format!("request_id={:?} tenant=\"t{n}\" user=\"u{n}\"", given.unwrap_or_else(|| made.to_string()));
+    let own = format!("request_id={} tenant=t{n} user=u{n}", given.unwrap_or_else(|| made.to_string()));
     let right = answer.lines().count() == 5 && answer.lines().all(|line| owner(line) == own);
     if right { Ok(own) } else { Err(format!("request {n} saw\n{answer}")) }
 }
@@ -239,11 +220,11 @@ fn two_requests(log: &[String]) -> impl Iterator<Item = &String> {
 
 /// Whose line this is, in the log or in an answer.
 fn owner(line: &str) -> &str {
-    line.split(" | ").next().unwrap_or_default()
+    line.find("request_id=").map_or("", |start| &line[start..])
 }
 
 fn id(line: &str) -> &str {
-    line.split('"').nth(1).unwrap_or_default()
+    owner(line).split([' ', '=']).nth(1).unwrap_or_default()
 }
 
 /// The log, in memory.

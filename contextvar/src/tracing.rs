@@ -19,6 +19,8 @@
 //! info!("saved"); // .. INFO shop: saved request_id=7 tenant=acme
 //! ```
 //!
+//! A value with spaces, quotes or control characters, such as a client may choose, is quoted and escaped there.
+//!
 //! With `fmt().json()` they are in the event's `fields`:
 //! `{"timestamp":..,"level":"INFO","fields":{"request_id":"7","tenant":"acme","message":"saved"},"target":"shop"}`.
 //! The values are strings there. A field of the event goes before a variable of the same name.
@@ -119,19 +121,15 @@ fn json_fields(line: &str) -> Option<(usize, bool)> {
     })
 }
 
-/// A value in a line of text: control characters, which could forge another line, are escaped.
+/// A value in a line of text. It is quoted and escaped if it could pass for more than a value otherwise.
 struct Line<'a>(&'a dyn fmt::Display);
 
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            Escape(f, |f, c| match c {
-                c if c.is_control() => write!(f, "{}", c.escape_default()),
-                c => f.write_char(c),
-            }),
-            "{}",
-            self.0
-        )
+        let value = self.0.to_string();
+        let quoted = format!("{value:?}");
+        let plain = !value.is_empty() && quoted[1..quoted.len() - 1] == value && !value.contains([' ', '=']);
+        f.write_str(if plain { &value } else { &quoted })
     }
 }
 
@@ -141,25 +139,14 @@ struct Json<'a>(&'a dyn fmt::Display);
 impl fmt::Display for Json<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_char('"')?;
-        write!(
-            Escape(f, |f, c| match c {
-                '"' => f.write_str("\\\""),
-                '\\' => f.write_str("\\\\"),
-                c if c.is_control() => write!(f, "\\u{:04x}", u32::from(c)),
-                c => f.write_char(c),
-            }),
-            "{}",
-            self.0
-        )?;
+        for c in self.0.to_string().chars() {
+            match c {
+                '"' => f.write_str("\\\"")?,
+                '\\' => f.write_str("\\\\")?,
+                c if c.is_control() => write!(f, "\\u{:04x}", u32::from(c))?,
+                c => f.write_char(c)?,
+            }
+        }
         f.write_char('"')
-    }
-}
-
-/// Writes each character its own way.
-struct Escape<'a, 'b>(&'a mut fmt::Formatter<'b>, fn(&mut fmt::Formatter<'_>, char) -> fmt::Result);
-
-impl fmt::Write for Escape<'_, '_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        text.chars().try_for_each(|c| (self.1)(self.0, c))
     }
 }

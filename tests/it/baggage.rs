@@ -107,7 +107,10 @@ fn what_goes_out_comes_in_whatever_the_value() {
 fn what_comes_in_sets_what_is_declared_and_nothing_else() {
     let long = format!("test.tenant={}", "x".repeat(9000));
     let many = format!("{}test.id=7", "a=1,".repeat(64));
-    let cases: &[(&str, Option<u64>, Option<&str>, &[&str])] = &[
+    /// A header, what is to be set of it, and the keys that are to be ignored.
+    type Case<'a> = (&'a str, Option<u64>, Option<&'a str>, &'a [&'a str]);
+
+    let cases: &[Case<'_>] = &[
         ("test.id=7,test.tenant=acme", Some(7), Some("acme"), &[]),
         (" test.id = 7 , test.tenant=acme;property=1;p2", Some(7), Some("acme"), &[]),
         ("test.id=7,unknown=1,NEVER_SENT=1,never_sent=1", Some(7), None, &[]),

@@ -178,10 +178,16 @@ fn text() {
 }
 
 #[test]
-fn a_value_cannot_forge_a_line() {
+fn a_value_cannot_forge_a_line_or_a_field() {
+    for (value, shown) in
+        [("", r#""""#), ("a role=admin", r#""a role=admin""#), ("a=b", r#""a=b""#), ("größe'", "größe'")]
+    {
+        let output = logged(|| TENANT.sync_scope(value.to_owned(), || info!("hello")));
+        assert_eq!(output, format!(" INFO it::logging: hello TENANT={shown}\n"));
+    }
     let evil = "acme\nERROR it::logging: forged \x1b[31m\"\\";
     let output = logged(|| TENANT.sync_scope(evil.to_owned(), || info!("hello")));
-    let line = " INFO it::logging: hello TENANT=acme\\nERROR it::logging: forged \\u{1b}[31m\"\\\n";
+    let line = " INFO it::logging: hello TENANT=\"acme\\nERROR it::logging: forged \\u{1b}[31m\\\"\\\\\"\n";
     assert_eq!(output, line);
     let json = logged_as_json(|| TENANT.sync_scope(evil.to_owned(), || info!("hello")));
     assert_eq!(json[0]["fields"]["TENANT"], evil);

@@ -1,0 +1,100 @@
+//! An actix-web service whose requests each have a context of their own.
+//!
+//! Actix has middleware of its own kind, so what [`ContextLayer`](contextvar::tower::ContextLayer) is for axum and tonic,
+//! is here a function of twenty lines: [`context_for_each_request`].
+//!
+//! ```console
+//! $ cargo run --example actix_service    # sends itself requests, checks, and ends
+//! ```
+
+use std::error::Error;
+use std::future;
+
+use actix_web::body::{BodyStream, BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::web::{Bytes, Path};
+use actix_web::{App, HttpResponse, HttpServer, get};
+use contextvar::{Context, InContext, context_var, task, with_copied_context};
+use futures::stream::{self, StreamExt, TryStreamExt};
+
+#[context_var(log)]
+static REQUEST_ID: String = "-".to_owned();
+
+#[context_var]
+static STEP: &str = "none";
+
+/// The handler, and the body that it answers with, run in a context that is the request's own.
+async fn context_for_each_request(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let mut context = Context::new();
+    if let Some(id) = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()) {
+        context.set(&REQUEST_ID, id.to_owned());
+    }
+    // In a block, so that what `call` does at once is done in the context too.
+    let answer = async move { next.call(request).await };
+    let (response, context) = answer.in_context(context).and_context().await;
+    Ok(response?.map_body(|_, body| match body.try_into_bytes() {
+        Ok(bytes) => BoxBody::new(bytes),
+        Err(body) => {
+            let mut body = Box::pin(body);
+            let chunks = context.scope(stream::poll_fn(move |cx| body.as_mut().poll_next(cx)));
+            BoxBody::new(BodyStream::new(chunks.map_err(Into::<Box<dyn Error>>::into)))
+        }
+    }))
+}
+
+#[get("/whole/{tenant}")]
+#[with_copied_context]
+async fn whole(tenant: Path<String>) -> String {
+    STEP.set("handler");
+    actix_web::rt::task::yield_now().await;
+    let seen = task::spawn_local(async { format!("{} {}", REQUEST_ID.get(), STEP.get()) }).await;
+    format!("{tenant} {}", seen.expect("it ends"))
+}
+
+/// Without the attribute, what the handler sets is seen by the body.
+#[get("/streamed")]
+async fn streamed() -> HttpResponse {
+    STEP.set("handler");
+    let lines = stream::iter(0..3).then(|n| {
+        let line = format!("{n} {} {}\n", REQUEST_ID.get(), STEP.get());
+        STEP.set("body");
+        future::ready(Ok::<_, actix_web::Error>(Bytes::from(line)))
+    });
+    HttpResponse::Ok().streaming(lines)
+}
+
+#[actix_web::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let app = || App::new().wrap(from_fn(context_for_each_request)).service(whole).service(streamed);
+    let server = HttpServer::new(app).workers(2).bind(("127.0.0.1", 0))?;
+    let address = server.addrs()[0];
+    let server = server.run();
+    let stop = server.handle();
+    let served = actix_web::rt::spawn(server);
+
+    let client = &reqwest::Client::new();
+    let get = |path: String, id: usize| async move {
+        let request = client.get(format!("http://{address}/{path}")).header("x-request-id", id);
+        request.send().await?.error_for_status()?.text().await
+    };
+    stream::iter(0..200)
+        .map(|n| async move {
+            assert_eq!(get(format!("whole/{}", n % 7), n).await?, format!("{} {n} handler", n % 7));
+            let lines = format!("0 {n} handler\n1 {n} body\n2 {n} body\n");
+            assert_eq!(get("streamed".to_owned(), n).await?, lines);
+            Ok::<_, reqwest::Error>(())
+        })
+        .buffer_unordered(32)
+        .try_collect::<()>()
+        .await?;
+    assert!(!REQUEST_ID.is_set() && !STEP.is_set());
+
+    stop.stop(true).await;
+    served.await??;
+    println!("400 requests: each handler, its task and its body saw the values of their own");
+    Ok(())
+}
