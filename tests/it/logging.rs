@@ -278,7 +278,7 @@ fn json_that_is_flattened() {
 /// A subscriber for tasks on other threads must be the process's; so all that needs one is one test.
 #[test]
 fn in_tasks_calls_and_threads_with_their_spans() {
-    #[with_copied_context(REQUEST_ID = n, TENANT = format!("tenant {n}"))]
+    #[with_copied_context(REQUEST_ID = n, TENANT = format!("tenant-{n}"))]
     async fn handler(n: u64) {
         let span = info_span!(target: "followed", "request", n);
         let _entered = span.enter();
@@ -326,7 +326,7 @@ fn in_tasks_calls_and_threads_with_their_spans() {
             assert_eq!(lines.len(), if what == "task" { 4 } else { 2 }, "{output}");
             for line in lines {
                 assert!(line.contains(&format!(" request_id={n}")), "{line}");
-                assert!(line.contains(&format!(" TENANT=tenant {n}")), "{line}");
+                assert!(line.contains(&format!(" TENANT=tenant-{n}")), "{line}");
             }
         }
     }
