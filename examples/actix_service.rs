@@ -1,25 +1,27 @@
 //! An actix-web service whose requests each have a context of their own.
 //!
-//! Actix has middleware of its own kind, so what [`ContextLayer`](contextvar::tower::ContextLayer) is for axum and tonic,
-//! is here a function of twenty lines: [`context_for_each_request`].
+//! Actix has middleware of its own kind, so what [`ContextLayer`](contextvar::tower::ContextLayer) is for axum and tonic
+//! is a function here: [`context_for_each_request`]. The client sends the request's id as baggage.
 //!
 //! ```console
 //! $ cargo run --example actix_service    # sends itself requests, checks, and ends
 //! ```
 
+use opentelemetry::propagation::Extractor;
 use std::error::Error;
 use std::future;
 
 use actix_web::body::{BodyStream, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::HeaderMap;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{Bytes, Path};
 use actix_web::{App, HttpResponse, HttpServer, get};
-use contextvar::{Context, InContext, context_var, task, with_copied_context};
+use contextvar::{Context, InContext, baggage, context_var, task, with_copied_context};
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-#[context_var(log)]
-static REQUEST_ID: String = "-".to_owned();
+#[context_var(log, baggage = "request.id")]
+static REQUEST_ID: u32;
 
 #[context_var]
 static STEP: &str = "none";
@@ -30,8 +32,8 @@ async fn context_for_each_request(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let mut context = Context::new();
-    if let Some(id) = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()) {
-        context.set(&REQUEST_ID, id.to_owned());
+    for ignored in context.run(|| baggage::extract(&Headers(request.headers()))) {
+        eprintln!("{ignored}");
     }
     // In a block, so that what `call` does at once is done in the context too.
     let answer = async move { next.call(request).await };
@@ -44,6 +46,19 @@ async fn context_for_each_request(
             BoxBody::new(BodyStream::new(chunks.map_err(Into::<Box<dyn Error>>::into)))
         }
     }))
+}
+
+/// Actix has a map of headers of its own, too.
+struct Headers<'a>(&'a HeaderMap);
+
+impl Extractor for Headers<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(|name| name.as_str()).collect()
+    }
 }
 
 #[get("/whole/{tenant}")]
@@ -77,16 +92,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let served = actix_web::rt::spawn(server);
 
     let client = &reqwest::Client::new();
-    let get = |path: String, id: usize| async move {
-        let request = client.get(format!("http://{address}/{path}")).header("x-request-id", id);
+    let get = |path: String| async move {
+        let request = client.get(format!("http://{address}/{path}")).headers(baggage::headers());
         request.send().await?.error_for_status()?.text().await
     };
     stream::iter(0..200)
-        .map(|n| async move {
-            assert_eq!(get(format!("whole/{}", n % 7), n).await?, format!("{} {n} handler", n % 7));
-            let lines = format!("0 {n} handler\n1 {n} body\n2 {n} body\n");
-            assert_eq!(get("streamed".to_owned(), n).await?, lines);
-            Ok::<_, reqwest::Error>(())
+        .map(|n| {
+            let requests = async move {
+                let expected = format!("{} {n} handler", n % 7);
+                assert_eq!(get(format!("whole/{}", n % 7)).await?, expected);
+                let expected = format!("0 {n} handler\n1 {n} body\n2 {n} body\n");
+                assert_eq!(get("streamed".to_owned()).await?, expected);
+                Ok::<_, reqwest::Error>(())
+            };
+            REQUEST_ID.scope(n, requests)
         })
         .buffer_unordered(32)
         .try_collect::<()>()

@@ -17,9 +17,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use async_trait::async_trait;
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, request};
+use axum::http::{Extensions, HeaderMap, StatusCode, request};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use contextvar::tower::ContextLayer;
@@ -31,6 +32,7 @@ use opentelemetry::trace::{FutureExt, TraceContextExt, TraceId, Tracer, TracerPr
 use opentelemetry_http::{HeaderExtractor, HeaderInjector};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
 use rusqlite::Connection;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::TcpListener;
@@ -75,16 +77,17 @@ async fn gateway(backend: String) -> Result<()> {
             |request| header(request, "x-tenant").ok_or("who are you?"),
             |error| (StatusCode::UNAUTHORIZED, error).into_response(),
         )
-        .set(&LOCALE, |request| header(request, "accept-language").unwrap_or_else(|| "en".to_owned()))
-        .set(&CLIENT, |request| header(request, "user-agent").unwrap_or_default());
-    let state = Gateway { backend, client: reqwest::Client::new(), tracer: SdkTracerProvider::default() };
+        .set_if_some(&LOCALE, |request| header(request, "accept-language"))
+        .set_if_some(&CLIENT, |request| header(request, "user-agent"));
+    let client = ClientBuilder::new(reqwest::Client::new()).with(SendContext).build();
+    let state = Gateway { backend, client, tracer: SdkTracerProvider::default() };
     serve(Router::new().route("/orders", post(order)).layer(layer).with_state(state)).await
 }
 
 #[derive(Clone)]
 struct Gateway {
     backend: String,
-    client: reqwest::Client,
+    client: ClientWithMiddleware,
     tracer: SdkTracerProvider,
 }
 
@@ -100,12 +103,27 @@ async fn order(State(gateway): State<Gateway>, item: String) -> std::result::Res
     Ok(format!("{} {}", REQUEST_ID.get(), TRACE_ID.get()))
 }
 
-async fn store(gateway: Gateway, item: String) -> reqwest::Result<()> {
-    let mut trace = HeaderMap::new();
-    TraceContextPropagator::new().inject(&mut HeaderInjector(&mut trace));
+async fn store(gateway: Gateway, item: String) -> reqwest_middleware::Result<()> {
     let request = gateway.client.post(format!("{}/store", gateway.backend)).body(item);
-    request.headers(baggage::headers()).headers(trace).send().await?.error_for_status()?;
+    request.send().await?.error_for_status()?;
     Ok(())
+}
+
+/// Sends baggage and trace along with all requests of a client.
+struct SendContext;
+
+#[async_trait]
+impl Middleware for SendContext {
+    async fn handle(
+        &self,
+        mut request: reqwest::Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> reqwest_middleware::Result<reqwest::Response> {
+        baggage::inject_headers(request.headers_mut());
+        TraceContextPropagator::new().inject(&mut HeaderInjector(request.headers_mut()));
+        next.run(request, extensions).await
+    }
 }
 
 // The backend.

@@ -6,6 +6,7 @@
 //! $ cargo run --release -p benches -- --instructions  # counted by callgrind; --check works here too
 //! $ cargo run --release -p benches -- --growth        # what grows with variables, nesting, tasks, threads
 //! $ RUSTFLAGS="--cfg tokio_unstable" cargo run --release -p benches -- --hooks   # runtimes whose tasks inherit
+//! $ cargo run --release -p benches -- --load          # an HTTP service under load, with and without; needs wrk
 //! ```
 //!
 //! Each prints its tables and writes them into `docs/`.
@@ -17,6 +18,7 @@ mod growth;
 #[cfg(tokio_unstable)]
 mod hooks;
 mod instructions;
+mod load;
 mod measure;
 mod operation;
 mod peers;
@@ -44,6 +46,12 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             write_doc("benchmarks-growth.md", &report::page(report::GROWTH, &tables))?;
             Ok(ExitCode::SUCCESS)
         }
+        ["--load"] => {
+            let table = load::table()?;
+            print!("{table}");
+            write_doc("benchmarks-load.md", &report::page(report::LOAD, &table))?;
+            Ok(ExitCode::SUCCESS)
+        }
         #[cfg(tokio_unstable)]
         ["--hooks"] => {
             let table = hooks::table();
@@ -56,7 +64,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             Err("the hooks need tokio's unstable API: set RUSTFLAGS=\"--cfg tokio_unstable\"".into())
         }
         [instructions::ONLY, ..] => Ok(ExitCode::from(instructions::only(&arguments[1..]))),
-        _ => Err("usage: benches [--instructions | --growth | --hooks] [--check]".into()),
+        _ => Err("usage: benches [--instructions | --growth | --hooks | --load] [--check]".into()),
     }
 }
 

@@ -76,6 +76,14 @@ pub(crate) const GROWTH: &str = "\
 Written by `cargo run --release -p benches -- --growth`. Nanoseconds unless said otherwise.
 ";
 
+pub(crate) const LOAD: &str = "\
+# An HTTP service under load
+
+Written by `cargo run --release -p benches -- --load`: two services on axum with one layer and two variables, or with
+headers and arguments instead; each request spawns two tasks. `wrk` on the same machine asks for 30 seconds each, three
+times in turn; medians, and medians of the three ratios.
+";
+
 #[cfg(tokio_unstable)]
 pub(crate) const HOOKS: &str = "\
 # Runtimes whose tasks inherit by hooks

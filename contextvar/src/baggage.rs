@@ -98,8 +98,9 @@ pub fn inject(injector: &mut dyn Injector) {
         baggage.insert_with_metadata(key.clone(), value.clone(), metadata.clone());
     }
     for (key, value) in fields {
-        // The propagator encodes all that has to be but this, and would take it for an encoded character when it reads.
-        baggage.insert(key, value.replace('%', "%25"));
+        // The propagator encodes all that has to be but `%`, which it would take for an encoded character when it reads,
+        // and `\`, which others refuse. A `+` need not be encoded; but OpenTelemetry for Python reads it as a space.
+        baggage.insert(key, value.replace('%', "%25").replace('\\', "%5C").replace('+', "%2B"));
     }
     BaggagePropagator::new().inject_context(&current.with_baggage(baggage), injector);
 }

@@ -256,12 +256,22 @@ pub use contextvar_macros::with_empty_context;
 #[path = "private.rs"]
 pub mod __private;
 
-/// The README's programs, compiled and run.
-#[cfg(all(doctest, feature = "macros", feature = "tokio"))]
-#[doc = include_str!("../../README.md")]
-struct Readme;
-
-/// Those of the page on what follows.
-#[cfg(all(doctest, feature = "macros", feature = "tokio"))]
-#[doc = include_str!("../../docs/following.md")]
-struct Following;
+/// The programs in the README and in the pages, compiled and run.
+#[cfg(all(
+    doctest,
+    feature = "baggage",
+    feature = "macros",
+    feature = "tokio",
+    feature = "tower",
+    feature = "tracing"
+))]
+mod pages {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../docs/across-processes.md")]
+    struct AcrossProcesses;
+    #[doc = include_str!("../../docs/following.md")]
+    struct Following;
+    #[doc = include_str!("../../docs/migrating.md")]
+    struct Migrating;
+}

@@ -591,7 +591,10 @@ fn every_row_of_the_page_has_its_test() {
     let tests = [
         include_str!("following.rs"),
         include_str!("adapters.rs"),
+        include_str!("baggage.rs"),
         include_str!("changes.rs"),
+        include_str!("logging.rs"),
+        include_str!("servers.rs"),
         include_str!("../runtime_hooks.rs"),
         include_str!("../../contextvar/tests/executors.rs"),
     ]

@@ -5,7 +5,9 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use contextvar::tracing::WithContext;
-use contextvar::{Context, ContextVar, context_var, log_fields, task, thread, with_copied_context};
+use contextvar::{
+    Context, ContextVar, InContext, context_var, log_fields, task, thread, with_copied_context,
+};
 use tracing::{Subscriber, debug, error, info, info_span};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::FmtSpan;
@@ -291,6 +293,7 @@ fn in_tasks_calls_and_threads_with_their_spans() {
         let call = task::spawn_blocking(move || work("call"));
         let thread = thread::spawn(move || work("thread"));
         let detached = task::spawn_detached(async move { work("detached") });
+        let ours_alone = tokio::spawn(async move { work("ours alone") }.in_inherited_context());
         struct Dropped(tracing::Span);
         impl Drop for Dropped {
             fn drop(&mut self) {
@@ -304,7 +307,7 @@ fn in_tasks_calls_and_threads_with_their_spans() {
             std::future::pending::<()>().await
         });
         drop(_entered);
-        tokio::try_join!(task, call, detached).unwrap();
+        tokio::try_join!(task, call, detached, ours_alone).unwrap();
         aborted.abort();
         aborted.await.unwrap_err();
         thread.join().unwrap();
@@ -332,4 +335,9 @@ fn in_tasks_calls_and_threads_with_their_spans() {
     }
     let detached: Vec<_> = output.lines().filter(|line| line.contains("detached")).collect();
     assert_eq!((detached.len(), detached[0]), (40, " INFO detached"));
+    let ours_alone: Vec<_> = output.lines().filter(|line| line.contains("ours alone")).collect();
+    assert_eq!(ours_alone.len(), 40);
+    assert!(
+        ours_alone.iter().all(|line| line.starts_with(" INFO ours alone ") && line.contains("request_id="))
+    );
 }

@@ -98,6 +98,27 @@ fn each_request_has_a_context_filled_from_it() {
 }
 
 #[test]
+fn what_a_request_does_not_say_is_left_as_it_is() {
+    on_both_flavours(|| async {
+        async fn handler() -> String {
+            format!("{:?} {}", REQUEST_ID.try_get().ok(), TENANT.get())
+        }
+
+        let layer = ContextLayer::new().set_if_some(&REQUEST_ID, id_of);
+        let after_another = layer.clone().set(&REQUEST_ID, |_| 1).set_if_some(&REQUEST_ID, id_of);
+        for (layer, id, expected) in [
+            (&layer, "7", "Some(7) none"),
+            (&layer, "x", "None none"),
+            (&after_another, "7", "Some(7) none"),
+            (&after_another, "x", "Some(1) none"),
+        ] {
+            let app = Router::new().route("/", get(handler)).layer(layer.clone());
+            assert_eq!(text(app.oneshot(request::<Body>("/", id)).await.unwrap()).await, expected);
+        }
+    });
+}
+
+#[test]
 fn what_a_handler_sets_the_layers_outside_of_it_and_the_body_see() {
     async fn outside(request: Request, next: Next) -> Response {
         assert!(!ROUTE.is_set());

@@ -82,6 +82,34 @@ impl<B> ContextLayer<B> {
         self
     }
 
+    /// Sets a variable from each request that has something to set it to. In others it is left as it is: not set, or
+    /// what was set before it.
+    ///
+    /// ```
+    /// use contextvar::ContextVar;
+    /// use contextvar::tower::ContextLayer;
+    ///
+    /// static TENANT: ContextVar<String> = ContextVar::with_default("tenant", || "public".to_owned());
+    ///
+    /// let layer = ContextLayer::<String>::new()
+    ///     .set_if_some(&TENANT, |request| Some(request.headers.get("x-tenant")?.to_str().ok()?.to_owned()));
+    /// # let _ = layer;
+    /// ```
+    #[must_use = "this hands back the layer"]
+    pub fn set_if_some<T: Value>(
+        mut self,
+        var: &'static ContextVar<T>,
+        value: impl Fn(&Parts) -> Option<T> + Send + Sync + 'static,
+    ) -> Self {
+        self.setters.push(Arc::new(move |request| {
+            if let Some(value) = value(request) {
+                var.set(value);
+            }
+            Ok(())
+        }));
+        self
+    }
+
     /// Sets a variable from each request; or, where there is an error, answers the request with what `refuse` makes of
     /// it. The inner service is not called then.
     #[must_use = "this hands back the layer"]

@@ -1,0 +1,157 @@
+//! An HTTP service under load, with context variables and without.
+//!
+//! What carries the request's id and tenant is the layer and the variables in one service, headers and arguments in the
+//! other. Both do the same work: a nested call, two tasks, two answers from them. Each checks that the id it ends
+//! with is the one that came in with the request.
+
+use std::error::Error;
+use std::io;
+use std::net::SocketAddr;
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::Router;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::get;
+use contextvar::tower::ContextLayer;
+use contextvar::{context_var, task};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+
+use crate::report::{header, number, row};
+
+const CONNECTIONS: [u32; 2] = [64, 512];
+const ROUNDS: usize = 3;
+const SECONDS: u32 = 30;
+
+#[context_var]
+static REQUEST_ID: String;
+
+#[context_var]
+static TENANT: String;
+
+/// How many answers were checked, and how many of them were another request's.
+static CHECKED: AtomicU64 = AtomicU64::new(0);
+static MIXED_UP: AtomicU64 = AtomicU64::new(0);
+
+pub(crate) fn table() -> Result<String, Box<dyn Error>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let without = start(&runtime, Router::new().route("/", get(with_arguments)))?;
+    let layer = ContextLayer::new()
+        .set(&REQUEST_ID, |request: &Parts| text(&request.headers, "x-request-id"))
+        .set(&TENANT, |request: &Parts| text(&request.headers, "x-tenant"));
+    let with = start(&runtime, Router::new().route("/", get(with_context)).layer(layer))?;
+
+    let columns = ["without", "with contextvar", "with / without"];
+    let mut table = header("", columns.into_iter());
+    for connections in CONNECTIONS {
+        let mut rounds = Vec::new();
+        for round in 0..ROUNDS {
+            // In turn, and each of them first in its turn.
+            let mut order = [without, with];
+            order.rotate_left(round % 2);
+            let mut loads = [load(order[0], connections)?, load(order[1], connections)?];
+            loads.rotate_left(round % 2);
+            rounds.push(loads);
+        }
+        let lines: [(&str, Figure); 3] = [
+            ("requests a second", |load| load.per_second),
+            ("p50, ms", |load| load.p50_ms),
+            ("p99, ms", |load| load.p99_ms),
+        ];
+        for (name, figure) in lines {
+            let of = |column: usize| median(rounds.iter().map(|round| figure(&round[column])));
+            let ratio = median(rounds.iter().map(|round| figure(&round[1]) / figure(&round[0])));
+            let cells = [number(of(0)), number(of(1)), format!("{ratio:.3}")];
+            table += &row(&format!("{name}, {connections} connections"), cells.into_iter());
+        }
+    }
+    let (checked, mixed_up) = (CHECKED.load(Ordering::Relaxed), MIXED_UP.load(Ordering::Relaxed));
+    table += &format!(
+        "\n{checked} answers, each checked by the service; {mixed_up} of them were another request's.\n"
+    );
+    if mixed_up == 0 { Ok(table) } else { Err(table.into()) }
+}
+
+type Figure = fn(&Load) -> f64;
+
+fn median(figures: impl Iterator<Item = f64>) -> f64 {
+    let mut figures: Vec<f64> = figures.collect();
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+fn start(runtime: &Runtime, service: Router) -> io::Result<SocketAddr> {
+    let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0)))?;
+    let address = listener.local_addr()?;
+    runtime.spawn(async move { axum::serve(listener, service).await });
+    Ok(address)
+}
+
+struct Load {
+    per_second: f64,
+    p50_ms: f64,
+    p99_ms: f64,
+}
+
+fn load(address: SocketAddr, connections: u32) -> Result<Load, Box<dyn Error>> {
+    let before = CHECKED.load(Ordering::Relaxed);
+    let mut wrk = Command::new("wrk");
+    wrk.args(["--threads", "2", "--script", concat!(env!("CARGO_MANIFEST_DIR"), "/src/load.lua")]);
+    wrk.args([format!("--connections={connections}"), format!("--duration={SECONDS}s")]);
+    let output = wrk.arg(format!("http://{address}/")).output();
+    let output =
+        output.map_err(|error| format!("can't run wrk, which is in Debian's package `wrk`: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let numbers = text.lines().find_map(|line| line.strip_prefix("result ")).unwrap_or_default();
+    let numbers: Vec<f64> = numbers.split(' ').map(str::parse).collect::<Result<_, _>>().unwrap_or_default();
+    let &[requests, seconds, p50_ms, p99_ms, 0.0] = &numbers[..] else {
+        return Err(format!("wrk has said\n{text}{}", String::from_utf8_lossy(&output.stderr)).into());
+    };
+    let checked = CHECKED.load(Ordering::Relaxed) - before;
+    if (checked as f64) < requests {
+        return Err(format!("wrk had {requests} answers, and only {checked} were checked").into());
+    }
+    eprintln!("{connections} connections: {:.0} requests a second, p99 {p99_ms:.2} ms", requests / seconds);
+    Ok(Load { per_second: requests / seconds, p50_ms, p99_ms })
+}
+
+fn text(headers: &HeaderMap, name: &str) -> String {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+}
+
+/// The answer, if it is that of this request.
+fn checked(headers: &HeaderMap, answer: String) -> Result<String, StatusCode> {
+    CHECKED.fetch_add(1, Ordering::Relaxed);
+    let part = |name| headers.get(name).map_or(&b""[..], |value| value.as_bytes());
+    let expected = [part("x-request-id"), b" ", part("x-tenant")].concat();
+    if answer.as_bytes() == expected {
+        return Ok(answer);
+    }
+    MIXED_UP.fetch_add(1, Ordering::Relaxed);
+    Err(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+async fn with_context(headers: HeaderMap) -> Result<String, StatusCode> {
+    async fn id() -> String {
+        tokio::task::yield_now().await;
+        REQUEST_ID.get()
+    }
+    async fn tenant() -> String {
+        tokio::task::yield_now().await;
+        TENANT.get()
+    }
+    let (id, tenant) = (task::spawn(id()), task::spawn(tenant()));
+    checked(&headers, format!("{} {}", id.await.unwrap_or_default(), tenant.await.unwrap_or_default()))
+}
+
+async fn with_arguments(headers: HeaderMap) -> Result<String, StatusCode> {
+    async fn later(value: String) -> String {
+        tokio::task::yield_now().await;
+        value
+    }
+    let (id, tenant) = (text(&headers, "x-request-id"), text(&headers, "x-tenant"));
+    let (id, tenant) = (tokio::spawn(later(id)), tokio::spawn(later(tenant)));
+    checked(&headers, format!("{} {}", id.await.unwrap_or_default(), tenant.await.unwrap_or_default()))
+}
