@@ -9,15 +9,17 @@ use std::io;
 use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{self, Poll};
 
 use axum::Router;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
+use contextvar::context_var;
 use contextvar::tower::ContextLayer;
-use contextvar::{context_var, task};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tower::{Service, layer::layer_fn};
 
 use crate::report::{header, number, row};
 
@@ -42,18 +44,21 @@ pub(crate) fn table() -> Result<String, Box<dyn Error>> {
         .set(&REQUEST_ID, |request: &Parts| text(&request.headers, "x-request-id"))
         .set(&TENANT, |request: &Parts| text(&request.headers, "x-tenant"));
     let with = start(&runtime, Router::new().route("/", get(with_context)).layer(layer))?;
+    let nothing =
+        start(&runtime, Router::new().route("/", get(with_arguments)).layer(layer_fn(DoesNothing)))?;
+    let services = [without, nothing, with];
 
-    let columns = ["without", "with contextvar", "with / without"];
+    let columns = ["without", "with a layer that does nothing", "with contextvar"];
     let mut table = header("", columns.into_iter());
     for connections in CONNECTIONS {
         let mut rounds = Vec::new();
         for round in 0..ROUNDS {
             // In turn, and each of them first in its turn.
-            let mut order = [without, with];
-            order.rotate_left(round % 2);
-            let mut loads = [load(order[0], connections)?, load(order[1], connections)?];
-            loads.rotate_left(round % 2);
-            rounds.push(loads);
+            let mut loads = [None; 3];
+            for column in (round..round + 3).map(|turn| turn % 3) {
+                loads[column] = Some(load(services[column], connections)?);
+            }
+            rounds.push(loads.map(|load| load.expect("each had its turn")));
         }
         let lines: [(&str, Figure); 3] = [
             ("requests a second", |load| load.per_second),
@@ -61,9 +66,11 @@ pub(crate) fn table() -> Result<String, Box<dyn Error>> {
             ("p99, ms", |load| load.p99_ms),
         ];
         for (name, figure) in lines {
-            let of = |column: usize| median(rounds.iter().map(|round| figure(&round[column])));
-            let ratio = median(rounds.iter().map(|round| figure(&round[1]) / figure(&round[0])));
-            let cells = [number(of(0)), number(of(1)), format!("{ratio:.3}")];
+            let cells = [0, 1, 2].map(|column| {
+                let here = median(rounds.iter().map(|round| figure(&round[column])));
+                let ratio = median(rounds.iter().map(|round| figure(&round[column]) / figure(&round[0])));
+                Some(format!("{} ({ratio:.3})", number(here)))
+            });
             table += &row(&format!("{name}, {connections} connections"), cells.into_iter());
         }
     }
@@ -89,6 +96,25 @@ fn start(runtime: &Runtime, service: Router) -> io::Result<SocketAddr> {
     Ok(address)
 }
 
+/// What any layer costs in axum.
+#[derive(Clone)]
+struct DoesNothing<S>(S);
+
+impl<S: Service<R>, R> Service<R> for DoesNothing<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: R) -> S::Future {
+        self.0.call(request)
+    }
+}
+
+#[derive(Clone, Copy)]
 struct Load {
     per_second: f64,
     p50_ms: f64,
@@ -142,7 +168,7 @@ async fn with_context(headers: HeaderMap) -> Result<String, StatusCode> {
         tokio::task::yield_now().await;
         TENANT.get()
     }
-    let (id, tenant) = (task::spawn(id()), task::spawn(tenant()));
+    let (id, tenant) = (contextvar::task::spawn(id()), contextvar::task::spawn(tenant()));
     checked(&headers, format!("{} {}", id.await.unwrap_or_default(), tenant.await.unwrap_or_default()))
 }
 

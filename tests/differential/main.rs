@@ -1,0 +1,192 @@
+//! The same answers as CPython: random programs over contexts, run by its `contextvars` and asyncio, and by contextvar on
+//! tokio. What their actors see must be equal.
+//!
+//! ```console
+//! $ cargo test --test differential                          # some thousands
+//! $ CONTEXTVAR_PROGRAMS=1000000 cargo test --test differential
+//! $ CONTEXTVAR_SEED=n cargo test --test differential        # those of a run that failed
+//! ```
+
+mod ours;
+mod print;
+mod program;
+
+use std::env;
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use ours::{Traces, Way};
+use program::{Body, May, Op};
+
+const ORACLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/differential/oracle.py");
+const BATCH: u64 = 100;
+
+/// CPython, which runs programs.
+struct Oracle {
+    process: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Oracle {
+    /// `None` where there is no python3.
+    fn start() -> Option<Self> {
+        let command =
+            Command::new("python3").arg(ORACLE).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut process = match command {
+            Ok(process) => process,
+            Err(error) if error.kind() == ErrorKind::NotFound => return None,
+            Err(error) => panic!("can't run python3: {error}"),
+        };
+        let (input, output) = (process.stdin.take().unwrap(), process.stdout.take().unwrap());
+        Some(Oracle { process, input, output: BufReader::new(output) })
+    }
+
+    fn run(&mut self, programs: &[(&str, &Body)]) -> Vec<Traces> {
+        serde_json::to_writer(&mut self.input, programs).expect("the oracle reads");
+        self.input.write_all(b"\n").expect("the oracle reads");
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("the oracle answers");
+        serde_json::from_str(&line).expect("the oracle's traces; CPython 3.11 or newer is needed")
+    }
+
+    /// A way in which contextvar and CPython see different things.
+    fn differs(&mut self, program: &Body, ways: &[Way]) -> Option<(Way, Traces, Traces)> {
+        let kind = if ways == [Way::Thread] { "Thread" } else { "Task" };
+        let theirs = self.run(&[(kind, program)]).remove(0);
+        ways.iter()
+            .map(|&way| (way, ours::run(program, way)))
+            .find_map(|(way, ours)| (ours != theirs).then(|| (way, ours, theirs.clone())))
+    }
+}
+
+impl Drop for Oracle {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn number(name: &str) -> Option<u64> {
+    env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+#[test]
+fn programs_see_what_they_see_in_cpython() {
+    let Some(mut oracle) = Oracle::start() else {
+        println!("left out: there is no python3");
+        return;
+    };
+    let seed = number("CONTEXTVAR_SEED").unwrap_or_else(|| rand::rng().random());
+    let programs = number("CONTEXTVAR_PROGRAMS").unwrap_or(5000);
+    println!("CONTEXTVAR_SEED={seed} CONTEXTVAR_PROGRAMS={programs}");
+    let mut random = StdRng::seed_from_u64(seed);
+    for _ in 0..programs.div_ceil(BATCH) {
+        let batch: Vec<(&str, &[Way], Body)> = (0..BATCH)
+            .map(|_| match random.random_ratio(1, 4) {
+                true => {
+                    let may = May { spawn: false, wait: false };
+                    ("Thread", &[Way::Thread][..], program::random(&mut random, may))
+                }
+                false => {
+                    let may = May { spawn: true, wait: true };
+                    ("Task", &[Way::CurrentThread, Way::MultiThread][..], program::random(&mut random, may))
+                }
+            })
+            .collect();
+        let traces = oracle.run(&batch.iter().map(|(kind, _, program)| (*kind, program)).collect::<Vec<_>>());
+        for ((_, ways, program), theirs) in batch.into_iter().zip(traces) {
+            if ways.iter().all(|&way| ours::run(&program, way) == theirs) {
+                continue;
+            }
+            let program = program::shrink(program, |smaller| oracle.differs(smaller, ways).is_some());
+            match oracle.differs(&program, ways) {
+                Some((way, ours, theirs)) => panic!(
+                    "{way:?}: ours {ours:#?}, CPython's {theirs:#?}\n\n{}\n{}",
+                    print::python(&program),
+                    print::rust(&program)
+                ),
+                None => panic!("not every time, and not when it was run again: {program:?}"),
+            }
+        }
+    }
+}
+
+/// What would be wrong: a function whose context is no copy.
+fn without_copies(program: &Body) -> Body {
+    let mut program = program.clone();
+    for op in &mut program {
+        if let Some(body) = op.body() {
+            *body = without_copies(body);
+        }
+        if let Op::Isolated(body) = op {
+            *op = Op::Await(std::mem::take(body));
+        }
+    }
+    program
+}
+
+#[test]
+fn a_difference_is_found_and_made_small() {
+    let mut random = StdRng::seed_from_u64(7);
+    let may = May { spawn: true, wait: true };
+    let wrong = |program: &Body| {
+        ours::run(&without_copies(program), Way::CurrentThread) != ours::run(program, Way::CurrentThread)
+    };
+    let found = (0..1000).map(|_| program::random(&mut random, may)).find(wrong).expect("one in a thousand");
+    let small = program::shrink(found, wrong);
+    assert!(
+        matches!(&small[..], [Op::Isolated(body), last] if matches!(body[..], [Op::Set(..)]) && *last != Op::Yield),
+        "{small:?}"
+    );
+}
+
+/// Every kind of step.
+fn sample() -> Body {
+    let reads = || vec![Op::Get(0), Op::GetOr(2, 5)];
+    vec![
+        Op::Set(0, 1, 0),
+        Op::Set(3, 2, 0),
+        Op::Fill(0),
+        Op::Copy(0),
+        Op::New(1),
+        Op::Clone(0, 2),
+        Op::Lookup(0, 0),
+        Op::Contains(0, 3),
+        Op::Len(0),
+        Op::Entries(1),
+        Op::Run(0, vec![Op::Set(2, 3, 1), Op::Scoped(1, 4, reads()), Op::Thread(reads())]),
+        Op::Catch(vec![Op::Raise(6)]),
+        Op::Reset(3, 0),
+        Op::Task(0, false, vec![Op::Yield, Op::Await(reads())]),
+        Op::TaskIn(0, 1, false, vec![Op::Isolated(reads()), Op::Trap(2, reads())]),
+        Op::ToThread(reads()),
+        Op::Join(0),
+        Op::Join(1),
+    ]
+}
+
+/// The sample as it is printed, which compiles and runs.
+#[rustfmt::skip]
+#[allow(clippy::declare_interior_mutable_const, reason = "it is short")]
+mod sample;
+
+#[test]
+fn printed_programs_run() {
+    let printed = print::rust(&sample());
+    if env::var_os("UPDATE_SAMPLE").is_some() {
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/differential/sample.rs"), &printed).unwrap();
+        return;
+    }
+    assert_eq!(printed, include_str!("sample.rs"), "UPDATE_SAMPLE=1 accepts it");
+    std::thread::spawn(sample::main).join().unwrap();
+
+    let python = Command::new("python3").args(["-c", &print::python(&sample())]).output();
+    if let Ok(output) = python {
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!((output.status.success(), said.lines().last()), (true, Some("text 5")), "{output:?}");
+    }
+}

@@ -1,0 +1,268 @@
+//! A program as a person reads and runs it, in both languages.
+
+use std::fmt::Write;
+
+use crate::program::{Body, Op, Var};
+
+const VARIABLES: [&str; 4] = ["a", "b", "s", "t"];
+
+pub(crate) fn python(program: &Body) -> String {
+    const BEFORE: &str = r#"import asyncio, contextvars, threading
+
+a = contextvars.ContextVar("a")
+b = contextvars.ContextVar("b", default=100)
+s = contextvars.ContextVar("s")
+t = contextvars.ContextVar("t", default="default")
+more = [contextvars.ContextVar("more") for _ in range(40)]
+token, context, task = [None] * 3, [None] * 3, [None] * 3
+
+def show(f, *arguments):
+    try:
+        print(f(*arguments))
+    except (LookupError, RuntimeError, ValueError) as error:
+        print(type(error).__name__)
+
+def call(coroutine):
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        pass
+
+"#;
+    let mut printer = Printer { text: BEFORE.to_owned(), indent: 0, bodies: 0 };
+    let main = printer.define(program);
+    printer.line(&format!("asyncio.run({main}())"));
+    printer.text
+}
+
+pub(crate) fn rust(program: &Body) -> String {
+    const BEFORE: &str = r#"use std::sync::Mutex;
+
+use contextvar::{Context, ContextVar, InContext, Token, context_var, copy_context, task};
+
+#[context_var(name = "a")]
+static A: u64;
+#[context_var(name = "b")]
+static B: u64 = 100;
+#[context_var(name = "s")]
+static S: String;
+#[context_var(name = "t")]
+static T: String = "default".to_owned();
+static MORE: [ContextVar<u64>; 40] = [const { ContextVar::new("more") }; 40];
+
+struct Slots<T>(Mutex<[Option<T>; 3]>);
+impl<T> Slots<T> {
+    const NEW: Self = Slots(Mutex::new([None, None, None]));
+    fn take(&self, slot: usize) -> T { self.0.lock().unwrap()[slot].take().expect("it is here") }
+    fn put(&self, slot: usize, value: T) { self.0.lock().unwrap()[slot] = Some(value) }
+    fn with<R>(&self, slot: usize, f: impl FnOnce(&mut T) -> R) -> R {
+        let mut value = self.take(slot);
+        let result = f(&mut value);
+        self.put(slot, value);
+        result
+    }
+}
+static NUMBER: Slots<Token<u64>> = Slots::NEW;
+static TEXT: Slots<Token<String>> = Slots::NEW;
+static CONTEXT: Slots<Context> = Slots::NEW;
+static TASK: Slots<tokio::task::JoinHandle<()>> = Slots::NEW;
+
+#[tokio::main]
+pub(super) async fn main() {
+"#;
+    let mut printer = Printer { text: BEFORE.to_owned(), indent: 1, bodies: 0 };
+    program.iter().for_each(|op| printer.rust(op));
+    printer.text + "}\n"
+}
+
+struct Printer {
+    text: String,
+    indent: usize,
+    bodies: usize,
+}
+
+impl Printer {
+    fn line(&mut self, line: &str) {
+        let _ = writeln!(self.text, "{:indent$}{line}", "", indent = self.indent * 4);
+    }
+
+    fn block(&mut self, first: &str, body: &Body, print: fn(&mut Self, &Op), last: &str) {
+        self.line(first);
+        self.indent += 1;
+        body.iter().for_each(|op| print(self, op));
+        self.indent -= 1;
+        if !last.is_empty() {
+            self.line(last);
+        }
+    }
+
+    /// Defines a coroutine function and gives its name.
+    fn define(&mut self, body: &Body) -> String {
+        self.bodies += 1;
+        let name = format!("body{}", self.bodies);
+        self.block(&format!("async def {name}():"), body, Self::python, "");
+        self.indent += 1;
+        self.line("pass");
+        self.indent -= 1;
+        name
+    }
+
+    fn python(&mut self, op: &Op) {
+        let var = |var: Var| VARIABLES[var];
+        let value =
+            |var: Var, value: u64| if var < 2 { value.to_string() } else { format!("\"text {value}\"") };
+        match *op {
+            Op::Get(v) => self.line(&format!("show({}.get)", var(v))),
+            Op::GetOr(v, x) => self.line(&format!("show({}.get, {})", var(v), value(v, x))),
+            Op::Set(v, x, slot) => self.line(&format!("token[{slot}] = {}.set({})", var(v), value(v, x))),
+            Op::Reset(v, slot) => self.line(&format!("show({}.reset, token[{slot}])", var(v))),
+            Op::Fill(x) => self.line(&format!("[var.set({x} + i) for i, var in enumerate(more)]")),
+            Op::Copy(slot) => self.line(&format!("context[{slot}] = contextvars.copy_context()")),
+            Op::New(slot) => self.line(&format!("context[{slot}] = contextvars.Context()")),
+            Op::Clone(from, to) => self.line(&format!("context[{to}] = context[{from}].copy()")),
+            Op::Lookup(slot, v) => self.line(&format!("show(lambda: context[{slot}][{}])", var(v))),
+            Op::Contains(slot, v) => self.line(&format!("print({} in context[{slot}])", var(v))),
+            Op::Len(slot) => self.line(&format!("print(len(context[{slot}]))")),
+            Op::Entries(slot) => {
+                self.line(&format!("print(sorted((v.name, x) for v, x in context[{slot}].items()))"));
+            }
+            Op::Run(slot, ref body) => {
+                let name = self.define(body);
+                self.line(&format!("show(context[{slot}].run, lambda: call({name}()))"));
+            }
+            Op::Scoped(v, x, ref body) => {
+                self.line(&format!("scoped = {}.set({})", var(v), value(v, x)));
+                let name = self.define(body);
+                self.block("try:", &Body::new(), Self::python, "");
+                self.line(&format!("    call({name}())"));
+                self.line("finally:");
+                self.line(&format!("    {}.reset(scoped)", var(v)));
+            }
+            Op::Raise(x) => self.line(&format!("raise Exception({x})")),
+            Op::Catch(ref body) => {
+                self.block("try:", body, Self::python, "    pass");
+                self.line("except Exception as error: print(\"caught\", error)");
+            }
+            Op::Thread(ref body) => {
+                let name = self.define(body);
+                self.line(&format!("thread = threading.Thread(target=lambda: call({name}()))"));
+                self.line("thread.start(); thread.join()");
+            }
+            Op::Task(slot, _, ref body) => {
+                let name = self.define(body);
+                self.line(&format!("task[{slot}] = asyncio.create_task({name}())"));
+            }
+            Op::TaskIn(from, slot, _, ref body) => {
+                let name = self.define(body);
+                self.line(&format!("task[{slot}] = asyncio.create_task({name}(), context=context[{from}])"));
+            }
+            Op::Yield => self.line("await asyncio.sleep(0)"),
+            Op::Await(ref body) => {
+                let name = self.define(body);
+                self.line(&format!("await {name}()"));
+            }
+            Op::Trap(slot, ref body) => {
+                let name = self.define(body);
+                self.line(&format!("await context[{slot}].run({name})"));
+            }
+            Op::Isolated(ref body) => {
+                let name = self.define(body);
+                self.line(&format!("await asyncio.create_task({name}())"));
+            }
+            Op::ToThread(ref body) => {
+                let name = self.define(body);
+                self.line(&format!("await asyncio.to_thread(lambda: call({name}()))"));
+            }
+            Op::Join(slot) => self.line(&format!("await task[{slot}]")),
+        }
+    }
+
+    fn rust(&mut self, op: &Op) {
+        let var = |var: Var| VARIABLES[var].to_uppercase();
+        let value = |var: Var, value: u64| {
+            if var < 2 { value.to_string() } else { format!("\"text {value}\".to_owned()") }
+        };
+        let tokens = |var: Var| if var < 2 { "NUMBER" } else { "TEXT" };
+        match *op {
+            Op::Get(v) => self.line(&format!("println!(\"{{:?}}\", {}.try_get());", var(v))),
+            Op::GetOr(v, x) => {
+                self.line(&format!("println!(\"{{:?}}\", {}.get_or({}));", var(v), value(v, x)));
+            }
+            Op::Set(v, x, slot) => {
+                self.line(&format!("{}.put({slot}, {}.set({}));", tokens(v), var(v), value(v, x)));
+            }
+            Op::Reset(v, slot) => {
+                self.line(&format!(
+                    "println!(\"{{:?}}\", {}.try_reset({}.take({slot})));",
+                    var(v),
+                    tokens(v)
+                ));
+            }
+            Op::Fill(x) => self.line(&format!("for (x, var) in ({x}..).zip(&MORE) {{ var.set(x); }}")),
+            Op::Copy(slot) => self.line(&format!("CONTEXT.put({slot}, copy_context());")),
+            Op::New(slot) => self.line(&format!("CONTEXT.put({slot}, Context::new());")),
+            Op::Clone(from, to) => {
+                self.line(&format!("CONTEXT.put({to}, CONTEXT.with({from}, |context| context.clone()));"));
+            }
+            Op::Lookup(slot, v) => self.line(&format!(
+                "CONTEXT.with({slot}, |context| println!(\"{{:?}}\", context.get(&{})));",
+                var(v)
+            )),
+            Op::Contains(slot, v) => self.line(&format!(
+                "CONTEXT.with({slot}, |context| println!(\"{{}}\", context.contains(&{})));",
+                var(v)
+            )),
+            Op::Len(slot) => {
+                self.line(&format!("CONTEXT.with({slot}, |context| println!(\"{{}}\", context.len()));"));
+            }
+            Op::Entries(slot) => {
+                self.line(&format!("CONTEXT.with({slot}, |context| println!(\"{{context:?}}\"));"));
+            }
+            Op::Run(slot, ref body) => {
+                let first = format!("CONTEXT.with({slot}, |context| context.run(|| {{");
+                self.block(&first, body, Self::rust, "}));");
+            }
+            Op::Scoped(v, x, ref body) => {
+                let first = format!("{}.sync_scope({}, || {{", var(v), value(v, x));
+                self.block(&first, body, Self::rust, "});");
+            }
+            Op::Raise(x) => self.line(&format!("std::panic::resume_unwind(Box::new({x}));")),
+            Op::Catch(ref body) => {
+                self.block(
+                    "let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {",
+                    body,
+                    Self::rust,
+                    "}));",
+                );
+            }
+            Op::Thread(ref body) => {
+                self.block("std::thread::spawn(|| {", body, Self::rust, "}).join().unwrap();");
+            }
+            Op::Task(slot, _, ref body) => {
+                self.block(&format!("TASK.put({slot}, task::spawn(async {{"), body, Self::rust, "}));");
+            }
+            Op::TaskIn(from, slot, _, ref body) => {
+                self.line(&format!("TASK.put({slot}, tokio::spawn(async {{"));
+                self.indent += 1;
+                let first = format!("let ((), context) = CONTEXT.take({from}).scope(async {{");
+                self.block(&first, body, Self::rust, "}).and_context().await;");
+                self.line(&format!("CONTEXT.put({from}, context);"));
+                self.indent -= 1;
+                self.line("}));");
+            }
+            Op::Yield => self.line("tokio::task::yield_now().await;"),
+            Op::Await(ref body) => self.block("async {", body, Self::rust, "}.await;"),
+            Op::Trap(slot, ref body) => {
+                let first = format!("CONTEXT.with({slot}, |context| context.run(|| async {{");
+                self.block(&first, body, Self::rust, "})).await;");
+            }
+            Op::Isolated(ref body) => {
+                self.block("async {", body, Self::rust, "}.in_copied_context().await;");
+            }
+            Op::ToThread(ref body) => {
+                self.block("task::spawn_blocking(|| {", body, Self::rust, "}).await.unwrap();");
+            }
+            Op::Join(slot) => self.line(&format!("TASK.take({slot}).await.unwrap();")),
+        }
+    }
+}
