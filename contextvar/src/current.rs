@@ -441,8 +441,11 @@ impl Reading {
 
         let reading = Reading { frame, outer: READING.get(), kept: Cell::new(None) };
         READING.set(&reading);
-        let _end = End(&reading);
-        f()
+        let end = End(&reading);
+        let result = f();
+        // Not at the end: if it panics there, as the `Drop` of a value can, the result leaks.
+        drop(end);
+        result
     }
 
     /// Lets the innermost reading of this frame, if there is one, keep the map as it is now.

@@ -279,7 +279,14 @@ impl<T: 'static> ContextVar<T> {
     where
         T: Clone,
     {
-        current::read(&self.variable, || None, T::clone).unwrap_or(default)
+        match current::read(&self.variable, || None, T::clone) {
+            Some(value) => {
+                // Here, and not at the end: if it panics there, `value` leaks, which is on its way out.
+                drop(default);
+                value
+            }
+            None => default,
+        }
     }
 
     /// Gives `f` the value in the current context, else the default, by reference.
@@ -522,8 +529,11 @@ impl<T: 'static> ContextVar<T> {
     #[inline]
     #[track_caller]
     pub fn sync_scope<R>(&'static self, value: T, f: impl FnOnce() -> R) -> R {
-        let _reset = self.set(value).reset_on_drop();
-        f()
+        let reset = self.set(value).reset_on_drop();
+        let result = f();
+        // Not at the end: if it panics there, the result leaks.
+        drop(reset);
+        result
     }
 
     #[inline]

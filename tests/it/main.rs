@@ -21,7 +21,6 @@ mod rules;
 mod scopes;
 mod servers;
 mod shapes;
-mod soak;
 mod support;
 mod tasks;
 mod thread_exit;

@@ -1,171 +1,33 @@
-//! Contexts against maps of std: whatever is done to one of them, each has what its map has, and no other changes.
+//! Whatever is done, in whatever order: the models, fed with random bytes. The fuzz targets feed them too.
 
-use std::collections::BTreeMap;
-
-use contextvar::{Context, ContextVar, copy_context};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-// Three kinds: in the word, behind a pointer, and not inherited. Enough of them for three levels of the trie.
-const EACH: usize = 400;
-static NUMBERS: [ContextVar<u64>; EACH] = [const { ContextVar::new("number") }; EACH];
-static TEXTS: [ContextVar<String>; EACH] = [const { ContextVar::new("text") }; EACH];
-static KEPT: [ContextVar<u64>; EACH] = [const { ContextVar::new("kept").inherit(false) }; EACH];
-
-const CONTEXTS: usize = 4;
-
-type Model = BTreeMap<usize, u64>;
-
-#[derive(Clone, Debug)]
-enum Op {
-    Set(usize, usize, u64),
-    SetInside(usize, usize, u64),
-    SetAndReset(usize, usize, u64),
-    Unset(usize, usize),
-    Clone(usize, usize),
-    CopyInside(usize, usize),
-    Inherited(usize, usize),
-    Only(usize, usize, Vec<usize>),
-    /// Changes of the second since the first, onto the third.
-    Apply(usize, usize, usize),
-}
-
-fn ops() -> impl Strategy<Value = Vec<Op>> {
-    let context = || 0..CONTEXTS;
-    // Few and many: writes meet, and the trie grows.
-    let var = || prop_oneof![0..3 * 5_usize, 0..3 * EACH];
-    let op = prop_oneof![
-        6 => (context(), var(), 0..9_u64).prop_map(|(context, var, value)| Op::Set(context, var, value)),
-        6 => (context(), var(), 0..9_u64).prop_map(|(context, var, value)| Op::SetInside(context, var, value)),
-        2 => (context(), var(), 0..9_u64).prop_map(|(context, var, value)| Op::SetAndReset(context, var, value)),
-        4 => (context(), var()).prop_map(|(context, var)| Op::Unset(context, var)),
-        2 => (context(), context()).prop_map(|(from, to)| Op::Clone(from, to)),
-        2 => (context(), context()).prop_map(|(from, to)| Op::CopyInside(from, to)),
-        1 => (context(), context()).prop_map(|(from, to)| Op::Inherited(from, to)),
-        1 => (context(), context(), vec(var(), 0..8)).prop_map(|(from, to, vars)| Op::Only(from, to, vars)),
-        1 => (context(), context(), context()).prop_map(|(base, from, to)| Op::Apply(base, from, to)),
-    ];
-    vec(op, 1..120)
-}
-
-/// Calls a macro's body with the variable of a number, whatever its type.
-macro_rules! with_var {
-    ($number:expr, |$var:ident, $value:ident| $body:expr) => {
-        match ($number % 3, $number / 3) {
-            (0, index) => {
-                let ($var, $value) = (&NUMBERS[index], |value: u64| value);
-                $body
-            }
-            (1, index) => {
-                let ($var, $value) = (&TEXTS[index], |value: u64| value.to_string());
-                $body
-            }
-            (_, index) => {
-                let ($var, $value) = (&KEPT[index], |value: u64| value);
-                $body
-            }
-        }
-    };
-}
-
-fn is_kept(var: usize) -> bool {
-    var % 3 == 2
-}
-
-fn do_it(op: &Op, step: u64, contexts: &mut [Context; CONTEXTS], models: &mut [Model; CONTEXTS]) {
-    // A text that is set once more is a change, whatever it says. So none is set twice.
-    let unique = |var, value| if var % 3 == 1 { value + 10 * step } else { value };
-    match *op {
-        Op::Set(context, var, value) => {
-            let value = unique(var, value);
-            with_var!(var, |var, of| contexts[context].set(var, of(value)));
-            models[context].insert(var, value);
-        }
-        Op::SetInside(context, var, value) => {
-            let value = unique(var, value);
-            let old = with_var!(var, |var, of| contexts[context].run(|| {
-                let token = var.set(of(value));
-                assert_eq!(var.get(), of(value));
-                token.old_value().map(|old| old.to_string().parse().unwrap())
-            }));
-            assert_eq!(old, models[context].insert(var, value));
-        }
-        Op::SetAndReset(context, var, value) => {
-            with_var!(var, |var, of| contexts[context].run(|| var.reset(var.set(of(value)))));
-        }
-        Op::Unset(context, var) => {
-            let was_set = with_var!(var, |var, _of| contexts[context].unset(var));
-            assert_eq!(was_set, models[context].remove(&var).is_some());
-        }
-        Op::Clone(from, to) => {
-            contexts[to] = contexts[from].clone();
-            models[to] = models[from].clone();
-        }
-        Op::CopyInside(from, to) => {
-            contexts[to] = contexts[from].run(copy_context);
-            models[to] = models[from].clone();
-        }
-        Op::Inherited(from, to) => {
-            contexts[to] = contexts[from].clone().inherited();
-            models[to] = models[from].clone();
-            models[to].retain(|var, _| !is_kept(*var));
-        }
-        Op::Only(from, to, ref vars) => {
-            let only: Vec<_> = vars.iter().map(|var| with_var!(*var, |var, _of| var as _)).collect();
-            contexts[to] = contexts[from].only(&only);
-            models[to] = models[from].clone();
-            models[to].retain(|var, _| vars.contains(var));
-        }
-        Op::Apply(base, from, to) => {
-            let (base_context, from_context) = (contexts[base].clone(), contexts[from].clone());
-            contexts[to].run(|| from_context.apply_changes_since(&base_context));
-            let changed: Vec<usize> = (0..3 * EACH)
-                .filter(|var| !is_kept(*var) && models[base].get(var) != models[from].get(var))
-                .collect();
-            for var in changed {
-                match models[from].get(&var).copied() {
-                    Some(value) => models[to].insert(var, value),
-                    None => models[to].remove(&var),
-                };
-            }
-        }
-    }
-}
-
-fn check(context: &Context, model: &Model) {
-    assert_eq!(context.len(), model.len());
-    assert_eq!(context.is_empty(), model.is_empty());
-    let mut entries: Vec<(&str, u64)> = context
-        .iter()
-        .map(|entry| {
-            let number = entry.downcast_ref::<u64>().copied();
-            (entry.name(), number.unwrap_or_else(|| entry.downcast_ref::<String>().unwrap().parse().unwrap()))
-        })
-        .collect();
-    let name = |var: usize| ["number", "text", "kept"][var % 3];
-    let mut expected: Vec<_> = model.iter().map(|(&var, &value)| (name(var), value)).collect();
-    entries.sort_unstable();
-    expected.sort_unstable();
-    assert_eq!(entries, expected);
-    for var in (0..15).chain(model.keys().copied()) {
-        let found = with_var!(var, |var, _of| {
-            assert_eq!(context.get(var).is_some(), context.contains(var));
-            context.get(var).map(|value| value.to_string().parse().unwrap())
-        });
-        assert_eq!(found, model.get(&var).copied());
-    }
-}
+#[path = "../models/baggage.rs"]
+mod baggage;
+#[path = "../models/hostile.rs"]
+mod hostile;
+#[path = "../models/maps.rs"]
+mod maps;
 
 proptest! {
     #[test]
-    fn contexts_are_maps_that_share_nothing_one_can_see(ops in ops()) {
-        let mut contexts: [Context; CONTEXTS] = Default::default();
-        let mut models: [Model; CONTEXTS] = Default::default();
-        for (step, op) in (0..).zip(&ops) {
-            do_it(op, step, &mut contexts, &mut models);
-            for (context, model) in contexts.iter().zip(&models) {
-                check(context, model);
-            }
-        }
+    fn contexts_are_maps_that_share_nothing_one_can_see(bytes in vec(any::<u8>(), 0..600)) {
+        maps::run(&bytes);
+    }
+
+    #[test]
+    fn values_may_do_anything_at_any_time(bytes in vec(any::<u8>(), 0..600)) {
+        hostile::run(&bytes);
+    }
+
+    #[test]
+    fn incoming_baggage_sets_what_is_declared_or_nothing(bytes in vec(any::<u8>(), 0..300)) {
+        baggage::run(&bytes);
+    }
+
+    #[test]
+    fn incoming_baggage_that_is_nearly_right(text in "((fuzz\\.(number|text)|other)[ =]=?(%[0-9A-F]{0,2}|[ -~]){0,9}[,;]){0,5}") {
+        baggage::run(text.as_bytes());
     }
 }

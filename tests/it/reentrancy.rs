@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use contextvar::{Context, context_var, copy_context};
@@ -255,6 +256,39 @@ fn a_drop_that_panics_leaves_everything_usable() {
     BOMB.set(bomb());
     assert_eq!(panic_text(|| BOMB.with(|_| drop(BOMB.set(OnDrop(|| ()))))), "in drop");
     use_everything();
+}
+
+#[test]
+fn a_drop_that_panics_leaks_nothing_that_is_on_its_way_out() {
+    #[derive(Clone)]
+    struct Value(Option<&'static str>, #[expect(dead_code, reason = "only counted")] Arc<()>);
+    impl Drop for Value {
+        fn drop(&mut self) {
+            if let Some(text) = self.0 {
+                panic!("{text}");
+            }
+        }
+    }
+    #[context_var]
+    static VALUE: Value;
+
+    let counted = Arc::new(());
+    let value = || Value(None, counted.clone());
+    let bomb = || Value(Some("in drop"), Arc::new(()));
+    VALUE.set(value());
+    assert_eq!(panic_text(|| VALUE.get_or(bomb())), "in drop");
+    assert_eq!(Arc::strong_count(&counted), 2);
+
+    assert_eq!(panic_text(|| VALUE.sync_scope(bomb(), value)), "in drop");
+    assert_eq!(Arc::strong_count(&counted), 2);
+
+    let replaces = |_: &Value| {
+        VALUE.set(value());
+        value()
+    };
+    VALUE.set(bomb());
+    assert_eq!(panic_text(|| VALUE.with(replaces)), "in drop");
+    assert_eq!(Arc::strong_count(&counted), 2);
 }
 
 #[test]
