@@ -137,10 +137,10 @@ fn var_arg(input: ParseStream<'_>) -> Result<(Ident, VarArg)> {
         input.parse::<Token![=]>().map_err(|_| Error::new(ident.span(), fix))?;
         let span = if input.is_empty() { ident.span() } else { input.span() };
         let key: LitStr = input.parse().map_err(|_| Error::new(span, fix))?;
-        // RFC 9110's token, as the specification of baggage has it.
-        let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+        // RFC 9110's token, as the specification of baggage has it, without `%`, which receivers decode.
+        let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$&'*+-.^_`|~".contains(c);
         if key.value().is_empty() || !key.value().chars().all(is_token) {
-            let message = "a key of baggage has letters, digits and `!#$%&'*+-.^_`|~`, and nothing else";
+            let message = "a key of baggage has letters, digits and `!#$&'*+-.^_`|~`, and nothing else";
             return Err(Error::new(key.span(), message));
         }
         VarArg::Baggage(key)

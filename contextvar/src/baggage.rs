@@ -32,8 +32,13 @@
 //! gateway should not extract. What goes out can be read by whoever gets the request; a variable that is `secret`
 //! can't be declared.
 //!
-//! The propagator keeps the limits of the specification: 8192 bytes and 64 entries, and drops what is over. Values
-//! are percent-encoded, but for white space at both ends, which is lost. Properties (`;`) are not looked at.
+//! OpenTelemetry's own propagator, where a service has it installed, hands on what clients send, and [`inject`]
+//! sends that too. A key that a variable declares is never sent for a client, whether the variable is set or not; but
+//! the next service may declare others.
+//!
+//! The limits are those of the specification: 8192 bytes and 64 entries. What is over is not sent, and a header that
+//! is longer is not read. Values are percent-encoded, but for white space at both ends, which is lost.
+//! Properties (`;`) are not looked at. Two variables should not have the same key: one of them is sent.
 //!
 //! [W3C Baggage]: https://www.w3.org/TR/baggage/
 
@@ -82,27 +87,65 @@ pub trait Codec<T> {
     fn decode(text: &str) -> Option<T>;
 }
 
-/// Writes the variables that are declared and set in the current context, and what the current OpenTelemetry context
-/// has, as header `baggage`. Where there is nothing to write it writes nothing.
+/// Writes the variables that are declared and set in the current context, as header `baggage`. After them what the
+/// current OpenTelemetry context has, but for the keys that variables declare: those are the variables' alone. Where
+/// there is nothing to write it writes nothing.
+///
+/// What would make the header longer than 8192 bytes, or have it more than 64 entries, is left out: receivers would
+/// drop the whole of it.
 ///
 /// `HashMap<String, String>` is an [`Injector`]; for an `http::HeaderMap` there is [`inject_headers`].
 pub fn inject(injector: &mut dyn Injector) {
     let context = copy_context();
-    let mut fields = declared().filter_map(|field| Some((field.key, field.var.encode(&context)?))).peekable();
-    if fields.peek().is_none() {
-        return BaggagePropagator::new().inject(injector);
+    let mut outgoing = Outgoing { baggage: Baggage::new(), bytes: 0 };
+    for field in declared() {
+        if let Some(value) = field.var.encode(&context) {
+            outgoing.add(field.key, &value, "");
+        }
     }
-    let current = opentelemetry::Context::current();
-    let mut baggage = Baggage::new();
-    for (key, (value, metadata)) in current.baggage() {
-        baggage.insert_with_metadata(key.clone(), value.clone(), metadata.clone());
+    opentelemetry::Context::map_current(|current| {
+        for (key, (value, metadata)) in current.baggage() {
+            let key = key.as_str();
+            if !declared().any(|field| field.key == key) {
+                outgoing.add(key, value.as_str(), metadata.as_str());
+            }
+        }
+    });
+    if !outgoing.baggage.is_empty() {
+        let context = opentelemetry::Context::new().with_baggage(outgoing.baggage);
+        BaggagePropagator::new().inject_context(&context, injector);
     }
-    for (key, value) in fields {
+}
+
+/// Entries that fit into one header.
+struct Outgoing {
+    baggage: Baggage,
+    bytes: usize,
+}
+
+impl Outgoing {
+    fn add(&mut self, key: &str, value: &str, metadata: &str) {
+        const MOST_BYTES: usize = 8192;
+        const MOST_ENTRIES: usize = 64;
+
         // The propagator encodes all that has to be but `%`, which it would take for an encoded character when it reads,
         // and `\`, which others refuse. A `+` need not be encoded; but OpenTelemetry for Python reads it as a space.
-        baggage.insert(key, value.replace('%', "%25").replace('\\', "%5C").replace('+', "%2B"));
+        let value = value.trim().replace('%', "%25").replace('\\', "%5C").replace('+', "%2B");
+        // It has decoded properties that came in, and does not encode them: they could forge an entry, or a header.
+        let metadata = if metadata.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b',') {
+            metadata
+        } else {
+            ""
+        };
+        // At most: what is not sure to be left as it is counts as encoded.
+        let encoded =
+            |byte: u8| if byte.is_ascii_alphanumeric() || b"-._~%/:".contains(&byte) { 1 } else { 3 };
+        let bytes = self.bytes + key.len() + value.bytes().map(encoded).sum::<usize>() + metadata.len() + 3;
+        if bytes <= MOST_BYTES && self.baggage.len() < MOST_ENTRIES {
+            self.bytes = bytes;
+            self.baggage.insert_with_metadata(key.to_owned(), value, metadata);
+        }
     }
-    BaggagePropagator::new().inject_context(&current.with_baggage(baggage), injector);
 }
 
 /// [`inject`] into HTTP headers.

@@ -430,12 +430,7 @@ impl Reading {
         impl Drop for End<'_> {
             #[inline]
             fn drop(&mut self) {
-                if !ptr::eq(READING.replace(self.0.outer), self.0) {
-                    not_a_stack();
-                }
-                if let Some(map) = self.0.kept.take() {
-                    self.0.hand_on(map);
-                }
+                self.0.end();
             }
         }
 
@@ -443,9 +438,20 @@ impl Reading {
         READING.set(&reading);
         let end = End(&reading);
         let result = f();
-        // Not at the end: if it panics there, as the `Drop` of a value can, the result leaks.
-        drop(end);
+        // Not when this function returns: if it panics then, as the `Drop` of a value can, the result leaks.
+        mem::forget(end);
+        reading.end();
         result
+    }
+
+    #[inline]
+    fn end(&self) {
+        if !ptr::eq(READING.replace(self.outer), self) {
+            not_a_stack();
+        }
+        if let Some(map) = self.kept.take() {
+            self.hand_on(map);
+        }
     }
 
     /// Lets the innermost reading of this frame, if there is one, keep the map as it is now.

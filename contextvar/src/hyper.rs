@@ -8,6 +8,9 @@ use crate::scope::{InContext, Scope};
 /// without the variables that are [not inherited](crate::ContextVar::inherit): an HTTP/2 stream in that of its
 /// connection, a client's connection in that of the request it was made for.
 ///
+/// A client that keeps connections in a pool uses each for later requests too. Its task keeps the context of the first
+/// one as long. Give such a client hyper-util's executor as it is.
+///
 /// ```
 /// use contextvar::hyper::Executor;
 /// use hyper_util::rt::TokioExecutor;

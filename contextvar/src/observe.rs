@@ -16,16 +16,16 @@
 //!     static DIAGNOSTIC_CONTEXT: RefCell<String> = RefCell::new("nobody".to_owned());
 //! }
 //!
-//! /// Keeps the thread's diagnostic context as the current context has it.
+//! /// Keeps the thread's diagnostic context as the current context had it when it was entered, or gone back to.
 //! struct Bridge;
 //!
 //! impl Observer for Bridge {
 //!     fn enter(&self) {
-//!         DIAGNOSTIC_CONTEXT.set(USER.get());
+//!         let _ = DIAGNOSTIC_CONTEXT.try_with(|user| user.replace(USER.get()));
 //!     }
 //!
 //!     fn leave(&self) {
-//!         DIAGNOSTIC_CONTEXT.set(USER.get());
+//!         let _ = DIAGNOSTIC_CONTEXT.try_with(|user| user.replace(USER.get()));
 //!     }
 //! }
 //!

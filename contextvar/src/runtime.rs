@@ -36,6 +36,8 @@
 //! - The tasks of a `LocalSet` have no context: use [`task::spawn_local`](crate::task::spawn_local), or a `LocalRuntime`.
 //! - A task that is dropped at the shutdown of the runtime, without having been polled to its end, is dropped outside
 //!   of its context; one that is aborted, within. [`Scope`](crate::Scope) sees to both.
+//! - A task that is spawned by another thread while the runtime is being shut down, and that never runs, may leave
+//!   its context behind until the last handle of the runtime is dropped.
 //! - A context is let go of just after its task has ended. Who awaits the task may be told of its end a moment
 //!   before.
 
@@ -129,8 +131,9 @@ impl<F: FnMut()> Drop for Finally<F> {
 
 /// Your own hooks beside those of [`InheritContext`]: what tokio's [`Builder`] has under the same names.
 ///
-/// They run in the spawner's context when a task is spawned, in the task's before and after each poll, and when it
-/// ends, too, but at the shutdown of the runtime.
+/// They run in the spawner's context when a task is spawned; in the task's before each poll, and after each but the
+/// last, when the context is gone; and when it ends, too, but at the shutdown of the runtime. In a task's context they
+/// may read and not write: tokio calls them outside of the task.
 #[derive(Default)]
 #[must_use = "hooks do nothing unless they are handed to `inherit_context_and`"]
 pub struct Hooks {

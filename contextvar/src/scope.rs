@@ -111,7 +111,10 @@ impl<F> Scope<F> {
     where
         F: FnOnce() -> R,
     {
-        self.call_and_context().0
+        let (result, context) = self.call_and_context();
+        // Not at the end: if it panics there, the result leaks.
+        drop(context);
+        result
     }
 
     pub(crate) fn call_and_context<R>(mut self) -> (R, Context)
@@ -143,7 +146,11 @@ impl<F: Future> Future for Scope<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
-        self.poll_with_context(cx).map(|(output, _)| output)
+        self.poll_with_context(cx).map(|(output, context)| {
+            // Not at the end: if it panics there, the output leaks.
+            drop(context);
+            output
+        })
     }
 }
 

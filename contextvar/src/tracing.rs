@@ -31,10 +31,11 @@
 //! whenever the task is polled, and while it is dropped. Not so [`task::spawn_detached`](crate::task::spawn_detached),
 //! and [`in_inherited_context`](crate::InContext::in_inherited_context), which carries the context alone.
 
+use std::any::TypeId;
 use std::fmt::{self, Write};
 
 use ::tracing::{Event, Subscriber};
-use tracing_subscriber::fmt::format::{Format, Writer};
+use tracing_subscriber::fmt::format::{Compact, Format, Full, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -43,7 +44,7 @@ use crate::context::log_fields;
 /// A format of `tracing_subscriber::fmt` that shows the variables that are marked [`log`](crate::ContextVar::log).
 ///
 /// It is made of one of the formats there, full, compact, pretty or JSON, with `map_event_format`, as the last
-/// step. See [the module](self).
+/// step. Whether there are colours is up to the layer, not to the format. See [the module](self).
 #[derive(Clone, Debug)]
 pub struct WithContext<E> {
     format: E,
@@ -63,6 +64,7 @@ impl<S, N, F, T> FormatEvent<S, N> for WithContext<Format<F, T>>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
+    F: 'static,
     Format<F, T>: FormatEvent<S, N>,
 {
     fn format_event(
@@ -77,13 +79,13 @@ where
         format.format_event(ctx, Writer::new(&mut line), event)?;
 
         let is_own = |name| event.metadata().fields().field(name).is_some();
-        match json_fields(&line) {
+        match json_fields::<F>(&line) {
             Some((start, empty)) => {
                 writer.write_str(&line[..start])?;
                 let mut fields = String::new();
                 log_fields(|name, value| {
                     if !is_own(name) {
-                        let _ = write!(fields, "{}:{},", Json(&name), Json(value));
+                        let _ = write!(fields, "{}:{},", Quoted(&name), Quoted(value));
                     }
                 });
                 writer.write_str(if empty { fields.trim_end_matches(',') } else { &fields })?;
@@ -109,13 +111,16 @@ where
     }
 }
 
-/// Where the fields of an event begin, if this is one in JSON, and whether there are none.
+/// Where the fields of an event begin, if the format is JSON, and whether there are none.
 ///
 /// Quotes in strings are escaped, so that the text can stand nowhere else. Events that are flattened have their fields
 /// in the object itself.
-fn json_fields(line: &str) -> Option<(usize, bool)> {
+fn json_fields<F: 'static>(line: &str) -> Option<(usize, bool)> {
     const FIELDS: &str = "\"fields\":{";
-    line.starts_with('{').then(|| {
+    // The type `Json` is there only where a feature of tracing-subscriber is. These are the others with lines that could
+    // start as an object does: with the event's message.
+    let is_text = [TypeId::of::<Full>(), TypeId::of::<Compact>()].contains(&TypeId::of::<F>());
+    (!is_text && line.starts_with('{')).then(|| {
         let start = line.find(FIELDS).map_or(1, |fields| fields + FIELDS.len());
         (start, line[start..].starts_with('}'))
     })
@@ -134,9 +139,9 @@ impl fmt::Display for Line<'_> {
 }
 
 /// A string of JSON.
-struct Json<'a>(&'a dyn fmt::Display);
+struct Quoted<'a>(&'a dyn fmt::Display);
 
-impl fmt::Display for Json<'_> {
+impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_char('"')?;
         for c in self.0.to_string().chars() {

@@ -177,8 +177,9 @@ impl<T: 'static> ContextVar<T> {
     /// `false` is for what must not be used by two tasks at a time, or outlive its owner: a live transaction, a
     /// connection, a flag that suppresses something around here. The value is in every copy that stays
     /// within the task ([`copy_context`], [`Context::run`](crate::Context::run), [`scope`](Self::scope),
-    /// `#[with_copied_context]`), and in no other task; there the variable is not set. See
-    /// [`Context::inherited`](crate::Context::inherited) for other ways to start work.
+    /// `#[with_copied_context]`), and not in what these start; there the variable is not set. Such a copy that is
+    /// carried into another task by other means takes the value along: see
+    /// [`Context::inherited`](crate::Context::inherited).
     ///
     /// ```
     /// use contextvar::{ContextVar, thread};

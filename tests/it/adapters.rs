@@ -16,6 +16,7 @@ use bytes::Bytes;
 use contextvar::hyper::Executor;
 use contextvar::tower::MakeInContext;
 use contextvar::{Context, InContext, Scope, context_var, copy_context, task, with_copied_context};
+use futures::FutureExt;
 use futures::channel::mpsc;
 use futures::future::BoxFuture;
 use futures::sink::{self, Sink, SinkExt};
@@ -351,6 +352,31 @@ fn axum_whose_connections_have_contexts() {
             () = requests => (),
         }
     });
+}
+
+#[test]
+fn what_a_service_sets_when_it_is_asked_whether_it_is_ready_no_request_sees() {
+    struct Sets;
+    impl Service<u64> for Sets {
+        type Response = bool;
+        type Error = Infallible;
+        type Future = std::future::Ready<Result<bool, Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Infallible>> {
+            USER.set("ready".to_owned());
+            std::task::Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: u64) -> Self::Future {
+            std::future::ready(Ok(USER.is_set()))
+        }
+    }
+
+    let mut make = MakeInContext::new(service_fn(async |()| Ok::<_, Infallible>(Sets)));
+    let mut service = Context::new().run(|| make.call(())).now_or_never().unwrap().unwrap();
+    for _ in 0..2 {
+        assert_eq!(service.ready().now_or_never().unwrap().unwrap().call(1).now_or_never(), Some(Ok(false)));
+    }
 }
 
 #[test]

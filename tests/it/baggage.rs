@@ -178,7 +178,11 @@ fn the_baggage_of_opentelemetry_goes_along() {
     let _attached = current.attach();
     let mut nothing_of_ours = HeaderMap::new();
     Context::new().run(|| baggage::inject_headers(&mut nothing_of_ours));
-    assert_eq!(entries(&nothing_of_ours), ["test.id=old", "theirs=1"]);
+    assert_eq!(
+        entries(&nothing_of_ours),
+        ["theirs=1"],
+        "a key that a variable declares is the variable's alone"
+    );
     let both = ID.sync_scope(7, baggage::headers);
     assert_eq!(entries(&both), ["test.id=7", "theirs=1"]);
     // And theirs reads what we write.
@@ -186,6 +190,81 @@ fn the_baggage_of_opentelemetry_goes_along() {
         both.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
     let read = BaggagePropagator::new().extract(&map);
     assert_eq!(read.baggage().get("test.id").unwrap().as_str(), "7");
+}
+
+/// What the next service makes of what this one sends, after OpenTelemetry has read what a client sent.
+fn handed_on(client: &str, set: impl FnOnce()) -> (Option<u64>, Option<String>, HeaderMap) {
+    let incoming = HashMap::from([("baggage".to_owned(), client.to_owned())]);
+    let _attached = BaggagePropagator::new().extract_with_context(&Otel::new(), &incoming).attach();
+    let sent = Context::new().run(|| {
+        set();
+        baggage::headers()
+    });
+    Context::new().run(|| {
+        assert_eq!(baggage::extract_headers(&sent), []);
+        (copy_context().get(&ID).copied(), copy_context().get(&TENANT).cloned(), sent)
+    })
+}
+
+#[test]
+fn what_opentelemetry_hands_on_takes_nothing_from_the_variables() {
+    let many = (0..64).map(|n| format!("k{n}=1")).collect::<Vec<_>>().join(",");
+    let long = format!("test.tenant=e,f={}", "x".repeat(8100));
+    // A property is decoded when it is read, and not encoded when it is written.
+    let forged = ["x=1;p%2Ctest.tenant=evil", "x=1;p%0Aq", "x=1;p%0D%0Aevil: 1", "x=1;%C3%A9"];
+    for client in forged.into_iter().chain([&*many, &*long, "test.tenant=evil"]) {
+        for _ in 0..20 {
+            let set = || drop((ID.set(7), TENANT.set("acme, and a long name of a tenant".to_owned())));
+            let (id, tenant, _) = handed_on(client, set);
+            assert_eq!(
+                (id, tenant.as_deref()),
+                (Some(7), Some("acme, and a long name of a tenant")),
+                "{client}"
+            );
+            let (id, tenant, _) = handed_on(client, || drop(ID.set(7)));
+            assert_eq!((id, tenant), (Some(7), None), "{client}");
+            let (id, tenant, _) = handed_on(client, || ());
+            assert_eq!((id, tenant), (None, None), "{client}");
+        }
+    }
+    let (_, _, sent) = handed_on("x=1;a;b=c", || ());
+    assert_eq!(entries(&sent), ["x=1;a;b=c"]);
+    let (_, _, sent) = handed_on("x=50%25%20off;a", || ());
+    assert_eq!(entries(&sent), ["x=50%25%20off;a"]);
+}
+
+#[test]
+fn a_value_that_is_too_long_takes_no_other_along() {
+    let (id, tenant, sent) = handed_on("", || drop((ID.set(7), TENANT.set("é".repeat(2000)))));
+    assert_eq!((id, tenant), (Some(7), None));
+    assert_eq!(entries(&sent), ["test.id=7"]);
+    let fits = "é".repeat(1300);
+    let (_, tenant, _) = handed_on("", || drop(TENANT.set(fits.clone())));
+    assert_eq!(tenant, Some(fits));
+}
+
+#[test]
+fn opentelemetry_is_left_alone_at_the_exit_of_a_thread() {
+    struct Spawns(std::sync::mpsc::Sender<bool>);
+    impl Drop for Spawns {
+        fn drop(&mut self) {
+            let spawned = thread::spawn(|| ID.is_set()).join();
+            self.0.send(spawned.is_ok_and(|is_set| !is_set)).unwrap();
+        }
+    }
+    thread_local! {
+        static SPAWNS: std::cell::RefCell<Option<Spawns>> = const { std::cell::RefCell::new(None) };
+    }
+    let (sender, said) = std::sync::mpsc::channel();
+    std::thread::spawn(|| {
+        // Made first, dropped last.
+        SPAWNS.set(Some(Spawns(sender)));
+        drop(Otel::current());
+        thread::spawn(|| ()).join().unwrap();
+    })
+    .join()
+    .unwrap();
+    assert!(said.recv().unwrap());
 }
 
 #[test]

@@ -268,6 +268,16 @@ fn json() {
 }
 
 #[test]
+fn text_that_looks_like_json() {
+    let output = Output::default();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_level(false).with_target(false);
+    let subscriber = subscriber.without_time().with_writer(output.clone());
+    let subscriber = subscriber.map_event_format(WithContext::new).finish();
+    tracing::subscriber::with_default(subscriber, || REQUEST_ID.sync_scope(7, || info!("{{\"a\":1}}")));
+    assert_eq!(output.take(), "{\"a\":1} request_id=7\n");
+}
+
+#[test]
 fn json_that_is_flattened() {
     let output = Output::default();
     let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(output.clone());

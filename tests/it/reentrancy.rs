@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use contextvar::{Context, context_var, copy_context};
+use futures::FutureExt;
 
 use crate::support::{Log, OnDrop, panic_text};
 
@@ -288,6 +289,16 @@ fn a_drop_that_panics_leaks_nothing_that_is_on_its_way_out() {
     };
     VALUE.set(bomb());
     assert_eq!(panic_text(|| VALUE.with(replaces)), "in drop");
+    assert_eq!(Arc::strong_count(&counted), 2);
+
+    // Where a context goes, too.
+    let armed = || Context::new().with(&VALUE, bomb());
+    assert_eq!(panic_text(armed().bind(value)), "in drop");
+    assert_eq!(panic_text(|| armed().scope(async { value() }).now_or_never()), "in drop");
+    #[context_var(inherit = false)]
+    static KEPT: Value;
+    let kept = Context::new().with(&VALUE, value()).with(&KEPT, bomb());
+    assert_eq!(panic_text(|| kept.inherited()), "in drop");
     assert_eq!(Arc::strong_count(&counted), 2);
 }
 

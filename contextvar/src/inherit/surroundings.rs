@@ -8,8 +8,9 @@ use pin_project_lite::pin_project;
 pub(crate) struct Surroundings {
     #[cfg(feature = "tracing")]
     span: tracing::Span,
+    /// None where the thread is exiting.
     #[cfg(feature = "opentelemetry")]
-    context: opentelemetry::Context,
+    context: Option<opentelemetry::Context>,
 }
 
 impl Surroundings {
@@ -18,14 +19,15 @@ impl Surroundings {
             #[cfg(feature = "tracing")]
             span: tracing::Span::current(),
             #[cfg(feature = "opentelemetry")]
-            context: opentelemetry::Context::current(),
+            context: opentelemetry_is_there().then(opentelemetry::Context::current),
         }
     }
 
     /// Runs `f` with them as the current ones.
     fn run<R>(&self, f: impl FnOnce() -> R) -> R {
         #[cfg(feature = "opentelemetry")]
-        let _attached = self.context.clone().attach();
+        let _attached =
+            self.context.clone().filter(|_| opentelemetry_is_there()).map(|context| context.attach());
         #[cfg(feature = "tracing")]
         let _entered = self.span.enter();
         f()
@@ -34,6 +36,24 @@ impl Surroundings {
     pub(crate) fn around<F>(self, inner: F) -> Within<F> {
         Within { inner: Some(inner), surroundings: self }
     }
+}
+
+/// Whether OpenTelemetry's current context can be used: at the exit of a thread it panics, which in a destructor
+/// would abort the process.
+#[cfg(feature = "opentelemetry")]
+fn opentelemetry_is_there() -> bool {
+    struct There(bool);
+
+    // So that it has a destructor, and is gone before what was made before it.
+    impl Drop for There {
+        fn drop(&mut self) {}
+    }
+
+    thread_local! {
+        static THERE: There = There(std::panic::catch_unwind(opentelemetry::Context::current).is_ok());
+    }
+
+    THERE.try_with(|there| there.0).unwrap_or(false)
 }
 
 pin_project! {

@@ -63,6 +63,25 @@ pub trait StreamInContext: Stream + Sized {
     fn in_copied_context(self) -> Scope<Self> {
         self.in_context(copy_context())
     }
+
+    /// The same without the variables that are [not inherited](crate::ContextVar::inherit): for a stream that another
+    /// task is to consume.
+    ///
+    /// ```
+    /// use contextvar::{ContextVar, StreamInContext};
+    /// use futures::stream::{self, StreamExt};
+    ///
+    /// static TRANSACTION: ContextVar<u64> = ContextVar::new("transaction").inherit(false);
+    ///
+    /// # futures::executor::block_on(async {
+    /// TRANSACTION.set(7);
+    /// let seen = stream::iter(0..2).map(|_| TRANSACTION.is_set()).in_inherited_context();
+    /// assert_eq!(seen.collect::<Vec<_>>().await, [false, false]);
+    /// # });
+    /// ```
+    fn in_inherited_context(self) -> Scope<Self> {
+        self.in_context(copy_context().inherited())
+    }
 }
 
 impl<S: Stream> StreamInContext for S {}

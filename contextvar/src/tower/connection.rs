@@ -107,7 +107,8 @@ where
     type Future = Scope<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.context.run(|| self.service.poll_ready(cx))
+        // In a copy too: what it sets no request sees.
+        self.context.clone().run(|| self.service.poll_ready(cx))
     }
 
     fn call(&mut self, request: Request) -> Scope<S::Future> {
