@@ -11,12 +11,17 @@ mod counted;
 mod node;
 mod value;
 
+/// What `counted` counts with. In the models of `tests/loom` it is something else.
+mod sync {
+    pub(super) use std::sync::atomic::{AtomicUsize, Ordering};
+}
+
 use std::any::{TypeId, type_name};
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use counted::{Allocation, Counted};
@@ -242,7 +247,7 @@ pub(crate) struct Map {
     root: ManuallyDrop<Counted>,
 }
 
-static EMPTY: Allocation<Node> = Allocation::fixed(Node::EMPTY);
+static EMPTY: Allocation<Node> = Allocation::fixed(Node::EMPTY, AtomicUsize::new(0));
 
 /// Nodes that a write replaced. Their last owner drops values, which runs user code: whoever makes a write
 /// drops this when the write is whole.

@@ -3,7 +3,8 @@
 
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::sync::{AtomicUsize, Ordering};
 
 /// Points to the header of an `Allocation<T>` with a `T` that only the owner of the pointer knows.
 #[repr(transparent)]
@@ -29,10 +30,10 @@ unsafe impl Send for Counted {}
 unsafe impl Sync for Counted {}
 
 impl<T> Allocation<T> {
-    /// One for a static. It is never to be counted; a count of 0 is nobody's sole property.
-    pub(super) const fn fixed(value: T) -> Self {
+    /// One for a static. It is never to be counted; its `count` of 0 is nobody's sole property.
+    pub(super) const fn fixed(value: T, count: AtomicUsize) -> Self {
         unsafe fn never(_: NonNull<Header>) {}
-        Allocation { header: Header { count: AtomicUsize::new(0), free: never }, value }
+        Allocation { header: Header { count, free: never }, value }
     }
 }
 
