@@ -13,6 +13,7 @@ use axum::routing::get;
 use bytes::Bytes;
 use contextvar::tower::{ContextLayer, MakeInContext};
 use contextvar::{Context, context_var, copy_context, task, with_copied_context};
+use futures::FutureExt;
 use futures::future::join_all;
 use futures::stream::{self, StreamExt};
 use http_body_util::{BodyExt, Empty, Full};
@@ -304,4 +305,19 @@ fn hyper_alone_and_its_client() {
         server.abort();
         assert!(!REQUEST_ID.is_set());
     });
+}
+
+#[test]
+fn a_response_that_was_given_is_not_given_again() {
+    let refuse = ContextLayer::<Body>::new().try_set(&REQUEST_ID, |_| Err(()), |()| Response::default());
+    for (layer, text) in [
+        (ContextLayer::new(), "`Scope` polled after it has finished"),
+        (refuse, "`ResponseFuture` polled after it has finished"),
+    ] {
+        let mut service =
+            layer.layer(service_fn(async |_: Request| Ok::<_, Infallible>(Response::new(Body::empty()))));
+        let mut answer = Box::pin(service.call(request("/", "x")));
+        assert!((&mut answer).now_or_never().is_some());
+        assert_eq!(panic_text(|| (&mut answer).now_or_never()), text);
+    }
 }
