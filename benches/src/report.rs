@@ -80,9 +80,9 @@ pub(crate) const LOAD: &str = "\
 # An HTTP service under load
 
 Written by `cargo run --release -p benches -- --load`: two services on axum with one layer and two variables, or with
-headers and arguments instead; each request spawns two tasks. `wrk` on the same machine asks for 30 seconds each, three
-times in turn; medians, and in brackets medians of the ratios to the first column. The layer that does nothing is
-what any middleware costs in axum, such as one that makes up a request's id.
+headers and arguments instead; each request spawns two tasks. `wrk` on the same machine asks for 90 seconds each, fifteen
+turns of six; medians, and in brackets medians of the ratios to the first column. The layer that does nothing is what any
+middleware costs in axum, such as one that makes up a request's id.
 ";
 
 #[cfg(tokio_unstable)]

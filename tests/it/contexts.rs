@@ -120,6 +120,31 @@ fn ten_thousand_contexts_deep() {
 }
 
 #[test]
+fn a_hundred_thousand_variables_and_a_small_stack() {
+    static MANY: [ContextVar<Arc<u32>>; 100_000] = [const { ContextVar::new("many") }; 100_000];
+
+    let thread = thread::Builder::new().stack_size(128 << 10).spawn(|| {
+        let (old, new) = (Arc::new(1), Arc::new(2));
+        let mut base = Context::new();
+        MANY.iter().for_each(|var| base.set(var, old.clone()));
+        let mut changed = base.clone();
+        changed.run(|| MANY.iter().for_each(|var| drop(var.set(new.clone()))));
+        assert_eq!((base.len(), changed.iter().count()), (100_000, 100_000));
+        assert_eq!((Arc::strong_count(&old), Arc::strong_count(&new)), (100_001, 100_001));
+        assert!(format!("{changed:?}").len() > 100_000);
+
+        // Into the thread's own context, which is dropped at its exit.
+        changed.apply_changes_since(&base);
+        drop(base);
+        assert_eq!(Arc::strong_count(&old), 1);
+        assert_eq!(MANY.iter().filter(|var| var.with(|value| **value == 2)).count(), 100_000);
+        drop(changed.only(&[&MANY[0], &MANY[99_999]]));
+        Arc::downgrade(&new)
+    });
+    assert_eq!(thread.unwrap().join().unwrap().strong_count(), 0);
+}
+
+#[test]
 fn each_thread_has_a_context_of_its_own() {
     #[context_var]
     static NUMBER: u64;

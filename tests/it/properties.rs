@@ -1,4 +1,4 @@
-//! Whatever is done, in whatever order: the models, fed with random bytes. The fuzz targets feed them too.
+//! Whatever is done, in whatever order: the models, fed with random bytes, and with what the fuzz targets found.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -29,5 +29,23 @@ proptest! {
     #[test]
     fn incoming_baggage_that_is_nearly_right(text in "((fuzz\\.(number|text)|other)[ =]=?(%[0-9A-F]{0,2}|[ -~]){0,9}[,;]){0,5}") {
         baggage::run(text.as_bytes());
+    }
+}
+
+/// See `scripts/fuzz`.
+#[test]
+fn what_the_fuzz_targets_found() {
+    let bytes = |digits: &str| -> Vec<u8> {
+        let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).expect("two hexadecimal digits");
+        (0..digits.len()).step_by(2).map(byte).collect()
+    };
+    let corpora = [
+        (include_str!("../../fuzz/corpus/maps.txt"), maps::run as fn(&[u8])),
+        (include_str!("../../fuzz/corpus/hostile.txt"), hostile::run),
+        (include_str!("../../fuzz/corpus/baggage.txt"), baggage::run),
+    ];
+    for (corpus, run) in corpora {
+        assert!(corpus.lines().count() > 100);
+        corpus.lines().for_each(|digits| run(&bytes(digits)));
     }
 }

@@ -4,6 +4,7 @@ use std::future::{pending, poll_fn, ready};
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::task::{self as std_task, Poll, Waker};
+use std::thread;
 
 use contextvar::{
     Context, InContext, ResetErrorKind, Scope, StreamInContext, context_var, copy_context, task,
@@ -337,6 +338,34 @@ fn scopes_nest_and_interleave() {
 }
 
 /// A future that another context's task takes over half way goes on in its own.
+#[test]
+fn ten_thousand_scopes_deep() {
+    #[context_var]
+    static DEPTH: u32 = 0;
+
+    fn down(levels: u32) -> Pin<Box<dyn Future<Output = u32> + Send>> {
+        Box::pin(async move {
+            DEPTH.set(DEPTH.get() + 1);
+            if levels > 1 {
+                return down(levels - 1).in_copied_context().await;
+            }
+            yield_now_without_a_runtime().await;
+            DEPTH.get()
+        })
+    }
+
+    // Polls and drops go down through all of them, as through any futures in one another.
+    let thread = thread::Builder::new().stack_size(64 << 20).spawn(|| {
+        let (mut ended, mut dropped) = (down(10_000).in_copied_context(), down(10_000).in_copied_context());
+        assert!(poll(Pin::new(&mut ended)).is_pending());
+        assert!(poll(Pin::new(&mut dropped)).is_pending());
+        drop(dropped);
+        assert_eq!(poll(Pin::new(&mut ended)), Poll::Ready(10_000));
+        assert_eq!(DEPTH.get(), 0);
+    });
+    thread.unwrap().join().unwrap();
+}
+
 #[test]
 fn a_future_moved_between_tasks_keeps_its_context() {
     on_both_flavours(|| async {
