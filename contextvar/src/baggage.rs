@@ -91,8 +91,8 @@ pub trait Codec<T> {
 /// current OpenTelemetry context has, but for the keys that variables declare: those are the variables' alone. Where
 /// there is nothing to write it writes nothing.
 ///
-/// What would make the header longer than 8192 bytes, or have it more than 64 entries, is left out: receivers would
-/// drop the whole of it.
+/// What would make the header longer than 8192 bytes is left out, and so is what comes after 64 entries: receivers would drop
+/// the whole of it.
 ///
 /// `HashMap<String, String>` is an [`Injector`]; for an `http::HeaderMap` there is [`inject_headers`].
 pub fn inject(injector: &mut dyn Injector) {
@@ -126,7 +126,6 @@ struct Outgoing {
 impl Outgoing {
     fn add(&mut self, key: &str, value: &str, metadata: &str) {
         const MOST_BYTES: usize = 8192;
-        const MOST_ENTRIES: usize = 64;
 
         // The propagator encodes all that has to be but `%`, which it would take for an encoded character when it reads,
         // and `\`, which others refuse. A `+` need not be encoded; but OpenTelemetry for Python reads it as a space.
@@ -141,8 +140,9 @@ impl Outgoing {
         let encoded =
             |byte: u8| if byte.is_ascii_alphanumeric() || b"-._~%/:".contains(&byte) { 1 } else { 3 };
         let bytes = self.bytes + key.len() + value.bytes().map(encoded).sum::<usize>() + metadata.len() + 3;
-        if bytes <= MOST_BYTES && self.baggage.len() < MOST_ENTRIES {
+        if bytes <= MOST_BYTES {
             self.bytes = bytes;
+            // The number of entries is limited there.
             self.baggage.insert_with_metadata(key.to_owned(), value, metadata);
         }
     }

@@ -213,11 +213,11 @@ pub(crate) fn is_set<T: 'static>(variable: &Variable<T>) -> bool {
 #[inline]
 pub(crate) fn copy() -> Map {
     let map = current().map();
-    if map.is_vacant() { copy_vacant() } else { map.clone() }
+    if map.is_vacant() && is_outside(current()) { copy_outside() } else { map.clone() }
 }
 
 #[cold]
-fn copy_vacant() -> Map {
+fn copy_outside() -> Map {
     outside().map_or(Map::EMPTY, |own| own.map().clone())
 }
 
@@ -246,10 +246,10 @@ fn current<'a>() -> &'a Frame {
     unsafe { &*CURRENT.get() }
 }
 
-/// The thread's own frame, if nothing was entered and there is no task: one that was given no context has
+/// What is current where nothing was entered: the thread's own frame, but for a task. One that was given no context has
 /// none; the thread's is not for it.
 fn outside<'a>() -> Option<&'a Frame> {
-    (is_outside(current()) && task_id().is_none()).then(own)
+    task_id().is_none().then(own)
 }
 
 #[inline]

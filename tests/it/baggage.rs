@@ -244,6 +244,27 @@ fn a_value_that_is_too_long_takes_no_other_along() {
 }
 
 #[test]
+fn as_much_goes_out_as_fits_into_a_header() {
+    let tenant = |length| {
+        let (_, tenant, _) = handed_on("", || drop(TENANT.set("a".repeat(length))));
+        tenant.map(|tenant| tenant.len())
+    };
+    // "test.tenant=", and 2 bytes for what may stand between entries.
+    assert_eq!((tenant(8192 - 14), tenant(8192 - 13)), (Some(8192 - 14), None));
+
+    let sent = |length| {
+        let client = format!("x={}", "a".repeat(length));
+        let (_, _, sent) = handed_on(&client, || drop(TENANT.set("a".repeat(4000))));
+        entries(&sent).len()
+    };
+    assert_eq!((sent(8192 - 4014 - 4), sent(8192 - 4014 - 3)), (2, 1));
+
+    let client = (0..64).map(|n| format!("k{n}=1")).collect::<Vec<_>>().join(",");
+    let (id, _, sent) = handed_on(&client, || drop(ID.set(7)));
+    assert_eq!((id, entries(&sent).len()), (Some(7), 64));
+}
+
+#[test]
 fn opentelemetry_is_left_alone_at_the_exit_of_a_thread() {
     struct Spawns(std::sync::mpsc::Sender<bool>);
     impl Drop for Spawns {

@@ -185,6 +185,27 @@ fn a_write_in_an_inner_context_leaves_the_reading_its_own() {
 }
 
 #[test]
+fn what_a_reading_in_an_inner_context_kept_is_not_for_the_one_around_it() {
+    #[context_var]
+    static OUTER: Arc<u64>;
+    #[context_var]
+    static INNER: Arc<u64>;
+
+    let (outer, inner) = (Arc::new(1), Arc::new(2));
+    OUTER.set(outer.clone());
+    OUTER.with(|_| {
+        Context::new().run(|| {
+            INNER.set(inner.clone());
+            INNER.with(|_| INNER.set(Arc::new(3)));
+        });
+        assert_eq!(Arc::strong_count(&inner), 1);
+        OUTER.set(Arc::new(4));
+        assert_eq!(Arc::strong_count(&outer), 2);
+    });
+    assert_eq!(Arc::strong_count(&outer), 1);
+}
+
+#[test]
 fn a_value_that_was_replaced_while_it_was_read_is_dropped_after() {
     let log = Log::default();
     #[context_var]

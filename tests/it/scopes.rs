@@ -436,6 +436,19 @@ fn a_stream_runs_in_its_context_and_is_fused() {
     assert_eq!(log.take(), ["9"]);
 }
 
+#[test]
+fn a_stream_inherits() {
+    #[context_var(inherit = false)]
+    static KEPT: u64;
+
+    NUMBER.set(1);
+    KEPT.set(2);
+    let read = || stream::once(async { (NUMBER.get_or(0), KEPT.get_or(0)) });
+    let next = |scope: Scope<_>| Box::pin(scope).next().now_or_never().flatten();
+    assert_eq!(next(StreamInContext::in_copied_context(read())), Some((1, 2)));
+    assert_eq!(next(StreamInContext::in_inherited_context(read())), Some((1, 0)));
+}
+
 /// PEP 568's leak: a generator's `set` must not be seen by its consumer, nor the other way round.
 #[test]
 fn a_stream_and_its_consumer_do_not_see_each_other() {

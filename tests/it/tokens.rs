@@ -46,6 +46,13 @@ fn a_token_is_good_in_its_own_context_only() {
     assert_eq!(copy[&TEXT], "after");
     let error = copy.clone().run(|| TEXT.try_reset(error.into_token())).unwrap_err();
     let error = Context::new().run(|| TEXT.try_reset(error.into_token())).unwrap_err();
+    // Nor in one that makes tokens of its own.
+    let set_and_reset = || {
+        TEXT.set("there".to_owned());
+        TEXT.try_reset(error.into_token())
+    };
+    let error = copy.run(set_and_reset).unwrap_err();
+    assert_eq!((error.kind(), &*copy[&TEXT]), (ResetErrorKind::DifferentContext, "there"));
     let token = error.into_token();
     assert_eq!(token.old_value().unwrap(), "before");
     TEXT.reset(token);

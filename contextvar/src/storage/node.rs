@@ -63,7 +63,7 @@ impl Node {
     /// Of the root: whether nothing in it is for a task of its own.
     #[inline]
     pub(super) fn is_all_inherited(&self) -> bool {
-        self.counted & 1 << TABLE == 0 || self.child(TABLE).and_then(|table| table.child(OWN)).is_none()
+        self.child(TABLE).and_then(|table| table.child(OWN)).is_none()
     }
 
     /// Takes out what is not inherited, which there is. As for [`place`](Self::place).
