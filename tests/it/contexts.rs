@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use contextvar::{Context, ContextVar, context_var, copy_context};
+use contextvar::{Context, ContextVar, context_var, copy_context, log_fields};
 
 use crate::support::{OnDrop, panic_text};
 
@@ -94,6 +94,22 @@ fn the_context_before_comes_back_after_a_panic() {
     assert_eq!(NUMBER.get(), 1);
     // What was set before the panic was set.
     assert_eq!(ctx[&NUMBER], 2);
+}
+
+#[test]
+fn an_empty_context_hides_that_of_the_thread() {
+    #[context_var(log)]
+    static NUMBER: u64;
+
+    NUMBER.set(1);
+    Context::new().run(|| {
+        assert!(!NUMBER.is_set());
+        assert!(copy_context().is_empty());
+        log_fields(|name, _| panic!("{name} is not set here"));
+        NUMBER.set(2);
+        assert_eq!(copy_context()[&NUMBER], 2);
+    });
+    assert_eq!(copy_context()[&NUMBER], 1);
 }
 
 #[test]
