@@ -608,6 +608,18 @@ mod in_groups {
         Box::pin(body())
     }
 
+    #[with_copied_context]
+    fn lifetime_first() -> Pin<Box<dyn 'static + Future<Output = u64>>> {
+        Box::pin(body())
+    }
+
+    /// Runs in the copy while it is called, as any function does.
+    #[with_copied_context]
+    fn no_future() -> Pin<Box<u64>> {
+        COUNT.set(COUNT.get() + 1);
+        Box::pin(COUNT.get())
+    }
+
     macro_rules! items {
         ($($item:item)*) => {
             #[with_copied_context]
@@ -642,6 +654,8 @@ mod in_groups {
         assert_eq!(object().await, 1);
         assert_eq!(parenthesised().await, 1);
         assert_eq!(boxed_impl().await, 1);
+        assert_eq!(lifetime_first().await, 1);
+        assert_eq!(*no_future(), 1);
         assert_eq!(items::function().await, 1);
         assert_eq!(items::Type.method().await, 1);
         assert_eq!(COUNT.get(), 0);
