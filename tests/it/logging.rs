@@ -193,6 +193,8 @@ fn a_value_cannot_forge_a_line_or_a_field() {
     assert_eq!(output, line);
     let json = logged_as_json(|| TENANT.sync_scope(evil.to_owned(), || info!("hello")));
     assert_eq!(json[0]["fields"]["TENANT"], evil);
+    let json = logged_as_json(|| TENANT.sync_scope("größe 🦀".to_owned(), || info!("hello")));
+    assert_eq!(json[0]["fields"]["TENANT"], "größe 🦀");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! A context for each request, in real servers.
 
 use std::convert::Infallible;
+use std::future::{Pending, ready};
 use std::sync::Arc;
+use std::task::Poll;
 
 use axum::Router;
 use axum::body::Body;
@@ -11,7 +13,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
-use contextvar::tower::{ContextLayer, MakeInContext};
+use contextvar::tower::{BaggageLayer, ContextLayer, MakeInContext};
 use contextvar::{Context, context_var, copy_context, task, with_copied_context};
 use futures::FutureExt;
 use futures::future::join_all;
@@ -320,4 +322,34 @@ fn a_response_that_was_given_is_not_given_again() {
         assert!((&mut answer).now_or_never().is_some());
         assert_eq!(panic_text(|| (&mut answer).now_or_never()), text);
     }
+}
+
+#[test]
+fn what_is_not_ready_is_not_called() {
+    #[derive(Clone)]
+    struct Closed;
+
+    impl<Request> Service<Request> for Closed {
+        type Response = axum::http::Response<()>;
+        type Error = &'static str;
+        type Future = Pending<Result<Self::Response, &'static str>>;
+
+        fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> Poll<Result<(), &'static str>> {
+            Poll::Ready(Err("closed"))
+        }
+
+        fn call(&mut self, _: Request) -> Self::Future {
+            panic!("called when it was not ready")
+        }
+    }
+
+    fn error<E>(service: impl Service<axum::http::Request<()>, Error = E>) -> Option<E> {
+        service.oneshot(request("/", "1")).now_or_never().expect("nothing to wait for").err()
+    }
+
+    assert_eq!(error(ContextLayer::new().layer(Closed)), Some("closed"));
+    assert_eq!(error(BaggageLayer::new().layer(Closed)), Some("closed"));
+    assert_eq!(error(MakeInContext::new(Closed)), Some("closed"));
+    let made = MakeInContext::new(service_fn(|()| ready(Ok::<_, Infallible>(Closed)))).oneshot(());
+    assert_eq!(error(made.now_or_never().unwrap().unwrap()), Some("closed"));
 }
