@@ -213,12 +213,13 @@ pub(crate) fn is_set<T: 'static>(variable: &Variable<T>) -> bool {
 #[inline]
 pub(crate) fn copy() -> Map {
     let map = current().map();
-    if map.is_vacant() && is_outside(current()) { copy_outside() } else { map.clone() }
+    if map.is_vacant() { copy_vacant() } else { map.clone() }
 }
 
 #[cold]
-fn copy_outside() -> Map {
-    outside().map_or(Map::EMPTY, |own| own.map().clone())
+fn copy_vacant() -> Map {
+    let frame = if is_outside(current()) { outside() } else { None };
+    frame.map_or(Map::EMPTY, |own| own.map().clone())
 }
 
 /// Gives `f` the name and the value of each variable that logs show and that is set in the current context. All
