@@ -648,8 +648,21 @@ mod in_groups {
         }
     }
 
+    macro_rules! of_visibility {
+        ($vis:vis $name:ident) => {
+            #[with_copied_context]
+            mod $name {
+                $vis async fn function() -> u64 {
+                    super::body().await
+                }
+            }
+        };
+    }
+    of_visibility!(pub(super) visible);
+
     #[tokio::test]
     async fn they_run_in_the_copy() {
+        assert_eq!(visible::function().await, 1);
         assert_eq!(whole().await, 1);
         assert_eq!(object().await, 1);
         assert_eq!(parenthesised().await, 1);
