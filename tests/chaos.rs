@@ -10,7 +10,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::any::Any;
 use std::env;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{self, AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -22,7 +22,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle, LocalSet, yield_now};
 
@@ -37,6 +37,8 @@ static KEPT: u64;
 
 /// Their default panics now and then, until it is computed.
 static FLAKY: [ContextVar<u64>; 200] = [const { ContextVar::with_default("flaky", flaky) }; 200];
+/// Its default panics.
+static BROKEN: ContextVar<u64> = ContextVar::with_default("broken", || panic_on_purpose());
 
 const ON_PURPOSE: &str = "on purpose";
 
@@ -47,7 +49,10 @@ fn panic_on_purpose() -> ! {
 }
 
 fn flaky() -> u64 {
-    if rand::rng().random_bool(0.7) { panic_on_purpose() } else { 7 }
+    static CALLS: Count = Count::new();
+
+    CALLS.add();
+    if CALLS.get() % 3 == 0 { 7 } else { panic_on_purpose() }
 }
 
 /// Passes a panic on that was not on purpose.
@@ -74,7 +79,11 @@ impl Count {
     }
 
     fn add(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.add_all(1);
+    }
+
+    fn add_all(&self, n: usize) {
+        self.0.fetch_add(n as u64, Ordering::Relaxed);
     }
 
     fn get(&self) -> u64 {
@@ -85,7 +94,13 @@ impl Count {
 static LIVES: Count = Count::new();
 static ON_PURPOSE_COUNT: Count = Count::new();
 static ABORTED: Count = Count::new();
+static ERAS: Count = Count::new();
 static SHUT_DOWN: Count = Count::new();
+/// Tasks that had not ended when their runtime was shut down.
+static PENDING: Count = Count::new();
+static NESTED: Count = Count::new();
+/// Failed checks, whoever is told of them: a panic on purpose calls no hook.
+static FAILED: Count = Count::new();
 static MADE: Count = Count::new();
 static DROPPED: Count = Count::new();
 static DROPPED_TWICE: Count = Count::new();
@@ -235,7 +250,7 @@ async fn live(chaos: Arc<Chaos>, mut expected: Expected, seed: u64) {
     LIVES.add();
     expected.check();
     for _ in 0..random.random_range(2..10) {
-        match random.random_range(0..22) {
+        match random.random_range(0..23) {
             0..4 => expected.set(&mut random),
             4..6 => yield_now().await,
             6 => {
@@ -259,6 +274,7 @@ async fn live(chaos: Arc<Chaos>, mut expected: Expected, seed: u64) {
                     Ok(value) => assert_eq!(value, 7),
                     Err(panic) => assert_on_purpose(panic),
                 }
+                assert_on_purpose(catch_unwind(|| BROKEN.get()).unwrap_err());
             }
             11 => {
                 let (inner, seed) = (expected.inherited(), random.random());
@@ -288,6 +304,7 @@ async fn live(chaos: Arc<Chaos>, mut expected: Expected, seed: u64) {
                 let Err(panic) = caught.await;
                 assert_on_purpose(panic);
             }
+            21 if random.random_bool(0.2) => nested(&mut expected, &mut random),
             _ => {
                 // A task without a context sees none, whichever worker it runs on.
                 assert_joined(tokio::spawn(async { Expected::default().check() }).await);
@@ -303,6 +320,32 @@ fn clones(expected: &Expected) {
         Ok(n) => assert_eq!(n, expected.counted),
         Err(panic) => assert_on_purpose(panic),
     }
+}
+
+/// The worker of this task runs a future of its own inside the task's poll, in the same context and in one more.
+fn nested(expected: &mut Expected, random: &mut StdRng) {
+    let runtime = Handle::current();
+    if runtime.runtime_flavor() != RuntimeFlavor::MultiThread {
+        return;
+    }
+    NESTED.add();
+    tokio::task::block_in_place(|| {
+        runtime.block_on(async {
+            expected.check();
+            yield_now().await;
+            expected.set(random);
+        });
+        let mut inner = expected.clone();
+        copy_context().run(|| {
+            runtime.block_on(async {
+                inner.check();
+                yield_now().await;
+                inner.set(random);
+                inner.check();
+            });
+        });
+        expected.check();
+    });
 }
 
 /// A blocking call, that may run a runtime's future.
@@ -428,11 +471,20 @@ fn spawn<'a>(chaos: &Arc<Chaos>, expected: &Expected, random: &'a mut StdRng) ->
     })
 }
 
+/// A life that ends when its runtime does.
+async fn live_on(seed: u64) {
+    let mut expected = Expected::default();
+    expected.set_quietly(&mut StdRng::seed_from_u64(seed));
+    let _checks = ChecksAtDrop(expected);
+    std::future::pending::<()>().await;
+}
+
 /// A runtime's time: lives, until there were enough of them. It ends when all have ended, or with work pending.
 fn era(random: &mut StdRng, until: u64) {
     const ROOTS: usize = 64;
 
-    let runtime: Runtime = match random.random_range(0..5) {
+    ERAS.add();
+    let runtime: Runtime = match ERAS.get() as usize % 5 {
         0 => Builder::new_current_thread().build().unwrap(),
         workers => Builder::new_multi_thread().worker_threads(workers).build().unwrap(),
     };
@@ -450,15 +502,23 @@ fn era(random: &mut StdRng, until: u64) {
                 assert_joined(handle.await);
             }
         }
-        drop(chaos);
-        if finish {
-            while let Some(handle) = handles.recv().await {
-                assert_joined(handle.await);
+        if !finish {
+            for _ in 0..ROOTS {
+                let life = live(chaos.clone(), Expected::default(), random.random());
+                drop(tokio::spawn(Context::new().scope(life)));
+                drop(tokio::spawn(Context::new().scope(live_on(random.random()))));
             }
+            yield_now().await;
+            return;
+        }
+        drop(chaos);
+        while let Some(handle) = handles.recv().await {
+            assert_joined(handle.await);
         }
     });
     if !finish {
         SHUT_DOWN.add();
+        PENDING.add_all(runtime.metrics().num_alive_tasks());
     }
     if random.random() {
         drop(runtime);
@@ -478,6 +538,11 @@ fn chaos() {
     let seed = number("CONTEXTVAR_SEED").unwrap_or_else(|| rand::rng().random());
     let lives = number("CONTEXTVAR_LIVES").unwrap_or(40_000);
     println!("CONTEXTVAR_SEED={seed} CONTEXTVAR_LIVES={lives}");
+    let print = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        FAILED.add();
+        print(info);
+    }));
     let mut random = StdRng::seed_from_u64(seed);
     let mut allocated = Vec::new();
     for part in 1..=10 {
@@ -487,14 +552,22 @@ fn chaos() {
         allocated.push(ALLOCATED.0.load(Ordering::SeqCst));
     }
     println!(
-        "{} lives, {} panics on purpose, {} aborts, {} runtimes shut down with work pending, {} values; bytes {allocated:?}",
+        "{} lives, {} panics on purpose, {} aborts, {} futures run inside a poll, {} of {} runtimes shut down with {} tasks \
+         pending, {} values; bytes {allocated:?}",
         LIVES.get(),
         ON_PURPOSE_COUNT.get(),
         ABORTED.get(),
+        NESTED.get(),
         SHUT_DOWN.get(),
+        ERAS.get(),
+        PENDING.get(),
         MADE.get(),
     );
-    assert!(ON_PURPOSE_COUNT.get() > lives / 100 && ABORTED.get() > lives / 100 && SHUT_DOWN.get() > 0);
+    assert_eq!(FAILED.get(), 0, "each check holds");
+    assert!(
+        ON_PURPOSE_COUNT.get() > lives / 100 && ABORTED.get() > lives / 100 && NESTED.get() > lives / 1000
+    );
+    assert!(SHUT_DOWN.get() > 0 && PENDING.get() >= 64 * SHUT_DOWN.get());
     assert_eq!(DROPPED_TWICE.get(), 0);
     assert_eq!(MADE.get(), DROPPED.get(), "each value is dropped");
     // Nothing is kept but what the first tenth has made once and for all.

@@ -87,22 +87,21 @@ fn programs_see_what_they_see_in_cpython() {
     for _ in 0..programs.div_ceil(BATCH) {
         let batch: Vec<(&str, &[Way], Body)> = (0..BATCH)
             .map(|_| match random.random_ratio(1, 4) {
-                true => {
-                    let may = May { spawn: false, wait: false };
-                    ("Thread", &[Way::Thread][..], program::random(&mut random, may))
-                }
+                true => ("Thread", &[Way::Thread][..], program::random(&mut random, May::NOTHING)),
                 false => {
-                    let may = May { spawn: true, wait: true };
-                    ("Task", &[Way::CurrentThread, Way::MultiThread][..], program::random(&mut random, may))
+                    let ways = &[Way::CurrentThread, Way::MultiThread][..];
+                    ("Task", ways, program::random(&mut random, May::EVERYTHING))
                 }
             })
             .collect();
         let traces = oracle.run(&batch.iter().map(|(kind, _, program)| (*kind, program)).collect::<Vec<_>>());
-        for ((_, ways, program), theirs) in batch.into_iter().zip(traces) {
+        for ((kind, ways, program), theirs) in batch.into_iter().zip(traces) {
+            let may = if kind == "Thread" { May::NOTHING } else { May::EVERYTHING };
+            assert!(may.allows(&program));
             if ways.iter().all(|&way| ours::run(&program, way) == theirs) {
                 continue;
             }
-            let program = program::shrink(program, |smaller| oracle.differs(smaller, ways).is_some());
+            let program = program::shrink(program, may, |smaller| oracle.differs(smaller, ways).is_some());
             match oracle.differs(&program, ways) {
                 Some((way, ours, theirs)) => panic!(
                     "{way:?}: ours {ours:#?}, CPython's {theirs:#?}\n\n{}\n{}",
@@ -132,16 +131,25 @@ fn without_copies(program: &Body) -> Body {
 #[test]
 fn a_difference_is_found_and_made_small() {
     let mut random = StdRng::seed_from_u64(7);
-    let may = May { spawn: true, wait: true };
     let wrong = |program: &Body| {
         ours::run(&without_copies(program), Way::CurrentThread) != ours::run(program, Way::CurrentThread)
     };
-    let found = (0..1000).map(|_| program::random(&mut random, may)).find(wrong).expect("one in a thousand");
-    let small = program::shrink(found, wrong);
+    let found = (0..1000)
+        .map(|_| program::random(&mut random, May::EVERYTHING))
+        .find(wrong)
+        .expect("one in a thousand");
+    let small = program::shrink(found, May::EVERYTHING, wrong);
     assert!(
         matches!(&small[..], [Op::Isolated(body), last] if matches!(body[..], [Op::Set(..)]) && *last != Op::Yield),
         "{small:?}"
     );
+}
+
+/// A program that is wrong on our side because it panics is one like any other.
+#[test]
+fn a_panic_is_a_difference() {
+    let program = vec![Op::Get(0), Op::Yield];
+    assert_eq!(ours::run(&program, Way::Thread)["0"], ["panicked: it waits for nothing"]);
 }
 
 /// Every kind of step.
@@ -160,6 +168,7 @@ fn sample() -> Body {
         Op::Entries(1),
         Op::Run(0, vec![Op::Set(2, 3, 1), Op::Scoped(1, 4, reads()), Op::Thread(reads())]),
         Op::Catch(vec![Op::Raise(6)]),
+        Op::Catch(vec![Op::Yield, Op::Raise(7)]),
         Op::Reset(3, 0),
         Op::Task(0, false, vec![Op::Yield, Op::Await(reads())]),
         Op::TaskIn(0, 1, false, vec![Op::Isolated(reads()), Op::Trap(2, reads())]),
@@ -187,6 +196,6 @@ fn printed_programs_run() {
     let python = Command::new("python3").args(["-c", &print::python(&sample())]).output();
     if let Ok(output) = python {
         let said = String::from_utf8_lossy(&output.stdout);
-        assert_eq!((output.status.success(), said.lines().count()), (true, 19), "{output:?}");
+        assert_eq!((output.status.success(), said.lines().count()), (true, 20), "{output:?}");
     }
 }

@@ -44,13 +44,18 @@ pub(crate) fn run(program: &Body, way: Way) -> Traces {
     static MULTI_THREAD: LazyLock<Runtime> =
         LazyLock::new(|| Builder::new_multi_thread().worker_threads(2).build().unwrap());
     let life = live("0".to_owned(), program.clone(), Actor::default());
-    match way {
-        Way::Thread => {
-            std::thread::spawn(|| life.now_or_never().expect("it waits for nothing")).join().unwrap()
-        }
+    let run = || match way {
+        Way::Thread => std::thread::spawn(|| life.now_or_never().expect("it waits for nothing"))
+            .join()
+            .unwrap_or_else(|panic| resume_unwind(panic)),
         Way::CurrentThread => CURRENT_THREAD.block_on(Context::new().scope(life)),
         Way::MultiThread => MULTI_THREAD.block_on(MULTI_THREAD.spawn(Context::new().scope(life))).unwrap(),
-    }
+    };
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("with a value");
+        Traces::from([("0".to_owned(), vec![format!("panicked: {text}")])])
+    })
 }
 
 /// A task or a thread, and what it has at hand.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::program::{Body, Op, Var};
+use crate::program::{Body, May, Op, Var};
 
 const VARIABLES: [&str; 4] = ["a", "b", "s", "t"];
 
@@ -39,6 +39,7 @@ pub(crate) fn rust(program: &Body) -> String {
     const BEFORE: &str = r#"use std::sync::Mutex;
 
 use contextvar::{Context, ContextVar, InContext, Token, context_var, copy_context, task};
+use futures::FutureExt;
 
 #[context_var(name = "a")]
 static A: u64;
@@ -227,6 +228,14 @@ impl Printer {
                 self.block(&first, body, Self::rust, "});");
             }
             Op::Raise(x) => self.line(&format!("std::panic::resume_unwind(Box::new({x}));")),
+            Op::Catch(ref body) if !May::EVERYTHING.called().allows(body) => {
+                self.block(
+                    "let _ = FutureExt::catch_unwind(std::panic::AssertUnwindSafe(async {",
+                    body,
+                    Self::rust,
+                    "})).await;",
+                );
+            }
             Op::Catch(ref body) => {
                 self.block(
                     "let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {",

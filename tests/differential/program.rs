@@ -64,6 +64,32 @@ pub(crate) struct May {
     pub(crate) wait: bool,
 }
 
+impl May {
+    pub(crate) const NOTHING: May = May { spawn: false, wait: false };
+    pub(crate) const EVERYTHING: May = May { spawn: true, wait: true };
+
+    /// What is called may not wait.
+    pub(crate) fn called(self) -> May {
+        May { wait: false, ..self }
+    }
+
+    pub(crate) fn allows(self, body: &Body) -> bool {
+        body.iter().all(|op| {
+            let (op_itself, inside) = match op {
+                Op::Task(..) | Op::TaskIn(..) => (self.spawn, May::EVERYTHING),
+                Op::Yield | Op::Join(_) | Op::Await(_) | Op::Trap(..) | Op::Isolated(_) => {
+                    (self.wait, May::EVERYTHING)
+                }
+                Op::ToThread(_) => (self.wait, May::NOTHING),
+                Op::Thread(_) => (true, May::NOTHING),
+                Op::Run(..) | Op::Scoped(..) => (true, self.called()),
+                _ => (true, self),
+            };
+            op_itself && op.clone().body().is_none_or(|body| inside.allows(body))
+        })
+    }
+}
+
 impl Op {
     pub(crate) fn body(&mut self) -> Option<&mut Body> {
         match self {
@@ -99,7 +125,6 @@ fn body(random: &mut StdRng, may: May, depth: usize, steps: &mut usize) -> Body 
 }
 
 fn op(random: &mut StdRng, may: May, depth: usize, steps: &mut usize) -> Op {
-    const NOTHING: May = May { spawn: false, wait: false };
     loop {
         let (var, slot, other) =
             (random.random_range(0..VARS), random.random_range(0..SLOTS), random.random_range(0..SLOTS));
@@ -108,8 +133,7 @@ fn op(random: &mut StdRng, may: May, depth: usize, steps: &mut usize) -> Op {
         if kind >= 55 && depth == 6 {
             continue;
         }
-        let called = May { wait: false, ..may };
-        let everything = May { spawn: true, wait: true };
+        let (called, everything) = (may.called(), May::EVERYTHING);
         return match kind {
             0..10 => Op::Get(var),
             10..13 => Op::GetOr(var, value),
@@ -127,14 +151,14 @@ fn op(random: &mut StdRng, may: May, depth: usize, steps: &mut usize) -> Op {
             55..67 => Op::Run(slot, body(random, called, depth + 1, steps)),
             67..70 => Op::Scoped(var, value, body(random, called, depth + 1, steps)),
             70..74 => Op::Catch(body(random, may, depth + 1, steps)),
-            74 => Op::Thread(body(random, NOTHING, depth + 1, steps)),
+            74 => Op::Thread(body(random, May::NOTHING, depth + 1, steps)),
             75..81 if may.spawn => Op::Task(slot, take, body(random, everything, depth + 1, steps)),
             81..86 if may.spawn => Op::TaskIn(slot, other, take, body(random, everything, depth + 1, steps)),
             86..88 if may.wait => Op::Yield,
             88..90 if may.wait => Op::Await(body(random, everything, depth + 1, steps)),
             90..92 if may.wait => Op::Trap(slot, body(random, everything, depth + 1, steps)),
             92..95 if may.wait => Op::Isolated(body(random, everything, depth + 1, steps)),
-            95 if may.wait => Op::ToThread(body(random, NOTHING, depth + 1, steps)),
+            95 if may.wait => Op::ToThread(body(random, May::NOTHING, depth + 1, steps)),
             96..100 if may.wait => Op::Join(slot),
             _ => continue,
         };
@@ -142,10 +166,10 @@ fn op(random: &mut StdRng, may: May, depth: usize, steps: &mut usize) -> Op {
 }
 
 /// The smallest program that can be had from this one by leaving steps out and that is `wrong` still.
-pub(crate) fn shrink(mut program: Body, mut wrong: impl FnMut(&Body) -> bool) -> Body {
+pub(crate) fn shrink(mut program: Body, may: May, mut wrong: impl FnMut(&Body) -> bool) -> Body {
     'smaller: loop {
         for smaller in smaller(&program) {
-            if wrong(&smaller) {
+            if may.allows(&smaller) && wrong(&smaller) {
                 program = smaller;
                 continue 'smaller;
             }

@@ -1,6 +1,7 @@
 use std::sync::Mutex;
 
 use contextvar::{Context, ContextVar, InContext, Token, context_var, copy_context, task};
+use futures::FutureExt;
 
 #[context_var(name = "a")]
 static A: u64;
@@ -55,6 +56,10 @@ pub(super) async fn main() {
     let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         std::panic::resume_unwind(Box::new(6));
     }));
+    let _ = FutureExt::catch_unwind(std::panic::AssertUnwindSafe(async {
+        tokio::task::yield_now().await;
+        std::panic::resume_unwind(Box::new(7));
+    })).await;
     println!("{:?}", T.try_reset(TEXT.take(0)));
     TASK.put(0, task::spawn(async {
         tokio::task::yield_now().await;

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -215,6 +216,9 @@ fn quietly(f: impl FnOnce()) {
 
 /// Does what the bytes say, until there are none. No value is left.
 pub(crate) fn run(bytes: &[u8]) {
+    // What a run that failed has left on this thread is not this one's.
+    mem::forget((TOKENS.take(), CONTEXTS.take()));
+    DEPTH.set(0);
     ALIVE.set(0);
     SCRIPT.set(bytes.to_vec());
     Context::new().run(|| {
