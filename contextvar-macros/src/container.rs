@@ -145,14 +145,9 @@ fn is_skip(attr: &Attribute) -> bool {
     gives_context(attr) && attr.meta.require_list().is_ok_and(|list| is_skip(list.tokens.clone()))
 }
 
-/// The tokens of an item that is no function, after its attributes: up to a semicolon or a body.
+/// The tokens of an item that is no function, after its attributes: up to a semicolon or a body. What comes after the
+/// braces in the value of a constant is taken for another item; it is handed on all the same.
 fn any_item(input: ParseStream<'_>) -> Result<TokenStream> {
-    let fork = input.fork();
-    let _ = fork.parse::<Visibility>();
-    let ends_in_semicolon = fork.peek(Token![const])
-        || fork.peek(Token![static])
-        || fork.peek(Token![type])
-        || fork.peek(Token![use]);
     let mut item = TokenStream::new();
     while !input.is_empty() {
         let token: TokenTree = input.parse()?;
@@ -160,7 +155,7 @@ fn any_item(input: ParseStream<'_>) -> Result<TokenStream> {
             TokenTree::Punct(punct) => punct.as_char() == ';',
             // Braces before `>` or `,` are a const argument.
             TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => {
-                !ends_in_semicolon && !input.peek(Token![>]) && !input.peek(Token![,])
+                !input.peek(Token![>]) && !input.peek(Token![,])
             }
             _ => false,
         };

@@ -471,3 +471,25 @@ impl fmt::Debug for Entry<'_> {
         unsafe { self.variable.fmt(self.word, f) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Billions of variables are not to be had: the registry alone.
+    #[test]
+    fn the_last_slot_is_given_once() {
+        static LAST: Variable<u64> = Variable::new("last").inherit(false);
+
+        let mut registry = Registry { by_slot: Vec::new(), inherited: u32::MAX, own: u32::MAX, count: 0 };
+        let none_left = |registry: &mut Registry, inherit| {
+            let add = std::panic::AssertUnwindSafe(|| registry.add(&LAST, inherit));
+            let panic = std::panic::catch_unwind(add).unwrap_err();
+            panic.downcast_ref::<&str>().map(ToString::to_string).or(panic.downcast_ref().cloned())
+        };
+        let text = "fewer than 2^27 variables that are not inherited, and 2^32 in all";
+        assert_eq!(none_left(&mut registry, false).as_deref(), Some(text));
+        assert_eq!(none_left(&mut registry, true).as_deref(), Some(text));
+        assert!(registry.by_slot.is_empty());
+    }
+}
