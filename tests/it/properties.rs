@@ -39,13 +39,19 @@ fn what_the_fuzz_targets_found() {
         let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).expect("two hexadecimal digits");
         (0..digits.len()).step_by(2).map(byte).collect()
     };
-    let corpora = [
-        (include_str!("../../fuzz/corpus/maps.txt"), maps::run as fn(&[u8])),
-        (include_str!("../../fuzz/corpus/hostile.txt"), hostile::run),
-        (include_str!("../../fuzz/corpus/baggage.txt"), baggage::run),
+    let targets = [
+        ("maps", include_str!("../../fuzz/corpus/maps.txt"), maps::run as fn(&[u8])),
+        ("hostile", include_str!("../../fuzz/corpus/hostile.txt"), hostile::run),
+        ("baggage", include_str!("../../fuzz/corpus/baggage.txt"), baggage::run),
     ];
-    for (corpus, run) in corpora {
+    for (_, corpus, run) in targets {
         assert!(corpus.lines().count() > 100);
         corpus.lines().for_each(|digits| run(&bytes(digits)));
+    }
+    // What was a failure once.
+    for line in include_str!("../../fuzz/found.txt").lines() {
+        let (name, digits) = line.split_once(' ').expect("the target and its input");
+        let (_, _, run) = targets.iter().find(|(target, ..)| *target == name).expect("a target");
+        run(&bytes(digits));
     }
 }
