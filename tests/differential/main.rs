@@ -170,17 +170,17 @@ fn sample() -> Body {
         Op::Catch(vec![Op::Raise(6)]),
         Op::Catch(vec![Op::Yield, Op::Raise(7)]),
         Op::Reset(3, 0),
-        Op::Task(0, false, vec![Op::Yield, Op::Await(reads())]),
-        Op::TaskIn(0, 1, false, vec![Op::Isolated(reads()), Op::Trap(2, reads())]),
+        Op::Task(0, false, vec![Op::Yield, Op::Set(0, 8, 0), Op::Reset(0, 0), Op::Await(reads())]),
+        Op::TaskIn(0, 1, true, vec![Op::Isolated(reads()), Op::Trap(2, reads())]),
         Op::ToThread(reads()),
         Op::Join(0),
         Op::Join(1),
+        Op::Len(0),
     ]
 }
 
 /// The sample as it is printed, which compiles and runs.
 #[rustfmt::skip]
-#[allow(clippy::declare_interior_mutable_const, reason = "it is short")]
 mod sample;
 
 #[test]
@@ -196,6 +196,6 @@ fn printed_programs_run() {
     let python = Command::new("python3").args(["-c", &print::python(&sample())]).output();
     if let Ok(output) = python {
         let said = String::from_utf8_lossy(&output.stdout);
-        assert_eq!((output.status.success(), said.lines().count()), (true, 20), "{output:?}");
+        assert_eq!((output.status.success(), said.lines().count()), (true, 22), "{output:?}");
     }
 }
