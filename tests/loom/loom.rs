@@ -1,7 +1,7 @@
 //! Every order in which threads can do what contextvar does with atomics of its own.
 //!
-//! The counted pointer is the library's file itself. The other two are the library's few lines once more, for its
-//! variables are statics, which loom's atomics can't be in.
+//! The counted pointer is the library's file itself. The others are the library's few lines once more, for its
+//! variables are statics, which loom's atomics can't be in, and its contexts are entered through thread-locals.
 
 // What is made for statics is not used here.
 #[allow(dead_code, unreachable_pub)]
@@ -15,7 +15,7 @@ mod sync {
 
 use counted::Counted;
 use loom::cell::UnsafeCell;
-use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
 
@@ -185,5 +185,44 @@ fn a_default_is_computed_once_and_only_its_own_thread_takes_it_for_its_own() {
         });
         assert_eq!(threads.map(|thread| thread.join().unwrap()), [Some(7); 2]);
         assert_eq!(default.computed.load(Ordering::Relaxed), 1);
+    });
+}
+
+/// `current::Held`: who sets `entered` has the context, until it clears it.
+struct Held {
+    entered: AtomicBool,
+    context: UnsafeCell<u32>,
+}
+
+// SAFETY: one thread at a time uses the context, which loom checks.
+unsafe impl Sync for Held {}
+
+impl Held {
+    /// Where the library tries again this gives up: loom would try for ever.
+    fn poll(&self) -> Option<u32> {
+        if self.entered.swap(true, Ordering::Acquire) {
+            return None;
+        }
+        // SAFETY: loom checks that nobody else uses it meanwhile.
+        let polls = self.context.with_mut(|context| unsafe {
+            *context += 1;
+            *context
+        });
+        self.entered.store(false, Ordering::Release);
+        Some(polls)
+    }
+}
+
+#[test]
+fn a_task_s_context_is_one_thread_s_at_a_time() {
+    loom::model(|| {
+        let held = Arc::new(Held { entered: AtomicBool::new(false), context: UnsafeCell::new(0) });
+        let threads = [(); 2].map(|()| {
+            let held = held.clone();
+            thread::spawn(move || held.poll())
+        });
+        let mut polls = threads.map(|thread| thread.join().unwrap());
+        polls.sort_unstable();
+        assert!([[None, Some(1)], [Some(1), Some(2)]].contains(&polls), "{polls:?}");
     });
 }
