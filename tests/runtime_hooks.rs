@@ -605,3 +605,8 @@ fn variables_are_as_many_as_you_like() {
         assert_eq!(task.await.unwrap(), 200);
     });
 }
+
+#[test]
+fn hooks_are_printed_by_name() {
+    assert_eq!(format!("{:?}", Hooks::new()), "Hooks { .. }");
+}

@@ -109,3 +109,11 @@ fn a_body_that_does_not_parse_is_emitted_as_typed() {
         }
     }
 }
+
+/// Functions that rustc can read and syn can't, such as tomorrow's, are told apart from what is no function.
+#[test]
+fn a_function_that_cannot_be_parsed_is_still_a_function() {
+    let error_on = |item| copy(TokenStream::new(), TokenStream::from_str(item).unwrap()).to_string();
+    assert!(error_on("gen fn numbers() { yield 1; }").contains("expected"));
+    assert!(error_on("gen static NUMBERS: u64 = 1;").contains("goes on a function"));
+}

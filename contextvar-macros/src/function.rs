@@ -56,11 +56,11 @@ fn body(input: ParseStream<'_>) -> Result<Group> {
     let mut token: TokenTree = input.parse()?;
     loop {
         token = match token {
-            TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => return Ok(group),
             TokenTree::Group(group) if group.delimiter() == Delimiter::None => {
                 let mut tokens = group.stream().into_iter();
                 tokens.next().ok_or_else(|| Error::new(span, "expected a body"))?
             }
+            TokenTree::Group(group) => return Ok(group),
             _ => return Err(Error::new(span, "expected a body")),
         };
     }

@@ -42,17 +42,17 @@
 //!
 //! [W3C Baggage]: https://www.w3.org/TR/baggage/
 
+pub(crate) mod declared;
+
 use std::error::Error;
 use std::fmt;
-use std::marker::PhantomData;
-use std::str::FromStr;
 
 use opentelemetry::baggage::{Baggage, BaggageExt};
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry_sdk::propagation::BaggagePropagator;
 
-use crate::context::{Context, copy_context};
-use crate::var::{ContextVar, Value};
+use self::declared::{Declared, declared};
+use crate::context::copy_context;
 
 /// How a value is written as text, and read from it.
 ///
@@ -227,60 +227,3 @@ impl fmt::Display for BaggageError {
 }
 
 impl Error for BaggageError {}
-
-/// A variable that the attribute has declared.
-#[doc(hidden)]
-#[expect(missing_debug_implementations, reason = "hidden")]
-pub struct Declared {
-    pub key: &'static str,
-    pub var: &'static dyn Field,
-}
-
-inventory::collect!(Declared);
-
-fn declared() -> impl Iterator<Item = &'static Declared> {
-    inventory::iter::<Declared>.into_iter()
-}
-
-#[doc(hidden)]
-pub trait Field: Sync {
-    fn encode(&self, context: &Context) -> Option<String>;
-    fn decode(&self, text: &str) -> Result<(), &'static str>;
-}
-
-/// A variable and its codec.
-#[doc(hidden)]
-#[expect(missing_debug_implementations, reason = "hidden")]
-pub struct Coded<T: 'static, C>(&'static ContextVar<T>, PhantomData<fn() -> C>);
-
-impl<T, C> Coded<T, C> {
-    pub const fn new(var: &'static ContextVar<T>) -> Self {
-        Coded(var, PhantomData)
-    }
-}
-
-impl<T: Value, C: Codec<T>> Field for Coded<T, C> {
-    fn encode(&self, context: &Context) -> Option<String> {
-        context.get(self.0).map(C::encode)
-    }
-
-    fn decode(&self, text: &str) -> Result<(), &'static str> {
-        let value = C::decode(text).ok_or("it can't be read as a value of the variable")?;
-        self.0.try_set(value).map(drop).map_err(|_| "there is no context here that could be written")
-    }
-}
-
-/// The codec of a variable that is given none.
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct ByDisplay;
-
-impl<T: fmt::Display + FromStr> Codec<T> for ByDisplay {
-    fn encode(value: &T) -> String {
-        value.to_string()
-    }
-
-    fn decode(text: &str) -> Option<T> {
-        text.parse().ok()
-    }
-}

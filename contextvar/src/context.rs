@@ -3,7 +3,7 @@ use std::iter::FusedIterator;
 use std::ops::Index;
 use std::vec;
 
-use crate::current::{self, Contents, Denied};
+use crate::current::{self, Contents};
 use crate::error::{self, ApplyError};
 use crate::scope::Scope;
 use crate::storage::{Describe, Entry, Map, Stored};
@@ -208,7 +208,7 @@ impl Context {
                 frame.copy(&map.changes_since(base), map);
                 Ok(())
             }
-            None => Err(ApplyError::new(Denied::why())),
+            None => Err(ApplyError::new(current::denied())),
         })
     }
 

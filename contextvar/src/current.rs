@@ -20,6 +20,7 @@ mod held;
 #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
 pub(crate) use held::Held;
 
+use crate::error::SetErrorKind;
 use crate::storage::{self, Describe, Map, Stored, Variable};
 
 /// What a context is made of: its variables, and its identity once a token was made in it.
@@ -127,17 +128,6 @@ impl Drop for EmptyOwn {
         // and what others read by references from there.
         if READING.get().is_null() { drop(map) } else { mem::forget(map) }
     }
-}
-
-/// Why the current context can't be written.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Denied {
-    /// The code runs in a tokio task that was given no context.
-    NoContext,
-    /// The code runs in a tokio task that is polled inside of another one's context.
-    OtherTask,
-    /// The thread is exiting, and its own context is gone.
-    ThreadExit,
 }
 
 /// Runs `f` with the context of `contents` as the current one.
@@ -279,7 +269,7 @@ fn find<'a, T: 'static>(variable: &Variable<T>) -> (&'a Frame, Option<&'a T>) {
     }
 }
 
-/// Gives `f` the frame that writes change, if there is one: [`Denied`] says why not.
+/// Gives `f` the frame that writes change, if there is one: [`denied`] says why not.
 #[inline(always)]
 pub(crate) fn write<R>(f: impl FnOnce(Option<&Frame>) -> R) -> R {
     #[cold]
@@ -299,17 +289,15 @@ pub(crate) fn write<R>(f: impl FnOnce(Option<&Frame>) -> R) -> R {
     })
 }
 
-impl Denied {
-    /// Why nothing can be [written](write) here.
-    #[cold]
-    pub(crate) fn why() -> Denied {
-        if !is_outside(current()) {
-            Denied::OtherTask
-        } else if task_id().is_some() {
-            Denied::NoContext
-        } else {
-            Denied::ThreadExit
-        }
+/// Why nothing can be [written](write) here.
+#[cold]
+pub(crate) fn denied() -> SetErrorKind {
+    if !is_outside(current()) {
+        SetErrorKind::OtherTask
+    } else if task_id().is_some() {
+        SetErrorKind::NoContext
+    } else {
+        SetErrorKind::ThreadExit
     }
 }
 

@@ -1,7 +1,6 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::current::Denied;
 use crate::token::Token;
 
 /// A variable was read that is neither set in the current context nor has a default.
@@ -19,6 +18,13 @@ pub struct LookupError {
     pub(crate) name: &'static str,
 }
 
+impl LookupError {
+    /// The variable's name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
 impl fmt::Display for LookupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "context variable `{}` is not set and has no default", self.name)
@@ -33,7 +39,7 @@ impl Error for LookupError {}
 ///
 /// ```
 /// # #[cfg(feature = "tokio")] {
-/// use contextvar::ContextVar;
+/// use contextvar::{ContextVar, SetErrorKind};
 ///
 /// static USER: ContextVar<String> = ContextVar::new("user");
 ///
@@ -42,6 +48,7 @@ impl Error for LookupError {}
 /// // A plain `tokio::spawn` gives the task no context; `contextvar::task::spawn` does.
 /// let task = tokio::spawn(async { USER.try_set("ada".to_owned()) });
 /// let error = task.await.unwrap().unwrap_err();
+/// assert_eq!(error.kind(), SetErrorKind::NoContext);
 /// assert!(error.to_string().contains("this tokio task has no context of its own"));
 /// assert_eq!(error.into_value(), "ada");
 /// # }
@@ -50,13 +57,18 @@ impl Error for LookupError {}
 /// ```
 pub struct SetError<T> {
     name: &'static str,
-    denied: Denied,
+    kind: SetErrorKind,
     value: T,
 }
 
 impl<T> SetError<T> {
-    pub(crate) fn new(name: &'static str, denied: Denied, value: T) -> Self {
-        SetError { name, denied, value }
+    pub(crate) fn new(name: &'static str, kind: SetErrorKind, value: T) -> Self {
+        SetError { name, kind, value }
+    }
+
+    /// Why it was not set.
+    pub fn kind(&self) -> SetErrorKind {
+        self.kind
     }
 
     /// The value that was not set.
@@ -67,16 +79,13 @@ impl<T> SetError<T> {
 
 impl<T> fmt::Display for SetError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "context variable `{}` cannot be set: {}", self.name, self.denied)
+        write!(f, "context variable `{}` cannot be set: {}", self.name, self.kind.why())
     }
 }
 
 impl<T> fmt::Debug for SetError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SetError")
-            .field("name", &self.name)
-            .field("reason", &self.denied)
-            .finish_non_exhaustive()
+        f.debug_struct("SetError").field("name", &self.name).field("kind", &self.kind).finish_non_exhaustive()
     }
 }
 
@@ -86,39 +95,56 @@ impl<T> Error for SetError<T> {}
 /// The text says why, and what to do. Nothing was changed.
 #[derive(Clone, Debug)]
 pub struct ApplyError {
-    denied: Denied,
+    kind: SetErrorKind,
 }
 
 impl ApplyError {
-    pub(crate) fn new(denied: Denied) -> Self {
-        ApplyError { denied }
+    pub(crate) fn new(kind: SetErrorKind) -> Self {
+        ApplyError { kind }
+    }
+
+    /// Why they were not applied.
+    pub fn kind(&self) -> SetErrorKind {
+        self.kind
     }
 }
 
 impl fmt::Display for ApplyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the changes of a context cannot be applied: {}", self.denied)
+        write!(f, "the changes of a context cannot be applied: {}", self.kind.why())
     }
 }
 
 impl Error for ApplyError {}
 
-impl fmt::Display for Denied {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Denied::NoContext => {
+/// Why the current context can't be written, see [`SetError`] and [`ApplyError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SetErrorKind {
+    /// The code runs in a tokio task that was given no context.
+    NoContext,
+    /// The code runs in a tokio task that is polled inside the context of another.
+    OtherTask,
+    /// The thread is exiting, and its own context is gone.
+    ThreadExit,
+}
+
+impl SetErrorKind {
+    fn why(self) -> &'static str {
+        match self {
+            SetErrorKind::NoContext => {
                 "this tokio task has no context of its own; spawn it with `contextvar::task::spawn`, \
                  put `#[with_copied_context]` on its async fn, or wrap its future in `Context::scope`"
             }
-            Denied::OtherTask => {
+            SetErrorKind::OtherTask => {
                 "this tokio task is polled inside the context of another, which it can read but not \
                  change; spawn it with `contextvar::task::spawn` or `spawn_local`, put \
                  `#[with_copied_context]` on its async fn, or wrap its future in `Context::scope`"
             }
-            Denied::ThreadExit => {
+            SetErrorKind::ThreadExit => {
                 "this thread is exiting and its context is gone; set it inside `Context::run`"
             }
-        })
+        }
     }
 }
 

@@ -87,7 +87,7 @@ pub mod tracing;
 mod var;
 
 pub use context::{AnyContextVar, Context, Iter, copy_context, log_fields};
-pub use error::{ApplyError, LookupError, ResetError, ResetErrorKind, SetError};
+pub use error::{ApplyError, LookupError, ResetError, ResetErrorKind, SetError, SetErrorKind};
 #[cfg(feature = "stream")]
 pub use scope::StreamInContext;
 pub use scope::{InContext, Scope, ScopeAndContext};

@@ -12,7 +12,7 @@ pub use std::mem::drop;
 pub use inventory;
 
 #[cfg(feature = "baggage")]
-pub use crate::baggage::{ByDisplay, Coded, Declared};
+pub use crate::baggage::declared::{ByDisplay, Coded, Declared};
 pub use crate::context::copy_context;
 use crate::storage::DebugFn;
 use crate::var::{ContextVar, Value};

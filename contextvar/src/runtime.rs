@@ -55,8 +55,8 @@ use tokio::task::Id;
 
 use crate::current::{self, Held};
 
-/// What tokio's [`Builder`] lacks.
-pub trait InheritContext {
+/// What tokio's [`Builder`] lacks. Nothing else has it.
+pub trait InheritContext: sealed::Sealed {
     /// Lets every task of the runtime inherit a copy of the context that is current where it is spawned.
     ///
     /// It takes all four of tokio's task hooks: those set before are lost, and one set afterwards is in its place. For
@@ -82,6 +82,12 @@ pub trait InheritContext {
     /// });
     /// ```
     fn inherit_context_and(&mut self, hooks: Hooks) -> &mut Self;
+}
+
+mod sealed {
+    pub trait Sealed {}
+
+    impl Sealed for super::Builder {}
 }
 
 impl InheritContext for Builder {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use once_cell::sync::OnceCell;
 
 use crate::context::copy_context;
-use crate::current::{self, Denied};
+use crate::current;
 use crate::error::{self, LookupError, ResetError, ResetErrorKind, SetError};
 use crate::scope::Scope;
 use crate::storage::{DebugFn, Stored, Variable};
@@ -416,7 +416,7 @@ impl<T: 'static> ContextVar<T> {
 
     #[cold]
     fn denied(&self, value: T) -> SetError<T> {
-        SetError::new(self.name(), Denied::why(), value)
+        SetError::new(self.name(), current::denied(), value)
     }
 
     /// Puts back what was there before the `set` that made `token`: the old value, or none.

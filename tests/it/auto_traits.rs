@@ -5,7 +5,7 @@ use std::mem::size_of;
 
 use contextvar::{
     ApplyError, Context, ContextVar, Entry, Iter, LookupError, ResetError, ResetOnDrop, Scope,
-    ScopeAndContext, SetError, Token,
+    ScopeAndContext, SetError, SetErrorKind, Token,
 };
 
 /// `true` where the bound holds, found out by an inherent constant that beats a trait's.
@@ -38,7 +38,7 @@ fn send_sync_and_unpin() {
     }
     assert_all! {
         Context, Iter<'static>, Entry<'static>, ContextVar<String>, Token<String>, LookupError,
-        ApplyError, SetError<String>, ResetError<String>, Scope<u8>, ScopeAndContext<u8>,
+        ApplyError, SetError<String>, SetErrorKind, ResetError<String>, Scope<u8>, ScopeAndContext<u8>,
         contextvar::thread::Builder, contextvar::thread::Scope<'static, 'static>,
         contextvar::hyper::Executor<u8>, contextvar::tower::MakeInContext<u8>,
         contextvar::tower::MakeFuture<u8>, contextvar::tower::ServiceInContext<u8>,

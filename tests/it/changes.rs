@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use contextvar::{Context, ContextVar, InContext, context_var, copy_context, task};
+use contextvar::{Context, ContextVar, InContext, SetErrorKind, context_var, copy_context, task};
 
 use crate::support::{Log, OnDrop, on_both_flavours, panic_text};
 
@@ -224,7 +224,8 @@ fn where_nothing_can_be_written() {
                  with `contextvar::task::spawn`, put `#[with_copied_context]` on its async fn, or wrap its future \
                  in `Context::scope`"
             );
-            assert_eq!(format!("{error:?}"), "ApplyError { denied: NoContext }");
+            assert_eq!(format!("{error:?}"), "ApplyError { kind: NoContext }");
+            assert_eq!(error.kind(), SetErrorKind::NoContext);
             let text = panic_text(|| base().apply_changes_since(&Context::new()));
             assert_eq!(text, error.to_string());
             assert!(!USER.is_set());

@@ -152,6 +152,20 @@ mod module {
         }
     }
 
+    impl Greeter for (Inner, [u8; 2]) {
+        const STEP: u64 = 6;
+
+        async fn required(&self) -> u64 {
+            add(6).await
+        }
+    }
+
+    impl super::Service<{ 2 + 1 }> {
+        pub(super) async fn third() -> u64 {
+            add(7).await
+        }
+    }
+
     pub(super) mod nested {
         pub(in super::super) async fn free() -> u64 {
             super::add(3).await
@@ -166,6 +180,8 @@ fn on_a_module() {
         assert_eq!(module::free().await, 2);
         assert_eq!(module::Inner.method().await, 3);
         assert_eq!(module::nested::free().await, 4);
+        assert_eq!((module::Inner, [0; 2]).required().await, 7);
+        assert_eq!(Service::<3>::third().await, 8);
         assert_eq!(NUMBER.get(), 1);
         assert_eq!(module::left_out().await, 11);
         assert_eq!(NUMBER.get(), 11);

@@ -1,6 +1,8 @@
 //! `#[with_copied_context]`: when it copies, and who sees what (rule 8). The shapes of functions that it goes
 //! on are in `shapes`.
 
+use std::pin::Pin;
+
 use contextvar::{Context, context_var, copy_context, with_copied_context};
 use futures::FutureExt;
 use tokio::task::yield_now;
@@ -131,6 +133,26 @@ fn a_plain_fn_runs_in_a_copy() {
         panic!("on purpose");
     }
     assert_eq!(panic_text(panics), "on purpose");
+    assert_eq!(NUMBER.get(), 1);
+}
+
+/// It is no future, though it is returned as one is.
+#[test]
+fn what_a_plain_fn_returns_is_left_as_it_is() {
+    #[with_copied_context(NUMBER = 2)]
+    fn numbers() -> impl Iterator<Item = u64> {
+        [NUMBER.get()].into_iter()
+    }
+
+    #[with_copied_context(NUMBER = 3)]
+    fn pinned() -> Pin<Box<dyn Fn() -> u64>> {
+        let number = NUMBER.get();
+        Box::pin(move || number)
+    }
+
+    NUMBER.set(1);
+    assert_eq!(numbers().next(), Some(2));
+    assert_eq!(pinned()(), 3);
     assert_eq!(NUMBER.get(), 1);
 }
 

@@ -74,7 +74,7 @@ fn everything_public_is_debug_whatever_its_type() {
         .unwrap()
         .block_on(async { tokio::spawn(async { OPAQUE.try_set(NoDebug) }).await.unwrap() })
         .unwrap_err();
-    assert_eq!(format!("{error:?}"), r#"SetError { name: "OPAQUE", reason: NoContext, .. }"#);
+    assert_eq!(format!("{error:?}"), r#"SetError { name: "OPAQUE", kind: NoContext, .. }"#);
     let scope = Context::new().with(&USER, "ada".to_owned()).scope(async {});
     assert_eq!(format!("{scope:?}"), r#"Scope { context: Context { USER: "ada" }, .. }"#);
     assert_eq!(
@@ -99,6 +99,7 @@ fn errors_name_the_variable() {
     }
 
     let error: LookupError = USER.try_get().unwrap_err();
+    assert_eq!(error.name(), "USER");
     assert_error(error, "context variable `USER` is not set and has no default");
     let token = USER.set("ada".to_owned());
     let error = PASSWORD.try_reset(token).unwrap_err();

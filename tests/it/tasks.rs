@@ -1,6 +1,6 @@
 //! Which context a tokio task has, and what it may do with another's (rule 9).
 
-use contextvar::{Context, ResetErrorKind, context_var, copy_context, task};
+use contextvar::{Context, ResetErrorKind, SetErrorKind, context_var, copy_context, task};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::task::{LocalSet, yield_now};
@@ -25,6 +25,7 @@ fn assert_no_context() {
     assert!(copy_context().is_empty());
     let error = NUMBER.try_set(5).unwrap_err();
     assert!(error.to_string().contains(NO_CONTEXT), "{error}");
+    assert_eq!(error.kind(), SetErrorKind::NoContext);
     assert_eq!(error.into_value(), 5);
     assert!(panic_text(|| NUMBER.set(5)).contains(NO_CONTEXT));
     let mut called = false;
@@ -39,6 +40,7 @@ fn assert_foreign() {
     assert_eq!(copy_context()[&NUMBER], 1);
     let error = NUMBER.try_set(5).unwrap_err();
     assert!(error.to_string().contains(OTHER_TASK), "{error}");
+    assert_eq!(error.kind(), SetErrorKind::OtherTask);
     assert_eq!(error.into_value(), 5);
     assert!(panic_text(|| NUMBER.sync_scope(5, || ())).contains(OTHER_TASK));
     // A context of its own is not affected.

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::thread;
 
-use contextvar::{Context, ResetErrorKind, context_var, copy_context};
+use contextvar::{Context, ResetErrorKind, SetErrorKind, context_var, copy_context};
 
 use crate::support::{Log, OnDrop};
 
@@ -46,6 +46,7 @@ fn report_after_exit(log: &Log) {
         "context variable `NUMBER` cannot be set: this thread is exiting and its context is gone; set it \
          inside `Context::run`"
     );
+    assert_eq!(error.kind(), SetErrorKind::ThreadExit);
     // A context of one's own is as good as ever.
     let mut ctx = Context::new();
     let token = ctx.run(|| NUMBER.set(2));
