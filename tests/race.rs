@@ -16,6 +16,7 @@ static RACY: std::sync::Arc<Racy>;
 #[ignore = "undefined behaviour, for ThreadSanitizer to find"]
 fn two_threads_write_a_value_that_copies_share() {
     RACY.set(Racy(UnsafeCell::new(0)).into());
+    // SAFETY: as above.
     let write = || RACY.with(|racy| unsafe { *racy.0.get() += 1 });
     let other = thread::spawn(write);
     copy_context().run(write);

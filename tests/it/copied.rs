@@ -141,7 +141,7 @@ fn a_plain_fn_runs_in_a_copy() {
 fn what_a_plain_fn_returns_is_left_as_it_is() {
     #[with_copied_context(NUMBER = 2)]
     fn numbers() -> impl Iterator<Item = u64> {
-        [NUMBER.get()].into_iter()
+        std::iter::once(NUMBER.get())
     }
 
     #[with_copied_context(NUMBER = 3)]
