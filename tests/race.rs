@@ -1,6 +1,7 @@
 //! A data race, on purpose: `scripts/sanitize thread` has to see it, or it would see none.
 
 use std::cell::UnsafeCell;
+use std::sync::Arc;
 
 use contextvar::{context_var, copy_context, thread};
 
@@ -10,11 +11,10 @@ struct Racy(UnsafeCell<u64>);
 unsafe impl Sync for Racy {}
 
 #[context_var]
-static RACY: std::sync::Arc<Racy>;
+static RACY: Arc<Racy>;
 
-#[test]
-#[ignore = "undefined behaviour, for ThreadSanitizer to find"]
-fn two_threads_write_a_value_that_copies_share() {
+/// Two threads write a value that their contexts share.
+fn main() {
     RACY.set(Racy(UnsafeCell::new(0)).into());
     // SAFETY: as above.
     let write = || RACY.with(|racy| unsafe { *racy.0.get() += 1 });
