@@ -14,11 +14,15 @@ use std::mem::{self, ManuallyDrop};
 use std::num::NonZeroU64;
 use std::ptr;
 
+mod reading;
 #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
-mod held;
+mod task_context;
 
+use reading::Reading;
 #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
-pub(crate) use held::Held;
+pub(crate) use task_context::TaskContext;
+#[cfg(all(feature = "runtime-hooks", feature = "observe", tokio_unstable))]
+pub(crate) use task_context::discard_panic;
 
 use crate::error::SetErrorKind;
 use crate::storage::{self, Describe, Map, Stored, Variable};
@@ -103,9 +107,6 @@ thread_local! {
     /// The innermost frame. Without a destructor, so that it can be used at any time.
     static CURRENT: Cell<*const Frame> = const { Cell::new(&raw const OUTSIDE.0) };
 
-    /// The innermost of the readings that are under way.
-    static READING: Cell<*const Reading> = const { Cell::new(ptr::null()) };
-
     /// The thread's own context. Without a destructor too: `OWN_EMPTIED` is that.
     static OWN: ManuallyDrop<Own> = const {
         ManuallyDrop::new(Own {
@@ -124,16 +125,40 @@ impl Drop for EmptyOwn {
     fn drop(&mut self) {
         // From now on `OWN_EMPTIED` can't be used, and nothing is written to `OWN` any more.
         let map = own().take();
-        // No thread ends while something is being read on its stack, but by `process::exit`. The stack stays then,
-        // and what others read by references from there.
-        if READING.get().is_null() { drop(map) } else { mem::forget(map) }
+        // A thread ends while a value is being read only by `process::exit`, where its stack stays, with the references on
+        // it; or if the reader is a coroutine with a stack of its own.
+        if Reading::is_any_under_way() { mem::forget(map) } else { drop(map) }
     }
 }
 
 /// Runs `f` with the context of `contents` as the current one.
 #[inline]
 pub(crate) fn enter<R>(contents: &mut Contents, f: impl FnOnce() -> R) -> R {
-    /// Undoes it, also on a panic.
+    /// Tells the observer, also on a panic.
+    #[cfg(feature = "observe")]
+    struct Left;
+
+    #[cfg(feature = "observe")]
+    impl Drop for Left {
+        #[inline]
+        fn drop(&mut self) {
+            crate::observe::left();
+        }
+    }
+
+    #[cfg(feature = "observe")]
+    let _left = Left;
+    enter_for(contents, task_id(), || {
+        #[cfg(feature = "observe")]
+        crate::observe::entered();
+        f()
+    })
+}
+
+/// Runs `f` with the context of `contents` as the current one, which only `task` can write. Tells no observer.
+#[inline]
+fn enter_for<R>(contents: &mut Contents, task: Option<TaskId>, f: impl FnOnce() -> R) -> R {
+    /// Makes the frame before current again, also on a panic.
     struct Leave<'a> {
         frame: &'a Frame,
         outer: *const Frame,
@@ -142,33 +167,49 @@ pub(crate) fn enter<R>(contents: &mut Contents, f: impl FnOnce() -> R) -> R {
     impl Drop for Leave<'_> {
         #[inline]
         fn drop(&mut self) {
-            if !ptr::eq(CURRENT.replace(self.outer), self.frame) {
-                not_a_stack();
+            let left = CURRENT.replace(self.outer);
+            if !ptr::eq(left, self.frame) || Reading::is_under_way_in(self.frame) {
+                leave_out_of_order(left, self.frame, self.outer);
             }
-            #[cfg(feature = "observe")]
-            crate::observe::left();
         }
     }
 
     let frame = Frame {
-        // SAFETY: the map lives until this function returns, and the frame is told what is written.
+        // SAFETY: the map lives until this function returns, and each write updates the frame.
         map: Cell::new(unsafe { contents.map.alias() }),
         contents: Cell::new(contents),
-        task: task_id(),
+        task,
     };
     let _leave = Leave { frame: &frame, outer: CURRENT.replace(&frame) };
-    #[cfg(feature = "observe")]
-    crate::observe::entered();
     f()
 }
 
-/// Frames and readings end in the order of the stack they are on. Coroutines that have stacks of their own and share a
-/// thread can break that, and leave behind a pointer into a stack that is gone.
+/// Leaves `frame` although another one is current, or a reading of it is under way.
+///
+/// A task context that hooks have entered, and that a panic kept from being left, is no harm. All else is a coroutine.
 #[cold]
-fn not_a_stack() -> ! {
+fn leave_out_of_order(left: *const Frame, frame: &Frame, outer: *const Frame) {
+    CURRENT.set(left);
+    #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
+    let stale = task_context::discard_above(frame);
+    if !ptr::eq(CURRENT.get(), frame) || Reading::is_under_way_in(frame) {
+        abort_on_suspended_coroutine();
+    }
+    CURRENT.set(outer);
+    #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
+    drop(stale);
+}
+
+/// Aborts the process: a context is left, or a read ends, while another that began later is under way.
+///
+/// Frames and readings end in the reverse order of their beginning, as calls on one stack do. Coroutines with stacks of
+/// their own that share a thread can break that order. To go on would leave a pointer to a frame or a value that is gone.
+#[cold]
+fn abort_on_suspended_coroutine() -> ! {
     eprintln!(
-        "contextvar: a context or a value was left by a coroutine with a stack of its own, which had been \
-         suspended in it, while another one was in use; suspend none in `run` and `with`"
+        "contextvar: a coroutine with a stack of its own was suspended inside `Context::run` or `ContextVar::with`, and \
+         the contexts of this thread were left in another order than they were entered; end the call before the \
+         coroutine is suspended"
     );
     std::process::abort();
 }
@@ -188,7 +229,13 @@ pub(crate) fn read<T: 'static, R>(
         None => f(default()?),
         Some(value) => match storage::copied(value) {
             Some(value) => f(&value),
-            None => Reading::with(frame, || f(value)),
+            None => {
+                let reading = Reading::of(frame);
+                let end = reading.begin();
+                let result = f(value);
+                end.end();
+                result
+            }
         },
     })
 }
@@ -219,7 +266,10 @@ pub(crate) fn for_each_logged(f: &mut dyn FnMut(&'static str, &dyn fmt::Display)
     let Some(frame) = frame.filter(|frame| !frame.map().is_vacant()) else { return };
     // SAFETY: a write leaves the map to the reading.
     let map = unsafe { frame.map().alias() };
-    Reading::with(frame, || map.for_each_logged(f));
+    let reading = Reading::of(frame);
+    let end = reading.begin();
+    map.for_each_logged(f);
+    end.end();
 }
 
 /// What undoes a `set`: the value that was there before, and the context in which that was.
@@ -237,14 +287,21 @@ fn current<'a>() -> &'a Frame {
     unsafe { &*CURRENT.get() }
 }
 
-/// What is current where nothing was entered: the thread's own frame, but for a task. One that was given no context has
-/// none; the thread's is not for it.
+/// Returns what is current where nothing was entered: the context of a task that hooks have entered; else the thread's own
+/// context, except in a task. A task that was given no context has none.
 fn outside<'a>() -> Option<&'a Frame> {
-    task_id().is_none().then(own)
+    let task = task_id();
+    #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
+    if let Some(frame) = task_context::behind_outside(task) {
+        // SAFETY: the frame is alive, and stays so while the caller runs: a task's context is left after its poll, and
+        // other frames end in the order of the stack.
+        return Some(unsafe { &*frame });
+    }
+    task.is_none().then(own)
 }
 
 #[inline]
-fn is_outside(frame: &Frame) -> bool {
+fn is_outside(frame: *const Frame) -> bool {
     ptr::eq(frame, &raw const OUTSIDE.0)
 }
 
@@ -274,9 +331,15 @@ fn find<'a, T: 'static>(variable: &Variable<T>) -> (&'a Frame, Option<&'a T>) {
 pub(crate) fn write<R>(f: impl FnOnce(Option<&Frame>) -> R) -> R {
     #[cold]
     fn outside_for_write<'a>() -> Option<&'a Frame> {
-        let own = outside()?;
+        let frame = outside()?;
+        if frame.task != task_id() {
+            return None;
+        }
+        if frame.task.is_some() || !ptr::eq(frame, own()) {
+            return Some(frame);
+        }
         // Makes sure that what is written will be dropped. Fails once that has happened.
-        OWN_EMPTIED.try_with(|_| own).ok()
+        OWN_EMPTIED.try_with(|_| frame).ok()
     }
 
     let frame = current();
@@ -292,7 +355,8 @@ pub(crate) fn write<R>(f: impl FnOnce(Option<&Frame>) -> R) -> R {
 /// Why nothing can be [written](write) here.
 #[cold]
 pub(crate) fn denied() -> SetErrorKind {
-    if !is_outside(current()) {
+    let is_of_other_task = |frame: &Frame| frame.task != task_id();
+    if !is_outside(current()) || outside().is_some_and(is_of_other_task) {
         SetErrorKind::OtherTask
     } else if task_id().is_some() {
         SetErrorKind::NoContext
@@ -342,7 +406,7 @@ impl Frame {
         variable: &'static Variable<T>,
         new: Option<Stored<T>>,
     ) -> Option<Stored<T>> {
-        if READING.get().is_null() {
+        if !Reading::is_any_under_way() {
             if let Some(place) = self.contents().map.unshared_place(variable) {
                 return place.replace(new);
             }
@@ -399,91 +463,19 @@ impl Frame {
     }
 }
 
-/// A use of a value in a frame's map that is under way, on the stack of the reader.
-///
-/// Those of the innermost frame come first on the list: they began after it was entered.
-struct Reading {
-    frame: *const Frame,
-    /// The one around it.
-    outer: *const Reading,
-    /// The map that the value is in, if there was a write since.
-    kept: Cell<Option<Map>>,
-}
-
-impl Reading {
-    #[inline]
-    fn with<R>(frame: &Frame, f: impl FnOnce() -> R) -> R {
-        /// Ends the reading, also on a panic.
-        struct End<'a>(&'a Reading);
-
-        impl Drop for End<'_> {
-            #[inline]
-            fn drop(&mut self) {
-                self.0.end();
-            }
-        }
-
-        let reading = Reading { frame, outer: READING.get(), kept: Cell::new(None) };
-        READING.set(&reading);
-        let end = End(&reading);
-        let result = f();
-        // Not when this function returns: if it panics then, as the `Drop` of a value can, the result leaks.
-        mem::forget(end);
-        reading.end();
-        result
-    }
-
-    #[inline]
-    fn end(&self) {
-        if !ptr::eq(READING.replace(self.outer), self) {
-            not_a_stack();
-        }
-        if let Some(map) = self.kept.take() {
-            self.hand_on(map);
-        }
-    }
-
-    /// Lets the innermost reading of this frame, if there is one, keep the map as it is now.
-    #[inline]
-    fn keep(frame: &Frame, map: &Map) {
-        // SAFETY: a reading is on the list only while it is on the stack.
-        match unsafe { READING.get().as_ref() } {
-            Some(reading) if ptr::eq(reading.frame, frame) => reading.keep_copy(map),
-            _ => (),
-        }
-    }
-
-    #[cold]
-    fn keep_copy(&self, map: &Map) {
-        self.keep_unless_older(map.clone());
-    }
-
-    /// What it sees is in the oldest map that it was given.
-    fn keep_unless_older(&self, map: Map) {
-        let older = self.kept.take();
-        let (kept, unneeded) = match older {
-            Some(older) => (older, Some(map)),
-            None => (map, None),
-        };
-        self.kept.set(Some(kept));
-        drop(unneeded);
-    }
-
-    /// The reading around it may see values of the same map.
-    #[cold]
-    fn hand_on(&self, map: Map) {
-        // SAFETY: it is further up the same stack.
-        match unsafe { self.outer.as_ref() } {
-            Some(outer) if ptr::eq(outer.frame, self.frame) => outer.keep_unless_older(map),
-            _ => drop(map),
-        }
-    }
-}
-
 #[cfg(feature = "tokio")]
 type TaskId = tokio::task::Id;
 #[cfg(not(feature = "tokio"))]
 type TaskId = std::convert::Infallible;
+
+/// Returns a number that no other thread has while this one lives.
+#[inline]
+pub(crate) fn this_thread() -> usize {
+    thread_local! {
+        static HERE: u8 = const { 0 };
+    }
+    HERE.with(|here| ptr::from_ref(here).addr())
+}
 
 /// The tokio task that this code runs in, if any.
 #[inline]

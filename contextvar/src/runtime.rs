@@ -45,15 +45,15 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
-use std::mem;
 use std::ops::DerefMut;
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::runtime::{Builder, TaskMeta};
 use tokio::task::Id;
 
-use crate::current::{self, Held};
+#[cfg(feature = "observe")]
+use crate::current::discard_panic;
+use crate::current::{self, TaskContext};
 
 /// What tokio's [`Builder`] lacks. Nothing else has it.
 pub trait InheritContext: sealed::Sealed {
@@ -93,7 +93,7 @@ mod sealed {
 impl InheritContext for Builder {
     fn inherit_context_and(&mut self, hooks: Hooks) -> &mut Self {
         let Hooks { spawn, before_poll, after_poll, terminate } = hooks;
-        let contexts = Arc::new(Contexts::default());
+        let contexts = Arc::new(Contexts { runs_after_poll: after_poll.is_some(), ..Contexts::default() });
 
         let of = Arc::clone(&contexts);
         self.on_task_spawn(move |task| {
@@ -101,19 +101,30 @@ impl InheritContext for Builder {
             call(&spawn, task);
         });
         let of = Arc::clone(&contexts);
-        self.on_before_task_poll(move |task| {
-            of.enter(task.id());
-            let leave = Finally(|| Contexts::leave(task.id()));
-            call(&before_poll, task);
-            mem::forget(leave);
+        self.on_before_task_poll(move |task| match of.get(task.id()) {
+            Some(context) => {
+                call_in(&before_poll, task, |hook| context.run_in_copy(hook));
+                #[cfg(feature = "observe")]
+                context.run_in_copy(|| discard_panic(crate::observe::entered));
+                context.enter();
+            }
+            None => call(&before_poll, task),
         });
-        self.on_after_task_poll(move |task| {
-            let _leave = Finally(|| Contexts::leave(task.id()));
-            call(&after_poll, task);
+        self.on_after_task_poll(move |task| match TaskContext::leave(task.id()) {
+            Some(context) => {
+                #[cfg(feature = "observe")]
+                discard_panic(crate::observe::left);
+                call_in(&after_poll, task, |hook| context.run_after_poll(hook));
+            }
+            None => call(&after_poll, task),
         });
-        self.on_task_terminate(move |task| {
-            let _remove = Finally(|| contexts.remove(task.id()));
-            call(&terminate, task);
+        self.on_task_terminate(move |task| match contexts.remove(task.id()) {
+            Some(context) => {
+                // tokio catches a panic of this hook.
+                let _clear = Finally(|| context.clear());
+                call_in(&terminate, task, |hook| context.run_in_copy(hook));
+            }
+            None => call(&terminate, task),
         })
     }
 }
@@ -121,12 +132,17 @@ impl InheritContext for Builder {
 type Hook = Option<Box<dyn Fn(&TaskMeta<'_>) + Send + Sync>>;
 
 fn call(hook: &Hook, task: &TaskMeta<'_>) {
+    call_in(hook, task, |hook| hook());
+}
+
+/// Calls a hook, if there is one, through `run`.
+fn call_in(hook: &Hook, task: &TaskMeta<'_>, run: impl FnOnce(&dyn Fn())) {
     if let Some(hook) = hook {
-        hook(task);
+        run(&|| hook(task));
     }
 }
 
-/// Calls a closure when it is dropped: also on a panic.
+/// Calls a closure when dropped: also on a panic.
 struct Finally<F: FnMut()>(F);
 
 impl<F: FnMut()> Drop for Finally<F> {
@@ -189,7 +205,9 @@ impl fmt::Debug for Hooks {
 /// The contexts of a runtime's tasks.
 #[derive(Default)]
 struct Contexts {
-    shards: [Mutex<HashMap<Id, Arc<Held>, Hash>>; 1 << SHARDS],
+    shards: [Mutex<HashMap<Id, Arc<TaskContext>, Hash>>; 1 << SHARDS],
+    /// Whether a hook of the user's runs after each poll.
+    runs_after_poll: bool,
 }
 
 const SHARDS: u32 = 5;
@@ -200,7 +218,7 @@ thread_local! {
 }
 
 impl Contexts {
-    fn shard(&self, task: Id) -> impl DerefMut<Target = HashMap<Id, Arc<Held>, Hash>> {
+    fn shard(&self, task: Id) -> impl DerefMut<Target = HashMap<Id, Arc<TaskContext>, Hash>> {
         let hash = Hash::default().hash_one(task);
         let shard = &self.shards[(hash >> 32) as usize % self.shards.len()];
         shard.lock().unwrap_or_else(PoisonError::into_inner)
@@ -208,44 +226,25 @@ impl Contexts {
 
     /// Gives a task that was spawned a context.
     fn add(&self, task: Id) {
-        // A runtime that is shut down ends the task before it tells that there is one.
+        // A runtime that is shut down ends the task before it calls the hook of the spawn.
         if ENDED.take() != Some(task) {
-            let held = Held::new(task, current::copy().inherited());
-            self.shard(task).insert(task, held);
+            let context = TaskContext::new(task, current::copy().inherited(), self.runs_after_poll);
+            self.shard(task).insert(task, context);
         }
     }
 
-    fn enter(&self, task: Id) {
-        let held = self.shard(task).get(&task).cloned();
-        if let Some(held) = held {
-            held.enter();
-            #[cfg(feature = "observe")]
-            swallow(crate::observe::entered);
-        }
+    fn get(&self, task: Id) -> Option<Arc<TaskContext>> {
+        self.shard(task).get(&task).cloned()
     }
 
-    fn leave(task: Id) {
-        if let Some(held) = Held::leave(task) {
-            #[cfg(feature = "observe")]
-            swallow(crate::observe::left);
-            // Values that are dropped here may panic, which would be the end of a worker.
-            swallow(|| drop(held));
+    /// Takes out the context of a task that has ended.
+    fn remove(&self, task: Id) -> Option<Arc<TaskContext>> {
+        let context = self.shard(task).remove(&task);
+        if context.is_none() {
+            ENDED.set(Some(task));
         }
+        context
     }
-
-    /// Lets go of the context of a task that has ended.
-    fn remove(&self, task: Id) {
-        let held = self.shard(task).remove(&task);
-        match held {
-            Some(held) => swallow(|| held.end()),
-            None => ENDED.set(Some(task)),
-        }
-    }
-}
-
-/// Runs what may panic where there is nobody to tell. The panic hook has been told.
-fn swallow(f: impl FnOnce()) {
-    drop(panic::catch_unwind(AssertUnwindSafe(f)));
 }
 
 type Hash = BuildHasherDefault<Fibonacci>;

@@ -562,23 +562,15 @@ impl<T: 'static> ContextVar<T> {
 
         let default = self.default?;
         // Relaxed will do: only this thread stores this number.
-        if self.computing.load(Ordering::Relaxed) == this_thread() {
+        if self.computing.load(Ordering::Relaxed) == current::this_thread() {
             return None;
         }
         Some(self.default_value.get_or_init(|| {
-            self.computing.store(this_thread(), Ordering::Relaxed);
+            self.computing.store(current::this_thread(), Ordering::Relaxed);
             let _computed = Computed(&self.computing);
             Stored::new(&self.variable, default())
         }))
     }
-}
-
-/// A number that no other thread has while this one lives.
-fn this_thread() -> usize {
-    thread_local! {
-        static HERE: u8 = const { 0 };
-    }
-    HERE.with(|here| ptr::from_ref(here).addr())
 }
 
 impl<T> fmt::Debug for ContextVar<T> {
