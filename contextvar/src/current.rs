@@ -411,9 +411,9 @@ impl Frame {
 
     /// Sets `variable`.
     #[inline]
-    pub(crate) fn set<T: 'static>(&self, variable: &'static Variable<T>, value: T) -> Undo<T> {
+    pub(crate) fn set<T: 'static>(&self, variable: &'static Variable<T>, value: Stored<T>) -> Undo<T> {
         let identity = *self.contents().identity.get_or_insert_with(Identity::new);
-        Undo { old: self.replace(variable, Some(Stored::new(variable, value))), identity }
+        Undo { old: self.replace(variable, Some(value)), identity }
     }
 
     /// Whether `undo` is of a `set` in this context.
