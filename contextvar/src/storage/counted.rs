@@ -163,7 +163,7 @@ unsafe fn free<T>(header: NonNull<Header>) {
 
 /// How many values can be dropped within one another. A chain of contexts, each of which is a value in the next one, can
 /// be of any length; the stack can't.
-const DEEPEST: u32 = 100;
+const DEEPEST: u32 = 32;
 
 thread_local! {
     /// How many values this thread is dropping within one another.
