@@ -543,25 +543,6 @@ fn block_in_place_and_a_runtime_in_it() {
 }
 
 #[test]
-fn names_of_tasks() {
-    on_all(|| async {
-        USER.set("ada".to_owned());
-        // tokio's builder of tasks, by composition and by hooks.
-        let named = tokio::task::Builder::new().name("named");
-        let wrapped = Context::new().with(&USER, "grace".to_owned());
-        let wrapped = named.spawn(async { USER.get() }.in_context(wrapped)).unwrap();
-        let plain = tokio::task::Builder::new().name("plain").spawn(async { USER.get() }).unwrap();
-        let inherited = async { USER.get() }.in_inherited_context();
-        let inherited = tokio::task::Builder::new().spawn(inherited).unwrap();
-        let mut set = JoinSet::new();
-        set.build_task().name("in a set").spawn(async { USER.get() }.in_inherited_context()).unwrap();
-        assert_eq!(wrapped.await.unwrap(), "grace");
-        assert_eq!((plain.await.unwrap().as_str(), inherited.await.unwrap().as_str()), ("ada", "ada"));
-        assert_eq!(set.join_all().await, ["ada"]);
-    });
-}
-
-#[test]
 fn a_runtime_without_the_hooks_beside_one_with_them() {
     let plain: Runtime = multi_thread(1).build().unwrap();
     let hooked = multi_thread(1).inherit_context().build().unwrap();
