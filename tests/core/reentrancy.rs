@@ -235,6 +235,7 @@ fn a_value_that_was_replaced_while_it_was_read_is_dropped_after() {
 
 #[test]
 fn long_readings_with_many_writes_keep_nothing_back() {
+    const ROUNDS: usize = if cfg!(miri) { 20 } else { 1000 };
     static ALIVE: AtomicUsize = AtomicUsize::new(0);
     #[context_var]
     static COUNTED: OnDrop<fn()>;
@@ -247,7 +248,7 @@ fn long_readings_with_many_writes_keep_nothing_back() {
     }
     COUNTED.set(counted());
     COUNTED.with(|_| {
-        for _ in 0..1000 {
+        for _ in 0..ROUNDS {
             COUNTED.set(counted());
             COUNTED.with(|_| COUNTED.set(counted()));
             // The one being read, and the last.
@@ -365,11 +366,13 @@ fn a_panic_in_a_closure_ends_its_reading() {
 /// A context may be a value in a context.
 #[test]
 fn contexts_in_contexts() {
+    const COUNT: usize = if cfg!(miri) { 10 } else { 100 };
+
     #[context_var]
     static INNER: Context;
 
     INNER.set(copy_context());
-    for _ in 0..100 {
+    for _ in 0..COUNT {
         INNER.set(copy_context());
     }
     let mut depth = 0;
@@ -378,5 +381,5 @@ fn contexts_in_contexts() {
         depth += 1;
         ctx = inner;
     }
-    assert_eq!(depth, 101);
+    assert_eq!(depth, COUNT + 1);
 }

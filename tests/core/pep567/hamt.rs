@@ -16,7 +16,7 @@ use rand::{Rng, SeedableRng};
 /// Every variable is set, then every one removed, both in random order; copies made on the way stay whole.
 #[test]
 fn test_hamt_stress() {
-    let (variables, mut rng) = (variables(2000), seeded());
+    let (variables, mut rng) = (variables(if cfg!(miri) { 60 } else { 2000 }), seeded());
     let mut order: Vec<_> = (0..variables.len()).collect();
 
     let mut modelled = Modelled::default();
@@ -31,7 +31,7 @@ fn test_hamt_stress() {
 
     order.shuffle(&mut rng);
     for (count, index) in order.iter().enumerate() {
-        if count % 199 == 0 {
+        if count % (variables.len() / 10) == 0 {
             modelled.check(&variables);
             copies.push(modelled.clone());
         }
@@ -47,14 +47,15 @@ fn test_hamt_stress() {
 /// All that can be done to contexts, in six of them, which often are copies of one another.
 #[test]
 fn copies_of_copies() {
-    let (variables, mut rng) = (variables(1200), seeded());
+    let (count, steps, often) = if cfg!(miri) { (50, 300, 10) } else { (1200, 20_000, 100) };
+    let (variables, mut rng) = (variables(count), seeded());
     let mut contexts = vec![Modelled::default(); 6];
-    for step in 0..20_000 {
-        if step % 100 == 0 {
+    for step in 0..steps {
+        if step % often == 0 {
             let copy = contexts.choose(&mut rng).unwrap().clone();
             *contexts.choose_mut(&mut rng).unwrap() = copy;
         }
-        if step % 1000 == 0 {
+        if step % (10 * often) == 0 {
             contexts.iter().for_each(|context| context.check(&variables));
         }
         let Modelled { ctx, model } = contexts.choose_mut(&mut rng).unwrap();
