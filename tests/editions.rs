@@ -2,12 +2,12 @@
 
 #[path = "it/containers.rs"]
 mod containers;
-#[path = "it/copied.rs"]
+#[path = "core/copied.rs"]
 mod copied;
 #[path = "it/fidelity.rs"]
 mod fidelity;
 #[path = "it/shapes.rs"]
 mod shapes;
 #[allow(dead_code)]
-#[path = "it/support.rs"]
+#[path = "core/support.rs"]
 mod support;

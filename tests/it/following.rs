@@ -592,10 +592,10 @@ fn every_row_of_the_page_has_its_test() {
         include_str!("following.rs"),
         include_str!("adapters.rs"),
         include_str!("baggage.rs"),
-        include_str!("changes.rs"),
+        include_str!("../core/changes.rs"),
         include_str!("logging.rs"),
         include_str!("servers.rs"),
-        include_str!("../runtime_hooks.rs"),
+        include_str!("../core/runtime_hooks.rs"),
         include_str!("../../contextvar/tests/executors.rs"),
     ]
     .concat();
@@ -642,4 +642,37 @@ fn builders_of_tasks() {
         })
         .await;
     });
+}
+
+#[cfg(tokio_unstable)]
+#[test]
+fn names_of_tasks() {
+    use contextvar::runtime::InheritContext;
+    use tokio::task::Builder;
+
+    async fn names() {
+        USER.set("ada");
+        // tokio's builder of tasks, by composition and by hooks.
+        let wrapped = Context::new().with(&USER, "grace");
+        let wrapped = Builder::new().name("named").spawn(async { USER.get() }.in_context(wrapped)).unwrap();
+        let plain = Builder::new().name("plain").spawn(async { USER.get() }).unwrap();
+        let inherited = Builder::new().spawn(async { USER.get() }.in_inherited_context()).unwrap();
+        let mut set = JoinSet::new();
+        set.build_task().name("in a set").spawn(async { USER.get() }.in_inherited_context()).unwrap();
+        assert_eq!(wrapped.await.unwrap(), "grace");
+        assert_eq!((plain.await.unwrap(), inherited.await.unwrap()), ("ada", "ada"));
+        assert_eq!(set.join_all().await, ["ada"]);
+    }
+
+    for workers in [0, 1, 2, 4] {
+        let mut builder = match workers {
+            0 => tokio::runtime::Builder::new_current_thread(),
+            _ => tokio::runtime::Builder::new_multi_thread(),
+        };
+        if workers > 0 {
+            builder.worker_threads(workers);
+        }
+        let runtime = builder.inherit_context().build().unwrap();
+        std::thread::spawn(move || runtime.block_on(names())).join().unwrap();
+    }
 }

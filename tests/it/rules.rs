@@ -17,7 +17,9 @@ fn every_rule_of_the_page_has_its_tests() {
     }
 
     let mut tests = String::new();
-    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("it"), &mut tests);
+    for directory in ["core", "it"] {
+        read(&Path::new(env!("CARGO_MANIFEST_DIR")).join(directory), &mut tests);
+    }
     let page = include_str!("../../docs/rules.md");
     let rules: Vec<&str> = page.lines().filter(|line| line.starts_with('|') && line.contains('`')).collect();
     assert_eq!(rules.len(), 16);

@@ -205,6 +205,10 @@ fn a_request_that_is_dropped_fails_or_panics_lets_go_of_its_context() {
 
 #[test]
 fn a_copy_of_the_connections_context_or_an_empty_one() {
+    let layer = ContextLayer::<()>::copied();
+    assert_eq!(format!("{layer:?}"), "ContextLayer { copied: true, .. }");
+    assert_eq!(format!("{:?}", layer.layer(7)), "ContextService { inner: 7, .. }");
+
     on_both_flavours(|| async {
         for (layer, expected) in
             [(ContextLayer::copied(), "the connection's, 7"), (ContextLayer::default(), "none, 7")]

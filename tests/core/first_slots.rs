@@ -3,14 +3,10 @@
 
 // The modules' helpers, of which not all are used here.
 #[allow(dead_code)]
-#[path = "it/support.rs"]
 mod support;
 
-#[path = "it/reentrancy.rs"]
 mod reentrancy;
-#[path = "it/thread_exit.rs"]
 mod thread_exit;
-#[path = "it/tokens.rs"]
 mod tokens;
 
 use contextvar::{Context, context_var};

@@ -340,6 +340,8 @@ fn scopes_nest_and_interleave() {
 /// A future that another context's task takes over half way goes on in its own.
 #[test]
 fn ten_thousand_scopes_deep() {
+    const LEVELS: u32 = if cfg!(miri) { 50 } else { 10_000 };
+
     #[context_var]
     static DEPTH: u32 = 0;
 
@@ -356,11 +358,11 @@ fn ten_thousand_scopes_deep() {
 
     // Polls and drops go down through all of them, as through any futures in one another.
     let thread = thread::Builder::new().stack_size(64 << 20).spawn(|| {
-        let (mut ended, mut dropped) = (down(10_000).in_copied_context(), down(10_000).in_copied_context());
+        let (mut ended, mut dropped) = (down(LEVELS).in_copied_context(), down(LEVELS).in_copied_context());
         assert!(poll(Pin::new(&mut ended)).is_pending());
         assert!(poll(Pin::new(&mut dropped)).is_pending());
         drop(dropped);
-        assert_eq!(poll(Pin::new(&mut ended)), Poll::Ready(10_000));
+        assert_eq!(poll(Pin::new(&mut ended)), Poll::Ready(LEVELS));
         assert_eq!(DEPTH.get(), 0);
     });
     thread.unwrap().join().unwrap();

@@ -114,6 +114,8 @@ fn an_empty_context_hides_that_of_the_thread() {
 
 #[test]
 fn ten_thousand_contexts_deep() {
+    const LEVELS: u32 = if cfg!(miri) { 50 } else { 10_000 };
+
     #[context_var]
     static DEPTH: u32 = 0;
 
@@ -124,12 +126,12 @@ fn ten_thousand_contexts_deep() {
                 down(levels - 1);
             });
         } else {
-            assert_eq!(DEPTH.get(), 10_000);
+            assert_eq!(DEPTH.get(), LEVELS);
         }
     }
 
     let thread = thread::Builder::new().stack_size(64 << 20).spawn(|| {
-        down(10_000);
+        down(LEVELS);
         assert_eq!(DEPTH.get(), 0);
     });
     thread.unwrap().join().unwrap();
@@ -137,7 +139,9 @@ fn ten_thousand_contexts_deep() {
 
 #[test]
 fn a_hundred_thousand_variables_and_a_small_stack() {
-    static MANY: [ContextVar<Arc<u32>>; 100_000] = [const { ContextVar::new("many") }; 100_000];
+    // Three levels of the map, at the least.
+    const COUNT: usize = if cfg!(miri) { 1200 } else { 100_000 };
+    static MANY: [ContextVar<Arc<u32>>; COUNT] = [const { ContextVar::new("many") }; COUNT];
 
     let thread = thread::Builder::new().stack_size(128 << 10).spawn(|| {
         let (old, new) = (Arc::new(1), Arc::new(2));
@@ -145,16 +149,16 @@ fn a_hundred_thousand_variables_and_a_small_stack() {
         MANY.iter().for_each(|var| base.set(var, old.clone()));
         let mut changed = base.clone();
         changed.run(|| MANY.iter().for_each(|var| drop(var.set(new.clone()))));
-        assert_eq!((base.len(), changed.iter().count()), (100_000, 100_000));
-        assert_eq!((Arc::strong_count(&old), Arc::strong_count(&new)), (100_001, 100_001));
-        assert!(format!("{changed:?}").len() > 100_000);
+        assert_eq!((base.len(), changed.iter().count()), (COUNT, COUNT));
+        assert_eq!((Arc::strong_count(&old), Arc::strong_count(&new)), (COUNT + 1, COUNT + 1));
+        assert!(format!("{changed:?}").len() > COUNT);
 
         // Into the thread's own context, which is dropped at its exit.
         changed.apply_changes_since(&base);
         drop(base);
         assert_eq!(Arc::strong_count(&old), 1);
-        assert_eq!(MANY.iter().filter(|var| var.with(|value| **value == 2)).count(), 100_000);
-        drop(changed.only(&[&MANY[0], &MANY[99_999]]));
+        assert_eq!(MANY.iter().filter(|var| var.with(|value| **value == 2)).count(), COUNT);
+        drop(changed.only(&[&MANY[0], &MANY[COUNT - 1]]));
         Arc::downgrade(&new)
     });
     assert_eq!(thread.unwrap().join().unwrap().strong_count(), 0);
@@ -314,7 +318,7 @@ fn a_drop_that_panics_keeps_no_other_value_from_being_dropped() {
     // More than fit in one node of the map, and one that panics in each place in turn.
     let vars: Vec<&'static ContextVar<Held>> =
         (0..40).map(|_| &*Box::leak(Box::new(ContextVar::new("one of many")))).collect();
-    for bomb in 0..vars.len() {
+    for bomb in (0..vars.len()).step_by(if cfg!(miri) { 13 } else { 1 }) {
         let dropped = Arc::new(AtomicUsize::new(0));
         let mut ctx = Context::new();
         for (n, var) in vars.iter().enumerate() {

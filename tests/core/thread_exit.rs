@@ -148,6 +148,7 @@ fn a_token_may_outlive_its_thread() {
 
 /// `process::exit` runs the thread's destructors while its stack is still there, and other threads may refer to it.
 #[test]
+#[cfg_attr(miri, ignore = "it starts processes")]
 fn a_value_that_is_being_read_outlives_the_exit_of_the_process() {
     const WHICH: &str = "CONTEXTVAR_TEST_EXIT_IN";
 

@@ -38,9 +38,17 @@ fn multi_thread(workers: usize) -> Builder {
     builder
 }
 
-/// Runs a test on runtimes of both flavours, with one, two and four workers, each on a thread of its own.
+/// Runtimes of both flavours, with one, two and four workers.
+fn all() -> Vec<Builder> {
+    if cfg!(miri) {
+        return vec![current_thread(), multi_thread(2)];
+    }
+    vec![current_thread(), multi_thread(1), multi_thread(2), multi_thread(4)]
+}
+
+/// Runs a test on all of these runtimes, each on a thread of its own.
 fn on_all<F: Future<Output = ()>>(test: impl Fn() -> F + Copy + Send + 'static) {
-    for mut builder in [current_thread(), multi_thread(1), multi_thread(2), multi_thread(4)] {
+    for mut builder in all() {
         let run = move || builder.inherit_context().build().unwrap().block_on(test());
         thread::spawn(run).join().unwrap_or_else(|panic| panic::resume_unwind(panic));
     }
@@ -82,27 +90,30 @@ fn a_plain_spawn_inherits_a_copy_taken_at_the_call() {
 
 #[test]
 fn nested_spawns_and_overlapping_lives() {
+    const LIVES: usize = if cfg!(miri) { 4 } else { 200 };
+    const STEPS: u64 = if cfg!(miri) { 4 } else { 20 };
+
     async fn live(n: u64) {
         assert_eq!(NUMBER.get(), n);
-        for step in 1..20 {
+        for step in 1..STEPS {
             NUMBER.set(n + step);
             yield_now().await;
             assert_eq!(NUMBER.get(), n + step);
         }
         let inner = tokio::spawn(async move {
-            assert_eq!(NUMBER.get(), n + 19);
+            assert_eq!(NUMBER.get(), n + STEPS - 1);
             NUMBER.set(0);
             yield_now().await;
             let innermost = tokio::spawn(async { NUMBER.get() });
             assert_eq!(innermost.await.unwrap(), 0);
         });
         inner.await.unwrap();
-        assert_eq!(NUMBER.get(), n + 19);
+        assert_eq!(NUMBER.get(), n + STEPS - 1);
     }
 
     on_all(|| async {
         let mut set = JoinSet::new();
-        for n in (0..20_000).step_by(100) {
+        for n in (0..).step_by(100).take(LIVES) {
             NUMBER.sync_scope(n, || set.spawn(live(n)));
         }
         set.join_all().await;
@@ -233,12 +244,14 @@ fn destructors_see_the_context_when_a_task_is_aborted() {
 
 #[test]
 fn a_shutdown_with_tasks_pending_leaves_nothing_behind() {
-    for mut builder in [current_thread(), multi_thread(1), multi_thread(2), multi_thread(4)] {
+    const TASKS: usize = if cfg!(miri) { 3 } else { 100 };
+
+    for mut builder in all() {
         let held = Arc::new(());
         let runtime = builder.inherit_context().build().unwrap();
         let mut handles = Vec::new();
         with(&held).run(|| {
-            for _ in 0..100 {
+            for _ in 0..TASKS {
                 handles.push(runtime.spawn(async {
                     tokio::spawn(pending::<()>());
                     pending::<()>().await
@@ -273,15 +286,19 @@ fn a_spawn_after_the_shutdown_leaves_nothing_behind() {
 
 #[test]
 fn shutdowns_and_spawns_at_once() {
-    for _ in 0..200 {
+    const ROUNDS: usize = if cfg!(miri) { 2 } else { 200 };
+    const TASKS: usize = if cfg!(miri) { 5 } else { 50 };
+
+    for _ in 0..ROUNDS {
         let held = Arc::new(());
         let runtime = multi_thread(2).inherit_context().build().unwrap();
         let handle = runtime.handle().clone();
         let spawner = thread::spawn({
             let held = held.clone();
             move || {
-                let handles: Vec<_> =
-                    (0..50).map(|_| with(&held).run(|| handle.spawn(async { yield_now().await }))).collect();
+                let handles: Vec<_> = (0..TASKS)
+                    .map(|_| with(&held).run(|| handle.spawn(async { yield_now().await })))
+                    .collect();
                 drop((held, handle, handles));
             }
         });
@@ -296,14 +313,18 @@ fn shutdowns_and_spawns_at_once() {
 
 #[test]
 fn many_lives_at_once_on_many_workers() {
+    // One in four of them never ends.
+    const LIVES: u64 = if cfg!(miri) { 8 } else { 2000 };
+    const STEPS: u64 = if cfg!(miri) { 3 } else { 10 };
+
     let held = Arc::new(());
     let runtime = multi_thread(4).inherit_context().build().unwrap();
     runtime.block_on(with(&held).scope(async {
         let mut set = JoinSet::new();
-        for n in 0..2000_u64 {
+        for n in 0..LIVES {
             NUMBER.sync_scope(n, || {
                 set.spawn(async move {
-                    for step in 0..10 {
+                    for step in 0..STEPS {
                         assert_eq!(NUMBER.get(), n + step);
                         NUMBER.set(n + step + 1);
                         // To be woken by another thread at once, at times before the poll has ended.
@@ -319,7 +340,7 @@ fn many_lives_at_once_on_many_workers() {
                 })
             });
         }
-        for _ in 0..1500 {
+        for _ in 0..LIVES / 4 * 3 {
             if let Err(error) = set.join_next().await.unwrap() {
                 assert_eq!(*error.into_panic().downcast::<&str>().unwrap(), "on purpose");
             }
@@ -423,6 +444,8 @@ fn a_hook_of_your_own_that_panics_leaves_the_context() {
 
 #[test]
 fn a_value_whose_drop_panics_ends_no_worker() {
+    const ROUNDS: usize = if cfg!(miri) { 2 } else { 10 };
+
     #[context_var]
     static BAD: Bad;
 
@@ -437,7 +460,7 @@ fn a_value_whose_drop_panics_ends_no_worker() {
     }
 
     on_all(|| async {
-        for _ in 0..10 {
+        for _ in 0..ROUNDS {
             let task = tokio::spawn(async {
                 BAD.set(Bad);
                 yield_now().await;
@@ -543,25 +566,6 @@ fn block_in_place_and_a_runtime_in_it() {
 }
 
 #[test]
-fn names_of_tasks() {
-    on_all(|| async {
-        USER.set("ada".to_owned());
-        // tokio's builder of tasks, by composition and by hooks.
-        let named = tokio::task::Builder::new().name("named");
-        let wrapped = Context::new().with(&USER, "grace".to_owned());
-        let wrapped = named.spawn(async { USER.get() }.in_context(wrapped)).unwrap();
-        let plain = tokio::task::Builder::new().name("plain").spawn(async { USER.get() }).unwrap();
-        let inherited = async { USER.get() }.in_inherited_context();
-        let inherited = tokio::task::Builder::new().spawn(inherited).unwrap();
-        let mut set = JoinSet::new();
-        set.build_task().name("in a set").spawn(async { USER.get() }.in_inherited_context()).unwrap();
-        assert_eq!(wrapped.await.unwrap(), "grace");
-        assert_eq!((plain.await.unwrap().as_str(), inherited.await.unwrap().as_str()), ("ada", "ada"));
-        assert_eq!(set.join_all().await, ["ada"]);
-    });
-}
-
-#[test]
 fn a_runtime_without_the_hooks_beside_one_with_them() {
     let plain: Runtime = multi_thread(1).build().unwrap();
     let hooked = multi_thread(1).inherit_context().build().unwrap();
@@ -587,8 +591,10 @@ fn a_runtime_without_the_hooks_beside_one_with_them() {
 
 #[test]
 fn variables_are_as_many_as_you_like() {
+    const COUNT: usize = if cfg!(miri) { 40 } else { 200 };
+
     let vars: Vec<&'static ContextVar<usize>> =
-        (0..200).map(|_| &*Box::leak(Box::new(ContextVar::new("one of many")))).collect();
+        (0..COUNT).map(|_| &*Box::leak(Box::new(ContextVar::new("one of many")))).collect();
     let runtime = multi_thread(2).inherit_context().build().unwrap();
     runtime.block_on(async {
         for (n, var) in vars.iter().enumerate() {
@@ -602,7 +608,7 @@ fn variables_are_as_many_as_you_like() {
             }
             copy_context().len()
         });
-        assert_eq!(task.await.unwrap(), 200);
+        assert_eq!(task.await.unwrap(), COUNT);
     });
 }
 

@@ -93,10 +93,12 @@ fn a_task_that_was_given_none_has_none() {
 /// The leak of thread-locals: one task's value is seen by the next on the same worker.
 #[test]
 fn nothing_passes_through_a_worker_thread_that_tasks_share() {
+    const ROUNDS: u64 = if cfg!(miri) { 3 } else { 100 };
+
     for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
         let runtime = builder.worker_threads(1).build().unwrap();
         runtime.block_on(async {
-            for n in 0..100 {
+            for n in 0..ROUNDS {
                 let scoped = tokio::spawn(Context::new().with(&NUMBER, n).scope(async {
                     NUMBER.set(NUMBER.get() + 1);
                     yield_now().await;
@@ -117,13 +119,15 @@ fn nothing_passes_through_a_worker_thread_that_tasks_share() {
 
 #[test]
 fn a_thread_s_value_is_not_seen_by_the_tasks_it_runs() {
+    const ROUNDS: usize = if cfg!(miri) { 2 } else { 20 };
+
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
         .on_thread_start(|| drop(NUMBER.set(66)))
         .build()
         .unwrap();
     runtime.block_on(async {
-        for _ in 0..20 {
+        for _ in 0..ROUNDS {
             tokio::spawn(async { assert_no_context() }).await.unwrap();
             tokio::task::spawn_blocking(assert_no_context).await.unwrap();
         }

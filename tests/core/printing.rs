@@ -4,10 +4,8 @@ use std::error::Error;
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::sync::{Arc, Mutex};
 
-use contextvar::tower::ContextLayer;
 use contextvar::{Context, ContextVar, LookupError, context_var, copy_context};
 use futures::FutureExt;
-use tower::Layer;
 
 #[derive(Clone)]
 struct NoDebug;
@@ -83,9 +81,6 @@ fn everything_public_is_debug_whatever_its_type() {
     );
     contextvar::thread::scope(|s| assert!(format!("{s:?}").starts_with("Scope")));
     assert!(format!("{:?}", contextvar::thread::Builder::new()).starts_with("Builder"));
-    let layer = ContextLayer::<()>::copied();
-    assert_eq!(format!("{layer:?}"), "ContextLayer { copied: true, .. }");
-    assert_eq!(format!("{:?}", layer.layer(7)), "ContextService { inner: 7, .. }");
     #[cfg(tokio_unstable)]
     assert_eq!(format!("{:?}", contextvar::runtime::Hooks::new()), "Hooks { .. }");
 }

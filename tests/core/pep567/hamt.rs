@@ -16,7 +16,10 @@ use rand::{Rng, SeedableRng};
 /// Every variable is set, then every one removed, both in random order; copies made on the way stay whole.
 #[test]
 fn test_hamt_stress() {
-    let (variables, mut rng) = (variables(2000), seeded());
+    const COUNT: usize = if cfg!(miri) { 32 } else { 2000 };
+    const CHECKS: usize = if cfg!(miri) { 2 } else { 10 };
+
+    let (variables, mut rng) = (variables(COUNT), seeded());
     let mut order: Vec<_> = (0..variables.len()).collect();
 
     let mut modelled = Modelled::default();
@@ -31,7 +34,7 @@ fn test_hamt_stress() {
 
     order.shuffle(&mut rng);
     for (count, index) in order.iter().enumerate() {
-        if count % 199 == 0 {
+        if count % (COUNT / CHECKS) == 0 {
             modelled.check(&variables);
             copies.push(modelled.clone());
         }
@@ -47,14 +50,19 @@ fn test_hamt_stress() {
 /// All that can be done to contexts, in six of them, which often are copies of one another.
 #[test]
 fn copies_of_copies() {
-    let (variables, mut rng) = (variables(1200), seeded());
+    // A copy is made after some steps, a check after ten times as many.
+    const COUNT: usize = if cfg!(miri) { 40 } else { 1200 };
+    const STEPS: u32 = if cfg!(miri) { 100 } else { 20_000 };
+    const COPY: u32 = if cfg!(miri) { 5 } else { 100 };
+
+    let (variables, mut rng) = (variables(COUNT), seeded());
     let mut contexts = vec![Modelled::default(); 6];
-    for step in 0..20_000 {
-        if step % 100 == 0 {
+    for step in 0..STEPS {
+        if step % COPY == 0 {
             let copy = contexts.choose(&mut rng).unwrap().clone();
             *contexts.choose_mut(&mut rng).unwrap() = copy;
         }
-        if step % 1000 == 0 {
+        if step % (10 * COPY) == 0 {
             contexts.iter().for_each(|context| context.check(&variables));
         }
         let Modelled { ctx, model } = contexts.choose_mut(&mut rng).unwrap();

@@ -1,0 +1,14 @@
+mod changes;
+mod contexts;
+mod copied;
+mod defaults;
+mod inherit;
+mod pep567;
+mod printing;
+mod properties;
+mod reentrancy;
+mod scopes;
+mod support;
+mod tasks;
+mod thread_exit;
+mod tokens;

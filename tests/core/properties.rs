@@ -1,0 +1,42 @@
+//! Whatever is done, in whatever order: the models, fed with random bytes, and with what the fuzz targets found.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+#[path = "models/corpus.rs"]
+mod corpus;
+#[path = "models/hostile.rs"]
+mod hostile;
+#[path = "models/maps.rs"]
+mod maps;
+
+/// Miri is hundreds of times slower, and its programs find no file in which to note what failed.
+fn config() -> ProptestConfig {
+    if cfg!(miri) {
+        ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(4) }
+    } else {
+        ProptestConfig::default()
+    }
+}
+
+const LENGTH: usize = if cfg!(miri) { 100 } else { 600 };
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn contexts_are_maps_that_share_nothing_one_can_see(bytes in vec(any::<u8>(), 0..LENGTH)) {
+        maps::run(&bytes);
+    }
+
+    #[test]
+    fn values_may_do_anything_at_any_time(bytes in vec(any::<u8>(), 0..LENGTH)) {
+        hostile::run(&bytes);
+    }
+}
+
+#[test]
+fn what_the_fuzz_targets_found() {
+    corpus::run("maps", include_str!("../../fuzz/corpus/maps.txt"), maps::run);
+    corpus::run("hostile", include_str!("../../fuzz/corpus/hostile.txt"), hostile::run);
+}
