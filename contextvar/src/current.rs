@@ -231,9 +231,8 @@ fn leave_with_care(left: *const Frame, frame: &Frame, outer: *const Frame) {
 #[cold]
 fn abort_on_suspended_coroutine() -> ! {
     eprintln!(
-        "contextvar: a coroutine with a stack of its own was suspended inside `Context::run` or `ContextVar::with`, and \
-         the contexts of this thread were left in another order than they were entered; end the call before the \
-         coroutine is suspended"
+        "contextvar: a context or a value was left out of order by a coroutine with a stack of its own, which had been \
+         suspended inside `Context::run` or `ContextVar::with`; end such calls before you suspend the coroutine"
     );
     std::process::abort();
 }
