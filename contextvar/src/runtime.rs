@@ -27,6 +27,10 @@
 //! });
 //! ```
 //!
+//! The context is the current one while tokio says that the task is. So no other code on the thread sees it, whatever
+//! happens: not a task that is polled inside a poll of this one, and not what runs after a panic that has left a poll past
+//! tokio's own guard.
+//!
 //! # What it can't reach
 //!
 //! tokio calls no hooks for these. They behave as in any runtime:
@@ -59,8 +63,12 @@ use crate::current::{self, TaskContext};
 pub trait InheritContext: sealed::Sealed {
     /// Lets every task of the runtime inherit a copy of the context that is current where it is spawned.
     ///
-    /// It takes all four of tokio's task hooks: those set before are lost, and one set afterwards is in its place. For
-    /// hooks of your own there is [`inherit_context_and`](Self::inherit_context_and).
+    /// It takes all four of tokio's task hooks, and replaces those that were set before. For hooks of your own there is
+    /// [`inherit_context_and`](Self::inherit_context_and).
+    ///
+    /// A hook that is set on the [`Builder`] afterwards replaces one of these. In the place of `on_task_spawn` or
+    /// `on_before_task_poll` it leaves the tasks without a context. In the place of `on_after_task_poll` it does no harm. In
+    /// the place of `on_task_terminate` it keeps the contexts of tasks that have ended until the runtime is gone.
     fn inherit_context(&mut self) -> &mut Self {
         self.inherit_context_and(Hooks::new())
     }
@@ -153,9 +161,12 @@ impl<F: FnMut()> Drop for Finally<F> {
 
 /// Your own hooks beside those of [`InheritContext`]: what tokio's [`Builder`] has under the same names.
 ///
-/// They run in the spawner's context when a task is spawned; in the task's before each poll, and after each but the
-/// last, when the context is gone; and when it ends, too, but at the shutdown of the runtime. In a task's context they
-/// may read and not write: tokio calls them outside of the task.
+/// When a task is spawned, the hook runs in the spawner's context. The other three run in a copy of the task's context that
+/// they can read and not write, because tokio calls them outside of the task: before each poll, after each poll, and when
+/// the task ends. After the last poll the context is gone, and the copy is empty.
+///
+/// Another thread may poll the task again while a hook runs after a poll. It does not wait for the hook, which sees the
+/// context as its own poll has left it, or a later one that a further poll has begun with.
 #[derive(Default)]
 #[must_use = "hooks do nothing unless they are handed to `inherit_context_and`"]
 pub struct Hooks {
