@@ -18,7 +18,7 @@ mod reading;
 #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
 mod task_context;
 
-use reading::Reading;
+use reading::{EndReading, Reading};
 #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
 pub(crate) use task_context::TaskContext;
 #[cfg(all(feature = "runtime-hooks", feature = "observe", tokio_unstable))]
@@ -103,9 +103,17 @@ struct Outside(Frame);
 // SAFETY: it is only read.
 unsafe impl Sync for Outside {}
 
+/// The innermost frame and the innermost reading of a thread. They are together so that one address does for both.
+struct Innermost {
+    frame: Cell<*const Frame>,
+    reading: Cell<*const Reading>,
+}
+
 thread_local! {
-    /// The innermost frame. Without a destructor, so that it can be used at any time.
-    static CURRENT: Cell<*const Frame> = const { Cell::new(&raw const OUTSIDE.0) };
+    /// Without a destructor, so that it can be used at any time.
+    static INNERMOST: Innermost = const {
+        Innermost { frame: Cell::new(&raw const OUTSIDE.0), reading: Cell::new(ptr::null()) }
+    };
 
     /// The thread's own context. Without a destructor too: `OWN_EMPTIED` is that.
     static OWN: ManuallyDrop<Own> = const {
@@ -158,20 +166,22 @@ pub(crate) fn enter<R>(contents: &mut Contents, f: impl FnOnce() -> R) -> R {
 /// Runs `f` with the context of `contents` as the current one, which only `task` can write. Tells no observer.
 #[inline]
 fn enter_for<R>(contents: &mut Contents, task: Option<TaskId>, f: impl FnOnce() -> R) -> R {
-    /// Makes the frame before current again, also on a panic.
-    struct Leave<'a> {
+    /// Leaves the frame on a panic.
+    struct LeaveOnPanic<'a> {
         frame: &'a Frame,
         outer: *const Frame,
     }
 
-    impl Drop for Leave<'_> {
+    impl Drop for LeaveOnPanic<'_> {
         #[inline]
         fn drop(&mut self) {
-            let left = CURRENT.replace(self.outer);
-            if !ptr::eq(left, self.frame) || Reading::is_under_way_in(self.frame) {
-                leave_out_of_order(left, self.frame, self.outer);
-            }
+            leave_on_panic(self.frame, self.outer);
         }
+    }
+
+    #[cold]
+    fn leave_on_panic(frame: &Frame, outer: *const Frame) {
+        leave(frame, outer);
     }
 
     let frame = Frame {
@@ -180,22 +190,36 @@ fn enter_for<R>(contents: &mut Contents, task: Option<TaskId>, f: impl FnOnce() 
         contents: Cell::new(contents),
         task,
     };
-    let _leave = Leave { frame: &frame, outer: CURRENT.replace(&frame) };
-    f()
+    let on_panic = LeaveOnPanic { frame: &frame, outer: innermost(|it| it.frame.replace(&frame)) };
+    let result = f();
+    let outer = on_panic.outer;
+    mem::forget(on_panic);
+    leave(&frame, outer);
+    result
 }
 
-/// Leaves `frame` although another one is current, or a reading of it is under way.
+/// Leaves `frame`: makes `outer` current again.
+#[inline]
+fn leave(frame: &Frame, outer: *const Frame) {
+    let left = innermost(|it| it.frame.replace(outer));
+    if !ptr::eq(left, frame) || Reading::is_under_way_in(frame) {
+        leave_with_care(left, frame, outer);
+    }
+}
+
+/// Leaves `frame` where another one may be current, or a reading of `frame` may be under way.
 ///
-/// A task context that hooks have entered, and that a panic kept from being left, is no harm. All else is a coroutine.
+/// A reading of another frame does no harm. Nor does the context of a task that hooks have entered, and that a panic kept
+/// from being left. All else is a coroutine.
 #[cold]
-fn leave_out_of_order(left: *const Frame, frame: &Frame, outer: *const Frame) {
-    CURRENT.set(left);
+fn leave_with_care(left: *const Frame, frame: &Frame, outer: *const Frame) {
+    innermost(|it| it.frame.set(left));
     #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
     let stale = task_context::discard_above(frame);
-    if !ptr::eq(CURRENT.get(), frame) || Reading::is_under_way_in(frame) {
+    if !ptr::eq(innermost(|it| it.frame.get()), frame) || Reading::is_under_way_in(frame) {
         abort_on_suspended_coroutine();
     }
-    CURRENT.set(outer);
+    innermost(|it| it.frame.set(outer));
     #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
     drop(stale);
 }
@@ -207,9 +231,8 @@ fn leave_out_of_order(left: *const Frame, frame: &Frame, outer: *const Frame) {
 #[cold]
 fn abort_on_suspended_coroutine() -> ! {
     eprintln!(
-        "contextvar: a coroutine with a stack of its own was suspended inside `Context::run` or `ContextVar::with`, and \
-         the contexts of this thread were left in another order than they were entered; end the call before the \
-         coroutine is suspended"
+        "contextvar: a context or a value was left out of order by a coroutine with a stack of its own, which had been \
+         suspended inside `Context::run` or `ContextVar::with`; end such calls before you suspend the coroutine"
     );
     std::process::abort();
 }
@@ -231,8 +254,8 @@ pub(crate) fn read<T: 'static, R>(
             Some(value) => f(&value),
             None => {
                 let reading = Reading::of(frame);
-                let end = reading.begin();
-                let result = f(value);
+                let end = EndReading(&reading);
+                let result = reading.begin(|| f(value));
                 end.end();
                 result
             }
@@ -267,8 +290,8 @@ pub(crate) fn for_each_logged(f: &mut dyn FnMut(&'static str, &dyn fmt::Display)
     // SAFETY: a write leaves the map to the reading.
     let map = unsafe { frame.map().alias() };
     let reading = Reading::of(frame);
-    let end = reading.begin();
-    map.for_each_logged(f);
+    let end = EndReading(&reading);
+    reading.begin(|| map.for_each_logged(f));
     end.end();
 }
 
@@ -284,7 +307,12 @@ pub(crate) struct Undo<T: 'static> {
 #[inline]
 fn current<'a>() -> &'a Frame {
     // SAFETY: `enter` set it to a frame on its stack, and sets it back before that frame ends.
-    unsafe { &*CURRENT.get() }
+    unsafe { &*innermost(|it| it.frame.get()) }
+}
+
+#[inline]
+fn innermost<R>(f: impl FnOnce(&Innermost) -> R) -> R {
+    INNERMOST.with(f)
 }
 
 /// Returns what is current where nothing was entered: the context of a task that hooks have entered; else the thread's own
@@ -382,9 +410,9 @@ impl Frame {
 
     /// Sets `variable`.
     #[inline]
-    pub(crate) fn set<T: 'static>(&self, variable: &'static Variable<T>, value: T) -> Undo<T> {
+    pub(crate) fn set<T: 'static>(&self, variable: &'static Variable<T>, value: Stored<T>) -> Undo<T> {
         let identity = *self.contents().identity.get_or_insert_with(Identity::new);
-        Undo { old: self.replace(variable, Some(Stored::new(variable, value))), identity }
+        Undo { old: self.replace(variable, Some(value)), identity }
     }
 
     /// Whether `undo` is of a `set` in this context.

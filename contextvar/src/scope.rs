@@ -127,6 +127,7 @@ impl<F> Scope<F> {
 }
 
 impl<F: Future> Scope<F> {
+    #[inline]
     fn poll_with_context(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<(F::Output, Context)> {
         let mut this = self.project();
         let output = this.context.run(|| {
@@ -145,6 +146,7 @@ impl<F: Future> Scope<F> {
 impl<F: Future> Future for Scope<F> {
     type Output = F::Output;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
         self.poll_with_context(cx).map(|(output, context)| {
             // Not at the end: if it panics there, the output leaks.

@@ -17,6 +17,7 @@ mod sync {
 }
 
 use std::any::{TypeId, type_name};
+use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
@@ -119,40 +120,42 @@ impl<T: 'static> Variable<T> {
 }
 
 static REGISTRY: Mutex<Registry> =
-    Mutex::new(Registry { by_slot: Vec::new(), inherited: 0, own: 0, count: 0 });
+    Mutex::new(Registry { inherited: Vec::new(), not_inherited: Vec::new(), end_of_logged: &LOGGED });
 
 /// The variables that have slots.
 struct Registry {
-    /// With how many there were before.
-    by_slot: Vec<Option<(u32, &'static dyn Describe)>>,
-    /// The last slot given to a variable that tasks inherit.
-    inherited: u32,
-    /// The last slot given to one that they don't.
-    own: u32,
-    count: u32,
+    /// In the order of their slots, as `not_inherited` is: see [`node::slot`].
+    inherited: Vec<Registered>,
+    not_inherited: Vec<Registered>,
+    /// Where the list of the variables that logs show goes on.
+    end_of_logged: &'static OnceLock<&'static Logged>,
+}
+
+#[derive(Clone, Copy)]
+struct Registered {
+    variable: &'static dyn Describe,
+    /// How many variables were registered before.
+    number: u32,
 }
 
 impl Registry {
     fn add(&mut self, variable: &'static dyn Describe, inherit: bool) -> u32 {
-        let last = if inherit { &mut self.inherited } else { &mut self.own };
-        // To the end of the numbers, and no further: a slot is never given twice.
-        let mut next = last.checked_add(1).into_iter().flat_map(|next| next..=u32::MAX);
-        let next = next.find(|&slot| node::is_inherited(slot) == inherit);
-        *last = next.expect("fewer than 2^27 variables that are not inherited, and 2^32 in all");
-        let index = *last as usize;
-        if self.by_slot.len() <= index {
-            self.by_slot.resize(index + 1, None);
-        }
-        self.by_slot[index] = Some((self.count, variable));
-        self.count += 1;
+        let number = self.inherited.len() + self.not_inherited.len();
+        let of_this_kind = if inherit { &mut self.inherited } else { &mut self.not_inherited };
+        let slot = node::slot(of_this_kind.len(), inherit);
+        let slot = slot.expect("fewer than 2^27 variables that are not inherited, and 2^32 in all");
+        of_this_kind.push(Registered { variable, number: number as u32 });
         if variable.is_logged() {
-            Logged::add(variable);
+            let logged = Box::leak(Box::new(Logged { variable, next: OnceLock::new() }));
+            self.end_of_logged.get_or_init(|| logged);
+            self.end_of_logged = &logged.next;
         }
-        *last
+        slot
     }
 
-    fn variable(&self, slot: u32) -> (u32, &'static dyn Describe) {
-        self.by_slot[slot as usize].expect("a slot with a value was given to a variable")
+    fn variable(&self, slot: u32) -> Registered {
+        let of_this_kind = if node::is_inherited(slot) { &self.inherited } else { &self.not_inherited };
+        of_this_kind[node::index(slot)]
     }
 }
 
@@ -164,17 +167,6 @@ struct Logged {
 }
 
 static LOGGED: OnceLock<&'static Logged> = OnceLock::new();
-
-impl Logged {
-    /// Called with the registry locked.
-    fn add(variable: &'static dyn Describe) {
-        let mut end = &LOGGED;
-        while let Some(logged) = end.get() {
-            end = &logged.next;
-        }
-        end.get_or_init(|| Box::leak(Box::new(Logged { variable, next: OnceLock::new() })));
-    }
-}
 
 /// What can be asked of a variable and a value of it when the type is not known.
 pub(crate) trait Describe: Sync {
@@ -345,11 +337,15 @@ impl Map {
 
         impl fmt::Display for Value<'_> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let _formatting = Formatting::begin();
                 // SAFETY: the word stands in the variable's slot.
                 unsafe { self.0.log(self.1, f) }
             }
         }
 
+        if Formatting::is_under_way() {
+            return;
+        }
         let mut next = &LOGGED;
         while let Some(Logged { variable, next: after }) = next.get() {
             if let Some(word) = self.word(variable.slot()) {
@@ -371,7 +367,7 @@ impl Map {
             self.root().for_each_change(base.root(), 0, 1, &mut |slot| slots.push(slot));
         }
         let registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
-        slots.into_iter().map(|slot| registry.variable(slot).1).collect()
+        slots.into_iter().map(|slot| registry.variable(slot).variable).collect()
     }
 
     /// The entries, in the order in which the variables were first written in this process.
@@ -379,12 +375,39 @@ impl Map {
         let mut words = Vec::with_capacity(self.len());
         let registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
         self.root().for_each(0, 1, &mut |slot, word| {
-            let (number, variable) = registry.variable(slot);
+            let Registered { variable, number } = registry.variable(slot);
             words.push((number, Entry { variable, word }));
         });
         drop(registry);
         words.sort_unstable_by_key(|&(number, _)| number);
         words.into_iter().map(|(_, entry)| entry).collect()
+    }
+}
+
+/// While it lives, this thread formats a value for a log. Values whose `Display` logs would recurse without end: what they
+/// log shows no variables.
+struct Formatting {
+    /// Whether another one is under way.
+    outer: bool,
+}
+
+thread_local! {
+    static FORMATTING: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Formatting {
+    fn begin() -> Formatting {
+        Formatting { outer: FORMATTING.replace(true) }
+    }
+
+    fn is_under_way() -> bool {
+        FORMATTING.get()
+    }
+}
+
+impl Drop for Formatting {
+    fn drop(&mut self) {
+        FORMATTING.set(self.outer);
     }
 }
 
@@ -476,20 +499,51 @@ impl fmt::Debug for Entry<'_> {
 mod tests {
     use super::*;
 
-    /// Billions of variables are not to be had: the registry alone.
     #[test]
-    fn the_last_slot_is_given_once() {
-        static LAST: Variable<u64> = Variable::new("last").inherit(false);
+    fn each_slot_is_given_once() {
+        static VARIABLE: Variable<u64> = Variable::new("variable");
 
-        let mut registry = Registry { by_slot: Vec::new(), inherited: u32::MAX, own: u32::MAX, count: 0 };
-        let none_left = |registry: &mut Registry, inherit| {
-            let add = std::panic::AssertUnwindSafe(|| registry.add(&LAST, inherit));
-            let panic = std::panic::catch_unwind(add).unwrap_err();
-            panic.downcast_ref::<&str>().map(ToString::to_string).or(panic.downcast_ref().cloned())
+        let mut registry =
+            Registry { inherited: Vec::new(), not_inherited: Vec::new(), end_of_logged: &LOGGED };
+        let mut slots = std::collections::HashSet::from([0]);
+        let count = if cfg!(miri) { 200 } else { 5000 };
+        for number in 0..count {
+            let inherit = number % 3 != 0;
+            let slot = registry.add(&VARIABLE, inherit);
+            assert!(slots.insert(slot));
+            assert_eq!(node::is_inherited(slot), inherit);
+            assert_eq!(registry.variable(slot).number, number);
+        }
+        assert_eq!(registry.inherited.len() + registry.not_inherited.len(), slots.len() - 1);
+        let dense = |inherit| (0..1000).map(|index| node::slot(index, inherit).unwrap()).max().unwrap();
+        assert_eq!((dense(true), dense(false)), (32 * 32 + 7, 32 * 1000 + 31));
+    }
+
+    /// Walking the list for each variable would be hours.
+    #[test]
+    fn a_million_logged_variables() {
+        static VARIABLE: Variable<u64> = Variable::new("variable").log(Some(fmt::Display::fmt));
+
+        let logged = Box::leak(Box::new(OnceLock::new()));
+        let mut registry =
+            Registry { inherited: Vec::new(), not_inherited: Vec::new(), end_of_logged: logged };
+        let count = if cfg!(miri) { 200 } else { 1_000_000 };
+        for _ in 0..count {
+            registry.add(&VARIABLE, true);
+        }
+        let mut next: &OnceLock<&'static Logged> = logged;
+        let listed = std::iter::from_fn(|| next.get().map(|logged| next = &logged.next)).count();
+        assert_eq!(listed, count);
+    }
+
+    #[test]
+    fn the_last_slots() {
+        let last = |inherit, end: usize| {
+            let last = node::slot(end - 1, inherit).unwrap();
+            assert_eq!((node::slot(end, inherit), node::index(last)), (None, end - 1));
+            last
         };
-        let text = "fewer than 2^27 variables that are not inherited, and 2^32 in all";
-        assert_eq!(none_left(&mut registry, false).as_deref(), Some(text));
-        assert_eq!(none_left(&mut registry, true).as_deref(), Some(text));
-        assert!(registry.by_slot.is_empty());
+        assert_eq!(last(false, (1 << 27) - 1), u32::MAX);
+        assert_eq!(last(true, u32::MAX as usize - ((1 << 27) - 1)), u32::MAX - 1);
     }
 }

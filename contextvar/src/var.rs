@@ -409,7 +409,10 @@ impl<T: 'static> ContextVar<T> {
     #[inline]
     pub fn try_set(&'static self, value: T) -> Result<Token<T>, SetError<T>> {
         current::write(|frame| match frame {
-            Some(frame) => Ok(Token { var: self, undo: frame.set(&self.variable, value) }),
+            Some(frame) => {
+                let value = Stored::new(&self.variable, value);
+                Ok(Token { var: self, undo: frame.set(&self.variable, value) })
+            }
             None => Err(self.denied(value)),
         })
     }

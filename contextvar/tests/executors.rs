@@ -77,20 +77,6 @@ fn monoio() {
     });
 }
 
-#[test]
-fn compio() {
-    compio::runtime::Runtime::new().unwrap().block_on(async {
-        NUMBER.set(1);
-        let lives: Vec<_> = (0..20).map(|n| compio::runtime::spawn(scoped_life(n * 100))).collect();
-        let blocking = compio::runtime::spawn_blocking(copy_context().bind(|| NUMBER.get()));
-        NUMBER.set(2);
-        for (n, life) in (0..).zip(lives) {
-            assert_eq!(life.await.unwrap(), n * 100 + 10);
-        }
-        assert_eq!((blocking.await.unwrap(), NUMBER.get()), (1, 2));
-    });
-}
-
 /// What no executor but tokio's lets be known: which task this is. So a task that was given no context uses its
 /// thread's, and what it sets the others see. One that was given a context is its own everywhere.
 #[test]
@@ -116,11 +102,6 @@ fn tasks_without_a_context_share_that_of_their_thread() {
         monoio::spawn(set(4)).await;
         monoio::spawn(set(5).in_copied_context()).await;
         assert_eq!(NUMBER.get(), 4);
-    });
-    compio::runtime::Runtime::new().unwrap().block_on(async {
-        compio::runtime::spawn(set(6)).await.unwrap();
-        compio::runtime::spawn(set(7).in_copied_context()).await.unwrap();
-        assert_eq!(NUMBER.get(), 6);
     });
 }
 

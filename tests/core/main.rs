@@ -1,3 +1,4 @@
+mod chains;
 mod changes;
 mod contexts;
 mod copied;
@@ -6,6 +7,7 @@ mod inherit;
 mod pep567;
 mod printing;
 mod properties;
+mod readings;
 mod reentrancy;
 mod scopes;
 mod support;

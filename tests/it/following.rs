@@ -597,6 +597,7 @@ fn every_row_of_the_page_has_its_test() {
         include_str!("servers.rs"),
         include_str!("../core/runtime_hooks.rs"),
         include_str!("../../contextvar/tests/executors.rs"),
+        include_str!("../compio/compio.rs"),
     ]
     .concat();
     let mut last = Vec::new();

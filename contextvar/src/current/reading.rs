@@ -9,13 +9,8 @@ use std::cell::Cell;
 use std::mem;
 use std::ptr;
 
-use super::{Frame, abort_on_suspended_coroutine};
+use super::{Frame, abort_on_suspended_coroutine, innermost};
 use crate::storage::Map;
-
-thread_local! {
-    /// The innermost reading that is under way on this thread.
-    static READING: Cell<*const Reading> = const { Cell::new(ptr::null()) };
-}
 
 /// A use of a value in a frame's map that is under way. It lives on the reader's stack.
 ///
@@ -31,33 +26,34 @@ pub(super) struct Reading {
 }
 
 /// Ends a reading when dropped: the value may be freed then.
-pub(super) struct EndReading<'a>(&'a Reading);
+pub(super) struct EndReading<'a>(pub(super) &'a Reading);
 
 impl Reading {
     /// A reading of `frame` that has not begun. It must not move once it has.
     #[inline]
     pub(super) fn of(frame: &Frame) -> Reading {
-        Reading { frame, outer: READING.get(), kept: Cell::new(None) }
+        Reading { frame, outer: innermost(|it| it.reading.get()), kept: Cell::new(None) }
     }
 
-    /// Begins the reading: until the returned guard is dropped, a write leaves the map of this moment alive.
+    /// Begins the reading and calls `f`. Does not end the reading.
     #[inline]
-    pub(super) fn begin(&self) -> EndReading<'_> {
-        READING.set(self);
-        EndReading(self)
+    pub(super) fn begin<R>(&self, f: impl FnOnce() -> R) -> R {
+        innermost(|it| it.reading.set(self));
+        f()
     }
 
     /// Whether any reading is under way on this thread.
     #[inline]
     pub(super) fn is_any_under_way() -> bool {
-        !READING.get().is_null()
+        !innermost(|it| it.reading.get()).is_null()
     }
 
     /// Whether a reading of `frame` is under way, where `frame` is the innermost.
     #[inline]
     pub(super) fn is_under_way_in(frame: &Frame) -> bool {
         // SAFETY: a reading is on the list only while it is on the stack.
-        unsafe { READING.get().as_ref() }.is_some_and(|reading| ptr::eq(reading.frame, frame))
+        unsafe { innermost(|it| it.reading.get()).as_ref() }
+            .is_some_and(|reading| ptr::eq(reading.frame, frame))
     }
 
     /// Gives a share of `map` to the innermost reading, if that is a reading of `frame`: nothing that the reader sees is
@@ -65,7 +61,7 @@ impl Reading {
     #[inline]
     pub(super) fn keep(frame: &Frame, map: &Map) {
         // SAFETY: a reading is on the list only while it is on the stack.
-        match unsafe { READING.get().as_ref() } {
+        match unsafe { innermost(|it| it.reading.get()).as_ref() } {
             Some(reading) if ptr::eq(reading.frame, frame) => reading.keep_copy(map),
             _ => (),
         }
@@ -89,7 +85,7 @@ impl Reading {
 
     #[inline]
     fn end(&self) {
-        if !ptr::eq(READING.replace(self.outer), self) {
+        if !ptr::eq(innermost(|it| it.reading.replace(self.outer)), self) {
             abort_on_suspended_coroutine();
         }
         if let Some(map) = self.kept.take() {

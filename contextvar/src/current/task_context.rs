@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{
-    CURRENT, Contents, Frame, OUTSIDE, Reading, TaskId, abort_on_suspended_coroutine, enter_for, is_outside,
-    task_id, this_thread,
+    Contents, Frame, OUTSIDE, Reading, TaskId, abort_on_suspended_coroutine, enter_for, innermost,
+    is_outside, task_id, this_thread,
 };
 use crate::storage::Map;
 
@@ -51,7 +51,7 @@ thread_local! {
     static ENTERED: Entered = Entered::default();
 
     /// The last entry's context, or null. The entry keeps it alive.
-    static INNERMOST: Cell<*const TaskContext> = const { Cell::new(ptr::null()) };
+    static TOP: Cell<*const TaskContext> = const { Cell::new(ptr::null()) };
 }
 
 impl TaskContext {
@@ -87,8 +87,8 @@ impl TaskContext {
             self.polled_by.store(this_thread(), Ordering::Relaxed);
         }
         let _ = ENTERED.try_with(|entered| {
-            INNERMOST.set(&raw const *self);
-            let outer = CURRENT.replace(&raw const OUTSIDE.0);
+            TOP.set(&raw const *self);
+            let outer = innermost(|it| it.frame.replace(&raw const OUTSIDE.0));
             entered.0.borrow_mut().push(Entry { context: self, outer });
         });
         drop(stale);
@@ -97,7 +97,7 @@ impl TaskContext {
     /// Leaves the context of `task`, if this thread has entered it, and hands out what kept it alive. The frame that was
     /// current before is current again.
     pub(crate) fn leave(task: TaskId) -> Option<Arc<TaskContext>> {
-        if INNERMOST.get().is_null() {
+        if TOP.get().is_null() {
             return None;
         }
         let (context, stale) = ENTERED
@@ -137,7 +137,7 @@ impl TaskContext {
     /// Drops the values, if the poll that ends the task is still under way on this thread. Otherwise the last owner drops
     /// them.
     pub(crate) fn clear(&self) {
-        if ptr::eq(INNERMOST.get(), self) && self.polled_by.load(Ordering::Relaxed) == this_thread() {
+        if ptr::eq(TOP.get(), self) && self.polled_by.load(Ordering::Relaxed) == this_thread() {
             if Reading::is_under_way_in(&self.frame) {
                 abort_on_suspended_coroutine();
             }
@@ -165,7 +165,7 @@ impl Drop for TaskContext {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        INNERMOST.set(ptr::null());
+        TOP.set(ptr::null());
         let entries = mem::take(self.0.get_mut());
         // A coroutine may be suspended in a read on a stack of its own, which outlives the thread.
         if Reading::is_any_under_way() {
@@ -179,8 +179,8 @@ impl Drop for Entered {
 #[inline]
 pub(super) fn behind_outside(task: Option<TaskId>) -> Option<*const Frame> {
     // SAFETY: its entry keeps it alive.
-    let innermost = unsafe { INNERMOST.get().as_ref() }?;
-    if Some(innermost.task) == task { innermost.frame_if_polled_here() } else { behind_stale(task) }
+    let top = unsafe { TOP.get().as_ref() }?;
+    if Some(top.task) == task { top.frame_if_polled_here() } else { behind_stale(task) }
 }
 
 #[cold]
@@ -233,8 +233,8 @@ fn discard_stale(task: Option<TaskId>) -> Vec<Arc<TaskContext>> {
     }
 
     // SAFETY: its entry keeps it alive.
-    match unsafe { INNERMOST.get().as_ref() } {
-        Some(innermost) if Some(innermost.task) != task => discard(task),
+    match unsafe { TOP.get().as_ref() } {
+        Some(top) if Some(top.task) != task => discard(task),
         _ => Vec::new(),
     }
 }
@@ -243,8 +243,8 @@ fn discard_stale(task: Option<TaskId>) -> Vec<Arc<TaskContext>> {
 /// not become current by that.
 #[cold]
 pub(super) fn discard_above(frame: &Frame) -> Option<Vec<Arc<TaskContext>>> {
-    let stale = discard_while(|_| !ptr::eq(CURRENT.get(), frame));
-    ptr::eq(CURRENT.get(), frame).then_some(stale)
+    let stale = discard_while(|_| !ptr::eq(innermost(|it| it.frame.get()), frame));
+    ptr::eq(innermost(|it| it.frame.get()), frame).then_some(stale)
 }
 
 /// Removes entries while `is_stale` returns true and no frame stands above them.
@@ -252,7 +252,7 @@ fn discard_while(is_stale: impl Fn(&[Entry]) -> bool) -> Vec<Arc<TaskContext>> {
     let discard = |entered: &Entered| {
         let mut entries = entered.0.borrow_mut();
         let mut stale = Vec::new();
-        while !entries.is_empty() && is_outside(CURRENT.get()) && is_stale(&entries) {
+        while !entries.is_empty() && is_outside(innermost(|it| it.frame.get())) && is_stale(&entries) {
             stale.push(pop(&mut entries));
         }
         stale
@@ -264,11 +264,11 @@ fn discard_while(is_stale: impl Fn(&[Entry]) -> bool) -> Vec<Arc<TaskContext>> {
 fn pop(entries: &mut Vec<Entry>) -> Arc<TaskContext> {
     let Entry { context, outer } = entries.pop().expect("the caller has found an entry");
     // What a poll enters and reads, it leaves: only a coroutine on a stack of its own can stay in there.
-    if !is_outside(CURRENT.get()) || Reading::is_under_way_in(&context.frame) {
+    if !is_outside(innermost(|it| it.frame.get())) || Reading::is_under_way_in(&context.frame) {
         abort_on_suspended_coroutine();
     }
-    CURRENT.set(outer);
-    INNERMOST.set(entries.last().map_or(ptr::null(), |entry| Arc::as_ptr(&entry.context)));
+    innermost(|it| it.frame.set(outer));
+    TOP.set(entries.last().map_or(ptr::null(), |entry| Arc::as_ptr(&entry.context)));
     context
 }
 

@@ -1,8 +1,10 @@
 //! A counted pointer to a value of any type, one word wide: `Arc<dyn Any>` in half the size, and without the
 //! weak count that makes asking for a sole owner expensive.
 
-use std::mem::ManuallyDrop;
-use std::ptr::NonNull;
+use std::any::TypeId;
+use std::cell::{Cell, RefCell};
+use std::mem::{self, ManuallyDrop};
+use std::ptr::{self, NonNull};
 
 use super::sync::{AtomicUsize, Ordering};
 
@@ -12,7 +14,7 @@ pub(super) struct Counted(NonNull<Header>);
 
 struct Header {
     count: AtomicUsize,
-    /// Drops and frees the [`Allocation`] of which this is the header.
+    /// [`free`], or [`free_nested`], for the [`Allocation`] of which this is the header.
     free: unsafe fn(NonNull<Header>),
 }
 
@@ -40,24 +42,31 @@ impl<T> Allocation<T> {
 impl Counted {
     #[inline]
     pub(super) fn new<T: 'static>(value: T) -> Counted {
+        // Types that are known to hold no context and no token, the most common one among them.
+        let is_leaf = !mem::needs_drop::<T>() || TypeId::of::<T>() == TypeId::of::<String>();
+        let free: unsafe fn(NonNull<Header>) = if is_leaf { free::<T> } else { free_nested::<T> };
         // SAFETY: the place is there for a `T`.
-        unsafe { Counted::new_with::<T>(|place| place.write(value)) }
+        unsafe { Counted::allocate(free, |place: *mut T| place.write(value)) }
     }
 
+    /// For a node, which frees others only through the values in it.
+    ///
     /// # Safety
     /// `init` writes a `T` to the place that it gets.
     #[inline]
     pub(super) unsafe fn new_with<T: 'static>(init: impl FnOnce(*mut T)) -> Counted {
-        /// # Safety
-        /// `header` is that of an `Allocation<T>` made below, which nobody has any more.
-        unsafe fn free<T>(header: NonNull<Header>) {
-            // SAFETY: the allocation came from `Box::into_raw`, and this is its last owner.
-            drop(unsafe { Box::from_raw(header.cast::<Allocation<T>>().as_ptr()) });
-        }
+        // SAFETY: as the caller promises.
+        unsafe { Counted::allocate(free::<T>, init) }
+    }
+
+    /// # Safety
+    /// `free` frees an `Allocation<T>`, and `init` writes a `T` to the place that it gets.
+    #[inline]
+    unsafe fn allocate<T: 'static>(free: unsafe fn(NonNull<Header>), init: impl FnOnce(*mut T)) -> Counted {
         let allocation = Box::into_raw(Box::<Allocation<T>>::new_uninit()).cast::<Allocation<T>>();
         // SAFETY: the allocation is there, for both parts, and a box is not null.
         unsafe {
-            (&raw mut (*allocation).header).write(Header { count: AtomicUsize::new(1), free: free::<T> });
+            (&raw mut (*allocation).header).write(Header { count: AtomicUsize::new(1), free });
             init(&raw mut (*allocation).value);
             Counted(NonNull::new_unchecked(allocation.cast()))
         }
@@ -72,7 +81,7 @@ impl Counted {
 
     #[inline]
     pub(super) fn is(&self, allocation: *const Allocation<impl Sized>) -> bool {
-        std::ptr::addr_eq(self.0.as_ptr(), allocation)
+        ptr::addr_eq(self.0.as_ptr(), allocation)
     }
 
     #[inline]
@@ -128,7 +137,7 @@ impl Drop for Counted {
     fn drop(&mut self) {
         #[inline(never)]
         fn last(allocation: NonNull<Header>) {
-            // SAFETY: the allocation is there until it is freed.
+            // SAFETY: the allocation lives until it is freed.
             let header = unsafe { allocation.as_ref() };
             // Acquire: all uses by the other owners happened before their release. A load and not a fence, which
             // ThreadSanitizer does not know.
@@ -139,6 +148,101 @@ impl Drop for Counted {
 
         if self.header().count.fetch_sub(1, Ordering::Release) == 1 {
             last(self.0);
+        }
+    }
+}
+
+/// Drops the value and frees its allocation.
+///
+/// # Safety
+/// `header` is that of an `Allocation<T>` that has no owner any more.
+unsafe fn free<T>(header: NonNull<Header>) {
+    // SAFETY: the allocation came from `Box::into_raw`.
+    drop(unsafe { Box::from_raw(header.cast::<Allocation<T>>().as_ptr()) });
+}
+
+/// How many values can be dropped within one another. A chain of contexts, each of which is a value in the next one, can
+/// be of any length; the stack can't.
+const DEEPEST: u32 = 32;
+
+thread_local! {
+    /// How many values this thread is dropping within one another.
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+
+    /// What is to be freed next. Null unless `DEPTH` is `DEEPEST`.
+    static WAITING: Cell<*const Waiting> = const { Cell::new(ptr::null()) };
+}
+
+/// Does what [`free`] does, with a limit on the depth of the stack.
+///
+/// # Safety
+/// As for `free`.
+unsafe fn free_nested<T>(header: NonNull<Header>) {
+    /// Sets the depth back, also on a panic.
+    struct Depth(u32);
+
+    impl Drop for Depth {
+        fn drop(&mut self) {
+            DEPTH.set(self.0);
+        }
+    }
+
+    let waits = Waits { header, free: free::<T> };
+    let depth = DEPTH.get();
+    if depth == DEEPEST {
+        return waits.free_after_others();
+    }
+    DEPTH.set(depth + 1);
+    let _depth = Depth(depth);
+    waits.free_now();
+}
+
+/// An allocation that has no owner any more.
+struct Waits {
+    header: NonNull<Header>,
+    free: unsafe fn(NonNull<Header>),
+}
+
+struct Waiting(RefCell<Vec<Waits>>);
+
+impl Waits {
+    fn free_now(self) {
+        // SAFETY: `free` is that of the allocation, and this is its only use.
+        unsafe { (self.free)(self.header) }
+    }
+
+    /// Leaves the allocation to the innermost call of this function; or frees it, and then all that are left to it.
+    #[cold]
+    fn free_after_others(self) {
+        // SAFETY: it is reset before the call that has set it returns, which is further up the stack.
+        if let Some(waiting) = unsafe { WAITING.get().as_ref() } {
+            return waiting.0.borrow_mut().push(self);
+        }
+        let waiting = Waiting(RefCell::new(vec![self]));
+        WAITING.set(&waiting);
+        waiting.free_all();
+    }
+}
+
+impl Waiting {
+    fn free_all(&self) {
+        while let Some(waits) = self.next() {
+            waits.free_now();
+        }
+    }
+
+    fn next(&self) -> Option<Waits> {
+        self.0.borrow_mut().pop()
+    }
+}
+
+impl Drop for Waiting {
+    /// Goes on after a panic, as `Vec` does.
+    fn drop(&mut self) {
+        self.free_all();
+        if !ptr::eq(WAITING.replace(ptr::null()), self) {
+            // A coroutine has taken the stack of this call to another thread.
+            std::process::abort();
         }
     }
 }

@@ -22,6 +22,28 @@ pub(super) fn is_inherited(slot: u32) -> bool {
     slot < WIDTH || slot % WIDTH != OWN
 }
 
+/// Returns the slot of the variable that was registered as number `index` of those that tasks inherit, or of the others.
+/// `None` if there are too many.
+pub(super) fn slot(index: usize, inherit: bool) -> Option<u32> {
+    let index = u32::try_from(index).ok()?;
+    match (inherit, index.checked_sub(OWN)) {
+        // The root's own slots are inherited, all but 0, which is no slot.
+        (true, None) => Some(index + 1),
+        (true, Some(index)) => (index / OWN + 1).checked_mul(WIDTH)?.checked_add(index % OWN),
+        (false, _) => index.checked_add(1)?.checked_mul(WIDTH)?.checked_add(OWN),
+    }
+}
+
+/// Returns the index for which [`slot`] returns `slot`.
+pub(super) fn index(slot: u32) -> usize {
+    let index = match (is_inherited(slot), slot / WIDTH) {
+        (true, 0) => slot - 1,
+        (true, row) => OWN + (row - 1) * OWN + slot % WIDTH,
+        (false, row) => row - 1,
+    };
+    index as usize
+}
+
 /// Stands for a child that is not there.
 static NONE: Node = Node::EMPTY;
 
