@@ -60,6 +60,8 @@ pub fn copy_context() -> Context {
 ///
 /// It takes no lock, and a few nanoseconds where no variable is marked.
 ///
+/// The `Display` of a value can log. What it logs shows the other variables; what their `Display`s log in turn shows none.
+///
 /// ```
 /// use contextvar::{ContextVar, log_fields};
 ///

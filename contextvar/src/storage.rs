@@ -337,18 +337,17 @@ impl Map {
 
         impl fmt::Display for Value<'_> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let _formatting = Formatting::begin();
+                let _formatting = Formatting::begin(self.0);
                 // SAFETY: the word stands in the variable's slot.
                 unsafe { self.0.log(self.1, f) }
             }
         }
 
-        if Formatting::is_under_way() {
-            return;
-        }
+        let formatting = FORMATTING.get();
         let mut next = &LOGGED;
         while let Some(Logged { variable, next: after }) = next.get() {
-            if let Some(word) = self.word(variable.slot()) {
+            let word = self.word(variable.slot()).filter(|_| !formatting.leaves_out(*variable));
+            if let Some(word) = word {
                 f(variable.name(), &Value(*variable, word));
             }
             next = after;
@@ -384,30 +383,46 @@ impl Map {
     }
 }
 
-/// While it lives, this thread formats a value for a log. Values whose `Display` logs would recurse without end: what they
-/// log shows no variables.
-struct Formatting {
-    /// Whether another one is under way.
-    outer: bool,
+/// What this thread is formatting for a log. The `Display` of a value can log, which shows the variables again: without
+/// limits, it would recurse without end.
+#[derive(Clone, Copy)]
+enum Formatting {
+    Nothing,
+    /// A value of this variable. What its `Display` logs shows the other variables.
+    Value(&'static dyn Describe),
+    /// A value, for what the `Display` of another one logs. What this one logs shows no variables.
+    ValueInValue,
 }
 
 thread_local! {
-    static FORMATTING: Cell<bool> = const { Cell::new(false) };
+    static FORMATTING: Cell<Formatting> = const { Cell::new(Formatting::Nothing) };
 }
 
 impl Formatting {
-    fn begin() -> Formatting {
-        Formatting { outer: FORMATTING.replace(true) }
+    /// Notes that a value of `variable` is being formatted, until the guard is dropped.
+    fn begin(variable: &'static dyn Describe) -> impl Drop {
+        struct Restore(Formatting);
+
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                FORMATTING.set(self.0);
+            }
+        }
+
+        let outer = FORMATTING.get();
+        FORMATTING.set(match outer {
+            Formatting::Nothing => Formatting::Value(variable),
+            _ => Formatting::ValueInValue,
+        });
+        Restore(outer)
     }
 
-    fn is_under_way() -> bool {
-        FORMATTING.get()
-    }
-}
-
-impl Drop for Formatting {
-    fn drop(&mut self) {
-        FORMATTING.set(self.outer);
+    fn leaves_out(self, variable: &'static dyn Describe) -> bool {
+        match self {
+            Formatting::Nothing => false,
+            Formatting::Value(formatted) => ptr::addr_eq(formatted, variable),
+            Formatting::ValueInValue => true,
+        }
     }
 }
 

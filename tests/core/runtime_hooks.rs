@@ -352,19 +352,18 @@ fn many_lives_at_once_on_many_workers() {
 }
 
 #[test]
-fn a_task_woken_on_another_thread_before_its_poll_has_ended() {
-    // The hook after the poll is where the first thread still is when the second one gets the task.
-    let both = Arc::new(std::sync::Barrier::new(2));
+fn a_task_polled_again_while_a_hook_runs_after_its_last_poll() {
+    // The hook waits for the end of the task, which another thread polls meanwhile: nobody waits for the hook.
+    let (end, ended) = std::sync::mpsc::channel();
+    let ended = Mutex::new(ended);
     let hooks = Hooks::new().on_after_task_poll({
-        let (both, first) = (both.clone(), AtomicUsize::new(0));
+        let first = AtomicUsize::new(0);
         move |_| {
             if NUMBER.get() == 1 && first.fetch_add(1, Ordering::Relaxed) == 0 {
-                both.wait();
-                // The other one has been told to go on, and stands before the poll.
-                for _ in 0..1000 {
-                    thread::yield_now();
-                }
+                ended.lock().unwrap().recv().unwrap();
+                // The context as this poll has left it.
                 assert_eq!(NUMBER.get(), 1);
+                first.fetch_add(1, Ordering::Relaxed);
             }
         }
     });
@@ -382,12 +381,221 @@ fn a_task_woken_on_another_thread_before_its_poll_has_ended() {
         })
         .await;
         NUMBER.set(NUMBER.get() + 1);
+        end.send(()).unwrap();
         NUMBER.get()
     });
-    let waker = wakers.recv().unwrap();
-    both.wait();
-    waker.wake();
+    wakers.recv().unwrap().wake();
     assert_eq!(runtime.block_on(task).unwrap(), 2);
+}
+
+/// A payload whose drop panics, in tokio's hands: the panic leaves the poll past tokio's own guard, and the hook after the
+/// poll is not called.
+struct LeavesThePoll;
+
+impl Drop for LeavesThePoll {
+    fn drop(&mut self) {
+        panic::resume_unwind(Box::new(PanicsWhenDropped));
+    }
+}
+
+struct PanicsWhenDropped;
+
+impl Drop for PanicsWhenDropped {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            panic::resume_unwind(Box::new("on purpose"));
+        }
+    }
+}
+
+/// Runs `runtime` until a panic has left a poll of one of its tasks, in whose context `USER` is "secret".
+fn panic_out_of_a_poll(runtime: &Runtime) {
+    let run = panic::AssertUnwindSafe(|| {
+        runtime.block_on(async {
+            drop(tokio::spawn(async {
+                USER.set("secret".to_owned());
+                LeavesThePoll
+            }));
+            yield_now().await;
+            yield_now().await;
+        });
+    });
+    assert_eq!(panic::catch_unwind(run).unwrap_err().downcast_ref::<&str>(), Some(&"on purpose"));
+}
+
+#[test]
+fn a_panic_that_leaves_a_poll_leaves_no_context_behind() {
+    fn reads_nothing() {
+        assert!(!USER.is_set());
+        assert!(USER.try_get().is_err());
+        assert!(copy_context().is_empty());
+    }
+
+    let runtime = current_thread().inherit_context().build().unwrap();
+    panic_out_of_a_poll(&runtime);
+    reads_nothing();
+    // Writes are to the thread's own context.
+    let token = USER.set("thread".to_owned());
+    USER.reset(token);
+    reads_nothing();
+    // Tasks of a runtime without hooks.
+    let plain = current_thread().build().unwrap();
+    plain.block_on(async {
+        reads_nothing();
+        tokio::spawn(async {
+            reads_nothing();
+            assert!(USER.try_set("nobody".to_owned()).is_err());
+        })
+        .await
+        .unwrap();
+    });
+    // And of one with hooks, which inherit nothing from it.
+    let hooked = current_thread().inherit_context().build().unwrap();
+    hooked.block_on(async {
+        tokio::spawn(async {
+            reads_nothing();
+            USER.set("task".to_owned());
+            yield_now().await;
+            assert_eq!(USER.get(), "task");
+        })
+        .await
+        .unwrap();
+    });
+    reads_nothing();
+    // tokio cannot shut the runtime down whose task is still running, as it sees it.
+    std::mem::forget(runtime);
+}
+
+#[test]
+fn a_panic_that_leaves_a_poll_leaves_the_context_around_the_runtime() {
+    let mut outer = Context::new().with(&USER, "outer".to_owned());
+    let runtime = outer.run(|| {
+        let runtime = current_thread().inherit_context().build().unwrap();
+        panic_out_of_a_poll(&runtime);
+        assert_eq!(USER.get(), "outer");
+        assert_eq!(copy_context()[&USER], "outer");
+        NUMBER.set(1);
+        copy_context().run(|| assert_eq!((USER.get(), NUMBER.get()), ("outer".to_owned(), 1)));
+        runtime
+    });
+    assert_eq!((outer[&USER].as_str(), outer[&NUMBER]), ("outer", 1));
+    assert!(!USER.is_set());
+    std::mem::forget(runtime);
+}
+
+#[test]
+fn a_panic_that_leaves_a_poll_in_a_task_leaves_the_context_of_that() {
+    let runtime = multi_thread(1).inherit_context().build().unwrap();
+    runtime.block_on(async {
+        let task = tokio::spawn(async {
+            USER.set("task".to_owned());
+            let inner = tokio::task::block_in_place(|| {
+                let inner = current_thread().inherit_context().build().unwrap();
+                panic_out_of_a_poll(&inner);
+                assert_eq!(USER.get(), "task");
+                inner
+            });
+            USER.set("task, later".to_owned());
+            tokio::spawn(async { assert_eq!(USER.get(), "task, later") }).await.unwrap();
+            std::mem::forget(inner);
+            USER.get()
+        });
+        assert_eq!(task.await.unwrap(), "task, later");
+        // The worker is as it was before.
+        tokio::spawn(async { assert!(!USER.is_set()) }).await.unwrap();
+    });
+}
+
+#[test]
+fn a_hook_of_tokios_builder_in_the_place_of_ours() {
+    fn tasks(runtime: &Runtime) {
+        runtime.block_on(async {
+            USER.set("ada".to_owned());
+            let mut set = JoinSet::new();
+            for n in 0..20_u64 {
+                NUMBER.sync_scope(n, || {
+                    set.spawn(async move {
+                        for step in n..n + 20 {
+                            assert_eq!((NUMBER.get(), USER.get().as_str()), (step, "ada"));
+                            NUMBER.set(step + 1);
+                            let (sender, receiver) = oneshot::channel();
+                            tokio::spawn(async move { sender.send(NUMBER.get()).unwrap() });
+                            assert_eq!(receiver.await.unwrap(), step + 1);
+                        }
+                    })
+                });
+            }
+            set.join_all().await;
+            assert_eq!((NUMBER.get(), USER.get().as_str()), (0, "ada"));
+            USER.set("grace".to_owned());
+        });
+    }
+
+    for mut builder in [current_thread(), multi_thread(1), multi_thread(2), multi_thread(4)] {
+        let run = move || {
+            // After each poll nothing leaves the task's context.
+            let runtime = builder.inherit_context().on_after_task_poll(|_| ()).build().unwrap();
+            tasks(&runtime);
+            assert_eq!(USER.get(), "grace");
+            drop(runtime);
+            assert_eq!(USER.get(), "grace");
+            // At a task's end nothing drops its context; that is left to the runtime.
+            let held = Arc::new(());
+            let runtime = builder.inherit_context().on_task_terminate(|_| ()).build().unwrap();
+            tasks(&runtime);
+            runtime.block_on(with(&held).scope(async { tokio::spawn(async {}).await.unwrap() }));
+            drop((runtime, builder));
+            assert_eq!(Arc::strong_count(&held), 1);
+        };
+        thread::spawn(run).join().unwrap();
+    }
+}
+
+/// Their destructors run in no context that others see.
+#[test]
+fn what_values_of_a_task_that_has_ended_set_when_they_are_dropped() {
+    struct Sets;
+
+    impl Drop for Sets {
+        fn drop(&mut self) {
+            assert!(USER.try_get().is_err());
+            let _ = USER.try_set("set by a destructor".to_owned());
+        }
+    }
+
+    #[context_var]
+    static SETS: Sets;
+
+    on_all(|| async {
+        for _ in 0..5 {
+            let task = tokio::spawn(async {
+                SETS.set(Sets);
+                USER.set("ada".to_owned());
+                yield_now().await;
+            });
+            task.await.unwrap();
+            tokio::spawn(async { assert!(!USER.is_set()) }).await.unwrap();
+            assert!(!USER.is_set());
+        }
+    });
+}
+
+#[test]
+fn tasks_of_a_local_set_in_a_task_have_no_context() {
+    let runtime = current_thread().inherit_context().build_local(LocalOptions::default()).unwrap();
+    runtime.block_on(async {
+        let task = tokio::task::spawn_local(async {
+            USER.set("ada".to_owned());
+            let local = LocalSet::new();
+            let plain = local.spawn_local(async {
+                yield_now().await;
+                (USER.try_get().is_err(), USER.try_set("nobody".to_owned()).is_err())
+            });
+            let plain = local.run_until(async { plain.await.unwrap() }).await;
+            assert_eq!((plain, USER.get().as_str()), ((true, true), "ada"));
+        });
+        task.await.unwrap();
+    });
 }
 
 #[test]

@@ -234,6 +234,73 @@ fn other_formats() {
     assert_eq!(full, lines.concat());
 }
 
+/// Three values of one type, each of which logs when it is shown.
+#[test]
+fn values_that_log_when_they_are_shown() {
+    struct Logs(u8);
+
+    impl fmt::Display for Logs {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            info!("showing {}", self.0);
+            write!(f, "{}", self.0)
+        }
+    }
+
+    #[context_var(log, name = "a")]
+    static A: Logs;
+    #[context_var(log, name = "b")]
+    static B: Logs;
+    #[context_var(log, name = "c")]
+    static C: Logs;
+
+    // Only the global subscriber sees what is logged while it formats. It is for a process of its own.
+    const CHILD: &str = "CONTEXTVAR_TEST_LOGS_IN_DISPLAY";
+    if std::env::var_os(CHILD).is_some() {
+        let subscriber = tracing_subscriber::fmt().without_time().with_ansi(false);
+        subscriber.map_event_format(WithContext::new).init();
+        A.set(Logs(1));
+        B.set(Logs(2));
+        C.set(Logs(3));
+        info!("hello");
+        return;
+    }
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    let name = "logging::values_that_log_when_they_are_shown";
+    let child = child.args([name, "--exact", "--nocapture"]).env(CHILD, "1").output().unwrap();
+    let lines = String::from_utf8(child.stdout).unwrap();
+    assert!(child.status.success(), "{lines}");
+    let with = |text: &str| lines.lines().filter(|line| line.contains(text)).count();
+    // One line shows all. A line of each of its values shows the two others, whose own lines show none.
+    assert_eq!((with("hello a=1 b=2 c=3"), with("hello")), (1, 1), "{lines}");
+    assert_eq!((with("showing 1 b=2 c=3"), with("showing 2 a=1 c=3"), with("showing 3 a=1 b=2")), (1, 1, 1));
+    assert_eq!((with("showing"), with("=")), (9, 4), "{lines}");
+}
+
+/// A panic while a value is shown does not leave values out for good.
+#[test]
+fn a_value_that_panics_when_it_is_shown() {
+    struct Panics;
+
+    impl fmt::Display for Panics {
+        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+            std::panic::resume_unwind(Box::new("on purpose"))
+        }
+    }
+
+    #[context_var(log)]
+    static PANICS: Panics;
+
+    Context::new().run(|| {
+        PANICS.set(Panics);
+        assert!(std::panic::catch_unwind(fields).is_err());
+        assert!(std::panic::catch_unwind(fields).is_err());
+    });
+    Context::new().run(|| {
+        REQUEST_ID.set(7);
+        assert_eq!(fields(), "request_id=7");
+    });
+}
+
 fn logged_as_json(f: impl FnOnce()) -> Vec<serde_json::Value> {
     let output = Output::default();
     let subscriber = tracing_subscriber::fmt().json().with_writer(output.clone());

@@ -220,7 +220,9 @@ impl Waits {
         }
         let waiting = Waiting(RefCell::new(vec![self]));
         WAITING.set(&waiting);
+        let rest = FreeRest(&waiting);
         waiting.free_all();
+        drop(rest);
     }
 }
 
@@ -236,11 +238,14 @@ impl Waiting {
     }
 }
 
-impl Drop for Waiting {
-    /// Goes on after a panic, as `Vec` does.
+/// Goes on after a panic, as `Vec` does, and resets `WAITING`. Not a `Drop` of `Waiting`, which would have it mutably while
+/// what is freed pushes to it.
+struct FreeRest<'a>(&'a Waiting);
+
+impl Drop for FreeRest<'_> {
     fn drop(&mut self) {
-        self.free_all();
-        if !ptr::eq(WAITING.replace(ptr::null()), self) {
+        self.0.free_all();
+        if !ptr::eq(WAITING.replace(ptr::null()), self.0) {
             // A coroutine has taken the stack of this call to another thread.
             std::process::abort();
         }
