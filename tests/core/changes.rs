@@ -237,7 +237,7 @@ fn where_nothing_can_be_written() {
 /// In all parts of the map.
 #[test]
 fn many_variables() {
-    const COUNT: usize = if cfg!(miri) { 200 } else { 4000 };
+    const COUNT: usize = if cfg!(miri) { 100 } else { 4000 };
 
     let vars: Vec<&'static ContextVar<Arc<usize>>> =
         (0..COUNT).map(|_| &*Box::leak(Box::new(ContextVar::new("one of many")))).collect();

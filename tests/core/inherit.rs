@@ -164,7 +164,7 @@ fn only_a_few_are_taken_along() {
 /// Enough of both kinds that each has several levels of its own.
 #[test]
 fn many_of_both_kinds_keep_apart() {
-    const COUNT: usize = if cfg!(miri) { 300 } else { 6000 };
+    const COUNT: usize = if cfg!(miri) { 120 } else { 6000 };
 
     let vars: Vec<(bool, &'static ContextVar<usize>)> = (0..COUNT)
         .map(|n| {

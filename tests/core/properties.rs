@@ -13,7 +13,7 @@ mod maps;
 /// Miri is hundreds of times slower, and its programs find no file in which to note what failed.
 fn config() -> ProptestConfig {
     if cfg!(miri) {
-        ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(4) }
+        ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(3) }
     } else {
         ProptestConfig::default()
     }
@@ -25,7 +25,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn contexts_are_maps_that_share_nothing_one_can_see(bytes in vec(any::<u8>(), 0..LENGTH)) {
+    fn contexts_are_maps_that_share_nothing_one_can_see(bytes in vec(any::<u8>(), 0..LENGTH / 2)) {
         maps::run(&bytes);
     }
 

@@ -677,8 +677,10 @@ fn a_value_whose_drop_panics_ends_no_worker() {
         }
         assert_eq!(tokio::spawn(async { 7 }).await.unwrap(), 7);
     });
+}
 
-    // Nor does one that is dropped while a hook of your own panics.
+#[test]
+fn a_value_whose_drop_panics_while_a_hook_panics_ends_no_worker() {
     #[context_var]
     static WORSE: Worse;
 

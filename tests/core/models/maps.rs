@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use contextvar::{Context, ContextVar, copy_context};
 
 // Three kinds: in the word, behind a pointer, and not inherited. Enough of them for three levels of the trie.
-const EACH: usize = 400;
+const EACH: usize = if cfg!(miri) { 40 } else { 400 };
 static NUMBERS: [ContextVar<u64>; EACH] = [const { ContextVar::new("number") }; EACH];
 static TEXTS: [ContextVar<String>; EACH] = [const { ContextVar::new("text") }; EACH];
 static KEPT: [ContextVar<u64>; EACH] = [const { ContextVar::new("kept").inherit(false) }; EACH];

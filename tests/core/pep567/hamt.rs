@@ -16,7 +16,7 @@ use rand::{Rng, SeedableRng};
 /// Every variable is set, then every one removed, both in random order; copies made on the way stay whole.
 #[test]
 fn test_hamt_stress() {
-    const COUNT: usize = if cfg!(miri) { 32 } else { 2000 };
+    const COUNT: usize = if cfg!(miri) { 24 } else { 2000 };
     const CHECKS: usize = if cfg!(miri) { 2 } else { 10 };
 
     let (variables, mut rng) = (variables(COUNT), seeded());
@@ -52,7 +52,7 @@ fn test_hamt_stress() {
 fn copies_of_copies() {
     // A copy is made after some steps, a check after ten times as many.
     const COUNT: usize = if cfg!(miri) { 40 } else { 1200 };
-    const STEPS: u32 = if cfg!(miri) { 100 } else { 20_000 };
+    const STEPS: u32 = if cfg!(miri) { 50 } else { 20_000 };
     const COPY: u32 = if cfg!(miri) { 5 } else { 100 };
 
     let (variables, mut rng) = (variables(COUNT), seeded());
