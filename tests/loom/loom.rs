@@ -188,41 +188,68 @@ fn a_default_is_computed_once_and_only_its_own_thread_takes_it_for_its_own() {
     });
 }
 
-/// `current::Held`: who sets `entered` has the context, until it clears it.
-struct Held {
-    entered: AtomicBool,
+/// `current::TaskContext`, and the two promises of tokio that it relies on: a task is polled by one thread at a time, and
+/// what happened in a poll happened before the next one.
+struct TaskContext {
+    /// tokio's state of the task.
+    is_polled: AtomicBool,
+    polled_by: AtomicUsize,
     context: UnsafeCell<u32>,
+    start_of_poll: Mutex<u32>,
 }
 
 // SAFETY: one thread at a time uses the context, which loom checks.
-unsafe impl Sync for Held {}
+unsafe impl Sync for TaskContext {}
 
-impl Held {
-    /// Where the library tries again this gives up: loom would try for ever.
-    fn poll(&self) -> Option<u32> {
-        if self.entered.swap(true, Ordering::Acquire) {
+impl TaskContext {
+    fn read(&self) -> u32 {
+        // SAFETY: loom checks that no other thread writes it meanwhile.
+        self.context.with(|context| unsafe { *context })
+    }
+
+    /// Returns what a poll has left in the context, and what the hook after the poll finds. Where tokio would poll the task
+    /// later, there is no poll: loom would try for ever.
+    fn poll(&self, this_thread: usize) -> Option<(u32, u32)> {
+        if self.is_polled.swap(true, Ordering::Acquire) {
             return None;
         }
+        {
+            let mut start_of_poll = self.start_of_poll.lock().unwrap();
+            *start_of_poll = self.read();
+            self.polled_by.store(this_thread, Ordering::Relaxed);
+        }
         // SAFETY: loom checks that nobody else uses it meanwhile.
-        let polls = self.context.with_mut(|context| unsafe {
+        let end_of_poll = self.context.with_mut(|context| unsafe {
             *context += 1;
             *context
         });
-        self.entered.store(false, Ordering::Release);
-        Some(polls)
+        self.is_polled.store(false, Ordering::Release);
+
+        let start_of_next = self.start_of_poll.lock().unwrap();
+        let has_next = self.polled_by.load(Ordering::Relaxed) != this_thread;
+        Some((end_of_poll, if has_next { *start_of_next } else { self.read() }))
     }
 }
 
 #[test]
-fn a_task_s_context_is_one_thread_s_at_a_time() {
+fn a_task_context_belongs_to_the_thread_that_polls_and_the_hook_finds_what_its_poll_has_left() {
     loom::model(|| {
-        let held = Arc::new(Held { entered: AtomicBool::new(false), context: UnsafeCell::new(0) });
-        let threads = [(); 2].map(|()| {
-            let held = held.clone();
-            thread::spawn(move || held.poll())
+        let task = Arc::new(TaskContext {
+            is_polled: AtomicBool::new(false),
+            polled_by: AtomicUsize::new(0),
+            context: UnsafeCell::new(0),
+            start_of_poll: Mutex::new(0),
         });
-        let mut polls = threads.map(|thread| thread.join().unwrap());
-        polls.sort_unstable();
-        assert!([[None, Some(1)], [Some(1), Some(2)]].contains(&polls), "{polls:?}");
+        let threads = [1, 2].map(|this_thread| {
+            let task = task.clone();
+            thread::spawn(move || task.poll(this_thread))
+        });
+        let polls = threads.map(|thread| thread.join().unwrap());
+        let mut ends: Vec<u32> = polls.iter().flatten().map(|&(end_of_poll, _)| end_of_poll).collect();
+        ends.sort_unstable();
+        assert!([vec![1], vec![1, 2]].contains(&ends), "{ends:?}");
+        for (end_of_poll, found) in polls.into_iter().flatten() {
+            assert_eq!(end_of_poll, found);
+        }
     });
 }
