@@ -7,7 +7,7 @@ use std::thread;
 
 use contextvar::{Context, ContextVar, Token, context_var, copy_context};
 
-const LENGTH: usize = if cfg!(miri) { 150 } else { 200_000 };
+const LENGTH: usize = if cfg!(miri) { 70 } else { 200_000 };
 
 /// Runs `f` on a thread with a stack that has no place for chains.
 fn on_a_small_stack(f: impl FnOnce() + Send + 'static) {
@@ -114,7 +114,7 @@ fn of_values_whose_drop_panics() {
     static LINK: ContextVar<Link> = ContextVar::new("link");
 
     on_a_small_stack(|| {
-        for bad in [0, 1, 40, 100, LENGTH - 1] {
+        for bad in [0, 1, 50, LENGTH - 1] {
             DROPPED.store(0, Ordering::Relaxed);
             let mut ctx = Context::new();
             for n in 0..LENGTH {

@@ -169,7 +169,9 @@ fn variables(count: usize) -> Vec<Box<dyn Variable>> {
     where
         T: Send + Sync + 'static,
     {
-        let var = Box::leak(Box::new(ContextVar::new(index.to_string().leak())));
+        let var = &*Box::leak(Box::new(ContextVar::new(index.to_string().leak())));
+        // From its first write on the library refers to it. Miri takes for a leak what nothing refers to.
+        Context::new().set(var, to(0));
         Box::new(Numbered { var, to, from })
     }
 
