@@ -100,16 +100,17 @@ impl TaskContext {
         if TOP.get().is_null() {
             return None;
         }
-        let (context, stale) = ENTERED
-            .try_with(|entered| {
-                let mut entries = entered.0.borrow_mut();
-                let index = entries.iter().rposition(|entry| entry.context.task == task)?;
-                let stale: Vec<_> = (index + 1..entries.len()).map(|_| pop(&mut entries)).collect();
-                Some((pop(&mut entries), stale))
-            })
-            .ok()??;
-        drop(stale);
-        Some(context)
+        drop(discard_stale(Some(task)));
+        let leave = |entered: &Entered| {
+            let mut entries = entered.0.borrow_mut();
+            let index = entries.iter().rposition(|entry| entry.context.task == task)?;
+            if index + 1 != entries.len() {
+                // A frame stands above the entries of polls that are over.
+                abort_on_suspended_coroutine();
+            }
+            Some(pop(&mut entries))
+        };
+        ENTERED.try_with(leave).ok()?
     }
 
     /// Runs `f` in a copy of this context that it cannot write. Only for the thread that is about to poll the task, or
