@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::fmt;
 use std::iter::FusedIterator;
 use std::ops::Index;
@@ -462,9 +463,30 @@ impl<T> Index<&'static ContextVar<T>> for Context {
 }
 
 impl fmt::Debug for Context {
-    /// Each variable's name and value; see [`Entry`] for how a value is shown.
+    /// Shows each variable's name and value; see [`Entry`] for how a value is shown. A context that is a value in another one
+    /// is shown in full down to 32 levels.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DEEPEST: u32 = 32;
+
+        thread_local! {
+            static DEPTH: Cell<u32> = const { Cell::new(0) };
+        }
+
+        /// Sets the depth back, also on a panic.
+        struct Depth(u32);
+
+        impl Drop for Depth {
+            fn drop(&mut self) {
+                DEPTH.set(self.0);
+            }
+        }
+
+        let depth = Depth(DEPTH.get());
         let mut context = f.debug_struct("Context");
+        if depth.0 == DEEPEST {
+            return context.finish_non_exhaustive();
+        }
+        DEPTH.set(depth.0 + 1);
         for entry in self {
             context.field(entry.name(), &entry);
         }

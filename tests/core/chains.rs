@@ -7,7 +7,7 @@ use std::thread;
 
 use contextvar::{Context, ContextVar, Token, context_var, copy_context};
 
-const LENGTH: usize = if cfg!(miri) { 70 } else { 200_000 };
+const LENGTH: usize = if cfg!(miri) { 70 } else { 50_000 };
 
 /// Runs `f` on a thread with a stack that has no place for chains.
 fn on_a_small_stack(f: impl FnOnce() + Send + 'static) {
@@ -89,6 +89,19 @@ fn of_tokens() {
             undo = Some(STEP.set(Step { _undo: undo }));
         }
         drop(undo);
+    });
+}
+
+/// A chain is shown in full to a depth at which nobody reads it any more.
+#[test]
+fn of_contexts_that_are_shown() {
+    on_a_small_stack(|| {
+        let ctx = chain();
+        let shown = format!("{ctx:?}");
+        assert!(shown.contains("PARENT: Context { .. }"), "{shown}");
+        assert_eq!(shown.matches("Context {").count(), 33);
+        // Not only the first time.
+        assert_eq!(format!("{ctx:?}"), shown);
     });
 }
 
