@@ -91,6 +91,12 @@ impl fmt::Display for SetObserverError {
 
 impl Error for SetObserverError {}
 
+/// Whether there is an observer.
+#[cfg(all(feature = "runtime-hooks", tokio_unstable))]
+pub(crate) fn is_set() -> bool {
+    OBSERVER.get().is_some()
+}
+
 #[inline]
 pub(crate) fn entered() {
     if let Some(observer) = OBSERVER.get() {

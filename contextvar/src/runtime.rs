@@ -101,7 +101,8 @@ mod sealed {
 impl InheritContext for Builder {
     fn inherit_context_and(&mut self, hooks: Hooks) -> &mut Self {
         let Hooks { spawn, before_poll, after_poll, terminate } = hooks;
-        let contexts = Arc::new(Contexts { runs_after_poll: after_poll.is_some(), ..Contexts::default() });
+        let has_hooks = before_poll.is_some() || after_poll.is_some() || terminate.is_some();
+        let contexts = Arc::new(Contexts { has_hooks, ..Contexts::default() });
 
         let of = Arc::clone(&contexts);
         self.on_task_spawn(move |task| {
@@ -113,7 +114,9 @@ impl InheritContext for Builder {
             Some(context) => {
                 call_in(&before_poll, task, |hook| context.run_in_copy(hook));
                 #[cfg(feature = "observe")]
-                context.run_in_copy(|| discard_panic(crate::observe::entered));
+                if crate::observe::is_set() {
+                    context.run_in_copy(|| discard_panic(crate::observe::entered));
+                }
                 context.enter();
             }
             None => call(&before_poll, task),
@@ -122,14 +125,14 @@ impl InheritContext for Builder {
             Some(context) => {
                 #[cfg(feature = "observe")]
                 discard_panic(crate::observe::left);
-                call_in(&after_poll, task, |hook| context.run_after_poll(hook));
+                call_in(&after_poll, task, |hook| context.run_in_copy(hook));
             }
             None => call(&after_poll, task),
         });
         self.on_task_terminate(move |task| match contexts.remove(task.id()) {
             Some(context) => {
                 // tokio catches a panic of this hook.
-                let _clear = Finally(|| context.clear());
+                let _end = Finally(|| context.end());
                 call_in(&terminate, task, |hook| context.run_in_copy(hook));
             }
             None => call(&terminate, task),
@@ -165,8 +168,8 @@ impl<F: FnMut()> Drop for Finally<F> {
 /// they can read and not write, because tokio calls them outside of the task: before each poll, after each poll, and when
 /// the task ends. After the last poll the context is gone, and the copy is empty.
 ///
-/// Another thread may poll the task again while a hook runs after a poll. It does not wait for the hook, which sees the
-/// context as its own poll has left it, or a later one that a further poll has begun with.
+/// No thread waits for a hook. So another thread may begin the next poll before the hook after a poll is called. In that
+/// case the hooks of both polls can see the context as another poll has left it.
 #[derive(Default)]
 #[must_use = "hooks do nothing unless they are handed to `inherit_context_and`"]
 pub struct Hooks {
@@ -217,8 +220,8 @@ impl fmt::Debug for Hooks {
 #[derive(Default)]
 struct Contexts {
     shards: [Mutex<HashMap<Id, Arc<TaskContext>, Hash>>; 1 << SHARDS],
-    /// Whether a hook of the user's runs after each poll.
-    runs_after_poll: bool,
+    /// Whether hooks of the user's run in copies of the contexts.
+    has_hooks: bool,
 }
 
 const SHARDS: u32 = 5;
@@ -238,10 +241,15 @@ impl Contexts {
     /// Gives a task that was spawned a context.
     fn add(&self, task: Id) {
         // A runtime that is shut down ends the task before it calls the hook of the spawn.
-        if ENDED.take() != Some(task) {
-            let context = TaskContext::new(task, current::copy().inherited(), self.runs_after_poll);
-            self.shard(task).insert(task, context);
+        if ENDED.get() == Some(task) {
+            return ENDED.set(None);
         }
+        #[cfg(feature = "observe")]
+        let has_hooks = self.has_hooks || crate::observe::is_set();
+        #[cfg(not(feature = "observe"))]
+        let has_hooks = self.has_hooks;
+        let context = TaskContext::new(task, current::copy().inherited(), has_hooks);
+        self.shard(task).insert(task, context);
     }
 
     fn get(&self, task: Id) -> Option<Arc<TaskContext>> {

@@ -506,6 +506,145 @@ fn a_panic_that_leaves_a_poll_in_a_task_leaves_the_context_of_that() {
     });
 }
 
+/// A context that was entered between two polls that panics have left is the current one after the second, and its value
+/// stays alive while it is read.
+#[test]
+fn a_run_between_two_panics_that_leave_polls() {
+    fn panic_in_a_runtime() {
+        let runtime = current_thread().inherit_context().build().unwrap();
+        panic_out_of_a_poll(&runtime);
+        std::mem::forget(runtime);
+    }
+
+    panic_in_a_runtime();
+    USER.set("thread".to_owned());
+    let mut ctx = Context::new().with(&USER, "ctx".to_owned());
+    USER.with(|of_thread| {
+        ctx.run(|| {
+            USER.with(|of_ctx| {
+                panic_in_a_runtime();
+                assert_eq!(USER.get(), "ctx");
+                USER.set("ctx, later".to_owned());
+                assert_eq!((of_thread.as_str(), of_ctx.as_str()), ("thread", "ctx"));
+            });
+        });
+    });
+    assert_eq!((ctx[&USER].as_str(), USER.get().as_str()), ("ctx, later", "thread"));
+}
+
+#[test]
+fn a_run_between_polls_whose_context_no_hook_leaves() {
+    let runtime = current_thread().inherit_context().on_after_task_poll(|_| ()).build().unwrap();
+    runtime.block_on(async { tokio::spawn(async {}).await.unwrap() });
+    let mut ctx = Context::new().with(&NUMBER, 1);
+    ctx.run(|| {
+        runtime.block_on(async { tokio::spawn(async { assert_eq!(NUMBER.get(), 1) }).await.unwrap() });
+        NUMBER.set(2);
+    });
+    assert_eq!((ctx[&NUMBER], NUMBER.is_set()), (2, false));
+
+    // The same inside a task of another runtime.
+    multi_thread(1).inherit_context().build().unwrap().block_on(async {
+        let task = tokio::spawn(async move {
+            NUMBER.set(1);
+            let mut ctx = copy_context();
+            tokio::task::block_in_place(|| {
+                runtime.block_on(async { tokio::spawn(async {}).await.unwrap() });
+                ctx.run(|| {
+                    runtime.block_on(async { tokio::spawn(async {}).await.unwrap() });
+                    NUMBER.set(2);
+                });
+                drop(runtime);
+            });
+            (ctx[&NUMBER], NUMBER.get())
+        });
+        assert_eq!(task.await.unwrap(), (2, 1));
+    });
+}
+
+/// tokio makes the task current once more on the thread that drops its output: here one whose last poll no hook has left,
+/// while another thread runs the hook at the end of the task.
+#[test]
+fn an_output_that_writes_when_it_is_dropped_while_the_task_ends_elsewhere() {
+    struct Writes;
+
+    impl Drop for Writes {
+        fn drop(&mut self) {
+            for number in 0..3 {
+                let _ = NUMBER.try_set(number);
+                let _ = USER.try_set("set by an output".to_owned());
+            }
+        }
+    }
+
+    struct Panics;
+
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic::resume_unwind(Box::new(Writes));
+        }
+    }
+
+    let hooks = Hooks::new().on_task_terminate(|_| drop(USER.try_get()));
+    let mut builder = current_thread();
+    let runtime = builder.inherit_context_and(hooks).on_after_task_poll(|_| ()).build().unwrap();
+    let task = runtime.block_on(async {
+        let task = tokio::spawn(async {
+            let _panics = Panics;
+            USER.set("ada".to_owned());
+            pending::<()>().await;
+        });
+        yield_now().await;
+        task
+    });
+    let shutdown = thread::spawn(|| drop(runtime));
+    while !task.is_finished() {
+        thread::yield_now();
+    }
+    drop(task);
+    shutdown.join().unwrap();
+}
+
+/// No copy that the library keeps for hooks is dropped where a panic or a write could reach others.
+#[test]
+fn a_value_whose_drop_panics_beside_hooks_of_your_own() {
+    struct Bad;
+
+    impl Drop for Bad {
+        fn drop(&mut self) {
+            let _ = NUMBER.try_set(7);
+            panic::resume_unwind(Box::new("a bad drop"));
+        }
+    }
+
+    #[context_var]
+    static BAD: Bad;
+
+    for mut builder in [current_thread(), multi_thread(2)] {
+        let hooks = Hooks::new().on_before_task_poll(|_| ()).on_after_task_poll(|_| ());
+        let runtime = builder.inherit_context_and(hooks).build().unwrap();
+        runtime.block_on(async {
+            for replaces in [false, true] {
+                let task = tokio::spawn(async move {
+                    BAD.set(Bad);
+                    yield_now().await;
+                    if replaces {
+                        // Hooks have a copy of the context with the first value.
+                        let token = BAD.set(Bad);
+                        yield_now().await;
+                        let _ = panic::catch_unwind(panic::AssertUnwindSafe(|| drop(token)));
+                        yield_now().await;
+                    }
+                });
+                task.await.unwrap();
+            }
+            assert!(!NUMBER.is_set());
+            assert!(!tokio::spawn(async { NUMBER.is_set() }).await.unwrap());
+        });
+        assert!(!NUMBER.is_set());
+    }
+}
+
 #[test]
 fn a_hook_of_tokios_builder_in_the_place_of_ours() {
     const TASKS: u64 = if cfg!(miri) { 3 } else { 20 };

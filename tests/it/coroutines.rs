@@ -149,6 +149,21 @@ mod with_hooks {
         });
     }
 
+    /// A coroutine that was suspended in a run outside of the task ends it in there.
+    pub(super) fn a_run_ends_in_a_poll_of_a_task() {
+        let runtime = runtime();
+        let mut entered = entered();
+        entered.next();
+        runtime.block_on(async {
+            let task = async move {
+                TEXT.set("a text".to_owned());
+                entered.next();
+                TEXT.get()
+            };
+            assert_eq!(tokio::spawn(task).await.unwrap(), "a text");
+        });
+    }
+
     /// The hook after the poll is not called, and the context of the task is found stale by the next read.
     pub(super) fn a_with_outlives_a_poll_that_a_panic_has_left() {
         struct PanicsWhenDropped;
@@ -203,6 +218,8 @@ const CASES: &[(&str, fn())] = &[
     ("a with outlives a poll of its task", with_hooks::a_with_outlives_a_poll_of_its_task),
     #[cfg(tokio_unstable)]
     ("a run outlives a poll of its task", with_hooks::a_run_outlives_a_poll_of_its_task),
+    #[cfg(tokio_unstable)]
+    ("a run ends in a poll of a task", with_hooks::a_run_ends_in_a_poll_of_a_task),
     #[cfg(tokio_unstable)]
     (
         "a with outlives a poll that a panic has left",

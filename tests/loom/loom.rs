@@ -188,68 +188,114 @@ fn a_default_is_computed_once_and_only_its_own_thread_takes_it_for_its_own() {
     });
 }
 
-/// `current::TaskContext`, and the two promises of tokio that it relies on: a task is polled by one thread at a time, and
-/// what happened in a poll happened before the next one.
+/// `current::TaskContext`, and the two promises of tokio that it relies on: a task is current on one thread at a time, and
+/// what happened there happened before the next time.
 struct TaskContext {
     /// tokio's state of the task.
-    is_polled: AtomicBool,
-    polled_by: AtomicUsize,
+    is_current: AtomicBool,
+    owner: AtomicUsize,
     context: UnsafeCell<u32>,
-    start_of_poll: Mutex<u32>,
+    published: Mutex<u32>,
 }
+
+const NOBODY: usize = 0;
+const ENDED: usize = 1;
 
 // SAFETY: one thread at a time uses the context, which loom checks.
 unsafe impl Sync for TaskContext {}
 
 impl TaskContext {
+    fn new() -> Self {
+        TaskContext {
+            is_current: AtomicBool::new(false),
+            owner: AtomicUsize::new(NOBODY),
+            context: UnsafeCell::new(0),
+            published: Mutex::new(0),
+        }
+    }
+
     fn read(&self) -> u32 {
         // SAFETY: loom checks that no other thread writes it meanwhile.
         self.context.with(|context| unsafe { *context })
     }
 
-    /// Returns what a poll has left in the context, and what the hook after the poll finds. Where tokio would poll the task
-    /// later, there is no poll: loom would try for ever.
-    fn poll(&self, this_thread: usize) -> Option<(u32, u32)> {
-        if self.is_polled.swap(true, Ordering::Acquire) {
+    /// Adds one, if the context has not ended, while the task is current on `this_thread`: in a poll, or in the drop of its
+    /// output. Where tokio would make the task current later, nothing is done: loom would try for ever.
+    fn write(&self, this_thread: usize) -> Option<u32> {
+        if self.is_current.swap(true, Ordering::Acquire) {
             return None;
         }
-        {
-            let mut start_of_poll = self.start_of_poll.lock().unwrap();
-            *start_of_poll = self.read();
-            self.polled_by.store(this_thread, Ordering::Relaxed);
-        }
-        // SAFETY: loom checks that nobody else uses it meanwhile.
-        let end_of_poll = self.context.with_mut(|context| unsafe {
-            *context += 1;
-            *context
+        let is_owner = self.owner.load(Ordering::Relaxed) == this_thread || {
+            let _published = self.published.lock().unwrap();
+            let owner = self.owner.load(Ordering::Relaxed);
+            let change = || {
+                self.owner.compare_exchange(owner, this_thread, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+            };
+            owner != ENDED && change()
+        };
+        let written = is_owner.then(|| {
+            // SAFETY: loom checks that nobody else uses it meanwhile.
+            self.context.with_mut(|context| unsafe {
+                *context += 1;
+                *context
+            })
         });
-        self.is_polled.store(false, Ordering::Release);
+        self.is_current.store(false, Ordering::Release);
+        written
+    }
 
-        let start_of_next = self.start_of_poll.lock().unwrap();
-        let has_next = self.polled_by.load(Ordering::Relaxed) != this_thread;
-        Some((end_of_poll, if has_next { *start_of_next } else { self.read() }))
+    /// What a hook of the user's sees, outside of the task.
+    fn publish(&self, this_thread: usize) -> u32 {
+        let mut published = self.published.lock().unwrap();
+        if self.owner.load(Ordering::Relaxed) == this_thread {
+            *published = self.read();
+        }
+        *published
+    }
+
+    /// Takes the values, in the hook at the end of the task.
+    fn end(&self, this_thread: usize) -> bool {
+        let change = self.owner.compare_exchange(this_thread, ENDED, Ordering::AcqRel, Ordering::Relaxed);
+        if change.is_ok() {
+            // SAFETY: loom checks that nobody else uses it meanwhile.
+            self.context.with_mut(|context| unsafe { *context = 0 });
+        }
+        change.is_ok()
     }
 }
 
 #[test]
-fn a_task_context_belongs_to_the_thread_that_polls_and_the_hook_finds_what_its_poll_has_left() {
+fn a_task_context_is_used_by_one_thread_at_a_time() {
     loom::model(|| {
-        let task = Arc::new(TaskContext {
-            is_polled: AtomicBool::new(false),
-            polled_by: AtomicUsize::new(0),
-            context: UnsafeCell::new(0),
-            start_of_poll: Mutex::new(0),
-        });
-        let threads = [1, 2].map(|this_thread| {
+        let task = Arc::new(TaskContext::new());
+        let threads = [2, 3].map(|this_thread| {
             let task = task.clone();
-            thread::spawn(move || task.poll(this_thread))
+            thread::spawn(move || task.write(this_thread).map(|written| (written, task.publish(this_thread))))
         });
         let polls = threads.map(|thread| thread.join().unwrap());
-        let mut ends: Vec<u32> = polls.iter().flatten().map(|&(end_of_poll, _)| end_of_poll).collect();
-        ends.sort_unstable();
-        assert!([vec![1], vec![1, 2]].contains(&ends), "{ends:?}");
-        for (end_of_poll, found) in polls.into_iter().flatten() {
-            assert_eq!(end_of_poll, found);
+        let last = polls.into_iter().flatten().map(|(written, _)| written).max();
+        for (written, published) in polls.into_iter().flatten() {
+            // What its own poll has left, or what another poll has.
+            assert!(published <= last.unwrap(), "{written} {published}");
         }
+        assert_eq!(task.write(4), last.map(|last| last + 1));
+        assert_eq!(task.publish(4), last.unwrap() + 1);
+    });
+}
+
+#[test]
+fn a_task_context_that_ends_while_the_output_is_dropped_elsewhere() {
+    loom::model(|| {
+        let task = Arc::new(TaskContext::new());
+        assert_eq!(task.write(2), Some(1));
+        let ends = thread::spawn({
+            let task = task.clone();
+            move || (task.publish(2), task.end(2))
+        });
+        let written = task.write(3);
+        let (published, ended) = ends.join().unwrap();
+        // Either the hook has the context, or the drop has.
+        assert_eq!(written.is_none(), ended);
+        assert!([0, 1].contains(&published));
     });
 }

@@ -5,7 +5,7 @@ use std::mem;
 use std::panic::{self, AssertUnwindSafe};
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
     Contents, Frame, OUTSIDE, Reading, TaskId, abort_on_suspended_coroutine, enter_for, innermost,
@@ -15,24 +15,33 @@ use crate::storage::Map;
 
 /// The context of a task, which is current while tokio says that the task is.
 ///
-/// Only the thread that polls the task uses the map: tokio polls a task on one thread at a time, and all that happened
-/// in a poll happened before the next one. A thread can have an entry for a task whose poll is over: from the end of the
-/// poll to the hook after it; or for longer, if that hook is never called because a panic left the poll or because
-/// another hook took its place. Such a stale entry has no effect, since its task is not the current one. The next poll on
-/// that thread discards it.
+/// No lock guards the contents. tokio makes a task current on one thread at a time, to poll it or to drop what it holds, and
+/// what happened there happened before the next time: code of the current task can use the contents. It becomes their owner
+/// by that, see `owner`. Hooks run outside of the task. They can use the contents of a task that they own, or else the map
+/// that was published last.
+///
+/// A thread can have an entry for a task whose poll is over: from the end of the poll to the hook after it; or for longer, if
+/// that hook is never called because a panic left the poll or because another hook took its place. Such a stale entry has
+/// no effect while its task is not the current one. The next poll on that thread discards it.
 pub(crate) struct TaskContext {
     task: TaskId,
-    /// The [number](this_thread) of the thread that entered it last.
-    polled_by: AtomicUsize,
+    /// The [number](this_thread) of the thread that used the contents last, or `NOBODY`, or `ENDED`.
+    owner: AtomicUsize,
     contents: UnsafeCell<Contents>,
     frame: Frame,
-    /// The map at the start of the last poll. Only where a hook of the user's runs after each poll: another thread may
-    /// have begun the next poll by then.
-    start_of_poll: Option<Mutex<Map>>,
+    /// The map for hooks of the user's on threads that are not the owner. Only where there are such hooks. Locked while
+    /// a hook uses the contents, and while the owner changes.
+    published: Option<Mutex<Map>>,
 }
 
-// SAFETY: `task`, the atomic and the mutex can be shared. All else is used by the thread that polls the task, as
-// described above, and by the last owner.
+/// The owner of contents that were not used yet.
+const NOBODY: usize = 0;
+
+/// The owner of contents whose task has ended. No thread becomes their owner again.
+const ENDED: usize = 1;
+
+// SAFETY: `task`, the atomic and the mutex can be shared. All else is used by code of the current task, by hooks on the
+// owner's thread while the owner can't change, as described above, and by the drop of the last `Arc`.
 unsafe impl Send for TaskContext {}
 // SAFETY: as above.
 unsafe impl Sync for TaskContext {}
@@ -55,14 +64,14 @@ thread_local! {
 }
 
 impl TaskContext {
-    /// Makes a context with the values of `map`. A runtime that calls [`run_after_poll`](Self::run_after_poll) says so.
-    pub(crate) fn new(task: TaskId, map: Map, runs_after_poll: bool) -> Arc<TaskContext> {
+    /// Makes a context with the values of `map`, whose map is published for hooks of the user's if there are any.
+    pub(crate) fn new(task: TaskId, map: Map, has_hooks: bool) -> Arc<TaskContext> {
         let context = Arc::new(TaskContext {
             task,
-            polled_by: AtomicUsize::new(0),
+            owner: AtomicUsize::new(NOBODY),
+            published: has_hooks.then(|| Mutex::new(map.clone())),
             contents: UnsafeCell::new(Contents::new(map)),
             frame: Frame { task: Some(task), ..Frame::empty() },
-            start_of_poll: runs_after_poll.then(Mutex::default),
         });
         let contents = context.contents.get();
         // SAFETY: nothing else uses the contents yet. They stay in this allocation, together with the frame, and each
@@ -72,20 +81,12 @@ impl TaskContext {
         context
     }
 
-    /// Makes this the context of the poll that is about to begin on this thread, until [`leave`](Self::leave).
+    /// Makes this the context of the poll that is about to begin on this thread, until [`leave`](Self::leave). tokio may
+    /// find then that the task is not to be polled, so that nothing but the entry is made here.
     ///
     /// Does nothing on a thread that is exiting: the task has no context there.
     pub(crate) fn enter(self: Arc<Self>) {
         let stale = discard_stale(task_id());
-        if let Some(start_of_poll) = &self.start_of_poll {
-            let mut map = lock(start_of_poll);
-            let before = mem::replace(&mut *map, self.frame.map().clone());
-            self.polled_by.store(this_thread(), Ordering::Relaxed);
-            drop(map);
-            drop(before);
-        } else {
-            self.polled_by.store(this_thread(), Ordering::Relaxed);
-        }
         let _ = ENTERED.try_with(|entered| {
             TOP.set(&raw const *self);
             let outer = innermost(|it| it.frame.replace(&raw const OUTSIDE.0));
@@ -113,42 +114,74 @@ impl TaskContext {
         ENTERED.try_with(leave).ok()?
     }
 
-    /// Runs `f` in a copy of this context that it cannot write. Only for the thread that is about to poll the task, or
-    /// that has seen it end.
+    /// Returns the frame, if this is the context of the current task, of which the caller has made sure.
+    #[inline]
+    fn frame_of_current_task(&self) -> Option<*const Frame> {
+        #[cold]
+        fn become_owner(context: &TaskContext) -> bool {
+            let _published = context.published.as_ref().map(lock);
+            let owner = context.owner.load(Ordering::Relaxed);
+            // It fails if a hook on the owner's thread ends the context at this moment.
+            owner != ENDED
+                && context
+                    .owner
+                    .compare_exchange(owner, this_thread(), Ordering::AcqRel, Ordering::Relaxed)
+                    .is_ok()
+        }
+
+        (self.owner.load(Ordering::Relaxed) == this_thread() || become_owner(self))
+            .then_some(&raw const self.frame)
+    }
+
+    /// Runs `f` in a copy of this context that it cannot write: a copy of the context as it is now, if the last poll was on
+    /// this thread, or else as it was when a hook ran on the thread of an earlier poll. To be called outside of the task.
     pub(crate) fn run_in_copy(&self, f: impl FnOnce()) {
-        self.run_in(self.frame.map().clone(), f);
+        /// Drops the copy as the context itself is dropped, also on a panic.
+        struct Copy<'a>(&'a TaskContext, Map);
+
+        impl Drop for Copy<'_> {
+            fn drop(&mut self) {
+                self.0.drop_values(mem::take(&mut self.1));
+            }
+        }
+
+        let copy = Copy(self, self.published_now());
+        enter_for(&mut Contents::new(copy.1.clone()), Some(self.task), f);
     }
 
-    /// Runs `f` in a copy of this context, as the poll has left it that has just ended on this thread. `f` cannot write
-    /// the copy.
-    pub(crate) fn run_after_poll(&self, f: impl FnOnce()) {
-        let map = self.start_of_poll.as_ref().map(|start_of_poll| {
-            let start_of_next = lock(start_of_poll);
-            // Another thread that polls the task next must take the lock before it can write.
-            let has_next = self.polled_by.load(Ordering::Relaxed) != this_thread();
-            if has_next { start_of_next.clone() } else { self.frame.map().clone() }
-        });
-        self.run_in(map.unwrap_or_default(), f);
+    fn published_now(&self) -> Map {
+        let Some(published) = &self.published else { return Map::EMPTY };
+        let mut published = lock(published);
+        if self.owner.load(Ordering::Relaxed) != this_thread() {
+            return published.clone();
+        }
+        // No other thread can become the owner while this one has the lock.
+        let now = self.frame.map().clone();
+        let before = mem::replace(&mut *published, now.clone());
+        drop(published);
+        self.drop_values(before);
+        now
     }
 
-    fn run_in(&self, map: Map, f: impl FnOnce()) {
-        enter_for(&mut Contents::new(map), Some(self.task), f);
-    }
-
-    /// Drops the values, if the poll that ends the task is still under way on this thread. Otherwise the last owner drops
-    /// them.
-    pub(crate) fn clear(&self) {
-        if ptr::eq(TOP.get(), self) && self.polled_by.load(Ordering::Relaxed) == this_thread() {
+    /// Drops the values of a task that has ended, if its last poll was on this thread. Otherwise the last owner of the `Arc`
+    /// drops them.
+    pub(crate) fn end(&self) {
+        let is_owner = self.owner.compare_exchange(this_thread(), ENDED, Ordering::AcqRel, Ordering::Relaxed);
+        if is_owner.is_ok() {
             if Reading::is_under_way_in(&self.frame) {
                 abort_on_suspended_coroutine();
             }
             self.drop_values(self.frame.take());
         }
+        if let Some(published) = &self.published {
+            let map = mem::take(&mut *lock(published));
+            self.drop_values(map);
+        }
     }
 
     /// Drops values in an empty context, so that what their destructors set is not seen elsewhere.
     fn drop_values(&self, map: Map) {
-        self.run_in(Map::EMPTY, || discard_panic(|| drop(map)));
+        enter_for(&mut Contents::default(), Some(self.task), || discard_panic(|| drop(map)));
     }
 }
 
@@ -161,6 +194,9 @@ impl Drop for TaskContext {
     fn drop(&mut self) {
         let map = mem::take(&mut self.contents.get_mut().map);
         self.drop_values(map);
+        if let Some(published) = self.published.take() {
+            self.drop_values(published.into_inner().unwrap_or_else(PoisonError::into_inner));
+        }
     }
 }
 
@@ -175,45 +211,38 @@ impl Drop for Entered {
     }
 }
 
-/// Returns the frame that stands behind [`OUTSIDE`] on this thread: that of the current task's context; or, if no task is
-/// current, the one that was current before the stale entries were made. `None` if there is no such frame.
+/// Returns the frame that stands behind [`OUTSIDE`] on this thread: that of the current task's context; or the one that was
+/// current before the stale entries were made. `None` if there is no such frame.
 #[inline]
 pub(super) fn behind_outside(task: Option<TaskId>) -> Option<*const Frame> {
     // SAFETY: its entry keeps it alive.
     let top = unsafe { TOP.get().as_ref() }?;
-    if Some(top.task) == task { top.frame_if_polled_here() } else { behind_stale(task) }
+    if Some(top.task) == task { top.frame_of_current_task() } else { behind_stale(task) }
 }
 
 #[cold]
 fn behind_stale(task: Option<TaskId>) -> Option<*const Frame> {
-    ENTERED
-        .try_with(|entered| {
-            let entries = entered.0.borrow();
-            let index = task.map(|task| entries.iter().rposition(|entry| entry.context.task == task));
-            let (stale, frame) = match index {
-                // A task that was not entered, such as one of a `LocalSet`. The entries may not be stale.
-                Some(None) => return None,
-                Some(Some(index)) => (&entries[index + 1..], entries[index].context.frame_if_polled_here()),
-                None => {
-                    let outer = entries.first()?.outer;
-                    (&entries[..], (!ptr::eq(outer, &raw const OUTSIDE.0)).then_some(outer))
-                }
-            };
-            // A reading that begins now would hide theirs.
-            if stale.iter().any(|entry| Reading::is_under_way_in(&entry.context.frame)) {
+    let find = |entered: &Entered| {
+        let entries = entered.0.borrow();
+        if task.is_some_and(|task| entries.iter().all(|entry| entry.context.task != task)) {
+            // A task that was not entered, such as one of a `LocalSet`. The entries may not be stale.
+            return None;
+        }
+        for entry in entries.iter().rev() {
+            if Some(entry.context.task) == task {
+                return entry.context.frame_of_current_task();
+            }
+            // A reading that begins now would hide one that a coroutine is suspended in.
+            if Reading::is_under_way_in(&entry.context.frame) {
                 abort_on_suspended_coroutine();
             }
-            frame
-        })
-        .ok()?
-}
-
-impl TaskContext {
-    /// The task may also be current because its output is dropped elsewhere, after its last poll.
-    #[inline]
-    fn frame_if_polled_here(&self) -> Option<*const Frame> {
-        (self.polled_by.load(Ordering::Relaxed) == this_thread()).then_some(&raw const self.frame)
-    }
+            if !is_outside(entry.outer) {
+                return Some(entry.outer);
+            }
+        }
+        None
+    };
+    ENTERED.try_with(find).ok()?
 }
 
 /// Removes the entries of polls that are over, where `task` is current. To be called before a poll.
@@ -240,12 +269,14 @@ fn discard_stale(task: Option<TaskId>) -> Vec<Arc<TaskContext>> {
     }
 }
 
-/// Removes the entries that were made since `frame` was current, all of which are stale. Returns `None` if `frame` does
-/// not become current by that.
+/// Removes the stale entries that were made since `frame` was current.
 #[cold]
-pub(super) fn discard_above(frame: &Frame) -> Option<Vec<Arc<TaskContext>>> {
-    let stale = discard_while(|_| !ptr::eq(innermost(|it| it.frame.get()), frame));
-    ptr::eq(innermost(|it| it.frame.get()), frame).then_some(stale)
+pub(super) fn discard_above(frame: &Frame) -> Vec<Arc<TaskContext>> {
+    let task = task_id();
+    discard_while(|entries| {
+        let is_current_task = entries.last().is_some_and(|entry| Some(entry.context.task) == task);
+        !is_current_task && !ptr::eq(innermost(|it| it.frame.get()), frame)
+    })
 }
 
 /// Removes entries while `is_stale` returns true and no frame stands above them.
@@ -273,6 +304,6 @@ fn pop(entries: &mut Vec<Entry>) -> Arc<TaskContext> {
     context
 }
 
-fn lock(map: &Mutex<Map>) -> impl std::ops::DerefMut<Target = Map> {
+fn lock(map: &Mutex<Map>) -> MutexGuard<'_, Map> {
     map.lock().unwrap_or_else(PoisonError::into_inner)
 }
