@@ -588,15 +588,12 @@ fn an_output_that_writes_when_it_is_dropped_while_the_task_ends_elsewhere() {
     let hooks = Hooks::new().on_task_terminate(|_| drop(USER.try_get()));
     let mut builder = current_thread();
     let runtime = builder.inherit_context_and(hooks).on_after_task_poll(|_| ()).build().unwrap();
-    let task = runtime.block_on(async {
-        let task = tokio::spawn(async {
-            let _panics = Panics;
-            USER.set("ada".to_owned());
-            pending::<()>().await;
-        });
-        yield_now().await;
-        task
+    let task = runtime.spawn(async {
+        let _panics = Panics;
+        USER.set("ada".to_owned());
+        pending::<()>().await;
     });
+    runtime.block_on(yield_now());
     let shutdown = thread::spawn(|| drop(runtime));
     while !task.is_finished() {
         thread::yield_now();
