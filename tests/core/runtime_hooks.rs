@@ -423,6 +423,14 @@ fn panic_out_of_a_poll(runtime: &Runtime) {
     assert_eq!(panic::catch_unwind(run).unwrap_err().downcast_ref::<&str>(), Some(&"on purpose"));
 }
 
+/// Keeps a runtime that cannot be shut down: tokio takes the task for one that is still being polled. It is no leak to Miri and
+/// to LeakSanitizer, since a static refers to it.
+fn keep(runtime: Runtime) {
+    static KEPT: Mutex<Vec<Runtime>> = Mutex::new(Vec::new());
+
+    KEPT.lock().unwrap().push(runtime);
+}
+
 #[test]
 fn a_panic_that_leaves_a_poll_leaves_no_context_behind() {
     fn reads_nothing() {
@@ -462,8 +470,7 @@ fn a_panic_that_leaves_a_poll_leaves_no_context_behind() {
         .unwrap();
     });
     reads_nothing();
-    // tokio cannot shut the runtime down whose task is still running, as it sees it.
-    std::mem::forget(runtime);
+    keep(runtime);
 }
 
 #[test]
@@ -480,7 +487,7 @@ fn a_panic_that_leaves_a_poll_leaves_the_context_around_the_runtime() {
     });
     assert_eq!((outer[&USER].as_str(), outer[&NUMBER]), ("outer", 1));
     assert!(!USER.is_set());
-    std::mem::forget(runtime);
+    keep(runtime);
 }
 
 #[test]
@@ -497,7 +504,7 @@ fn a_panic_that_leaves_a_poll_in_a_task_leaves_the_context_of_that() {
             });
             USER.set("task, later".to_owned());
             tokio::spawn(async { assert_eq!(USER.get(), "task, later") }).await.unwrap();
-            std::mem::forget(inner);
+            keep(inner);
             USER.get()
         });
         assert_eq!(task.await.unwrap(), "task, later");
@@ -513,7 +520,7 @@ fn a_run_between_two_panics_that_leave_polls() {
     fn panic_in_a_runtime() {
         let runtime = current_thread().inherit_context().build().unwrap();
         panic_out_of_a_poll(&runtime);
-        std::mem::forget(runtime);
+        keep(runtime);
     }
 
     panic_in_a_runtime();
