@@ -81,8 +81,8 @@ impl TaskContext {
         context
     }
 
-    /// Makes this the context of the poll that is about to begin on this thread, until [`leave`](Self::leave). tokio may
-    /// find then that the task is not to be polled, so that nothing but the entry is made here.
+    /// Makes this the context of the poll that is about to begin on this thread, until [`leave`](Self::leave). Touches only
+    /// this thread's entries, not the contents: tokio may still decide not to poll the task.
     ///
     /// Does nothing on a thread that is exiting: the task has no context there.
     pub(crate) fn enter(self: Arc<Self>) {

@@ -169,7 +169,7 @@ thread_local! {
     /// How many values this thread is dropping within one another.
     static DEPTH: Cell<u32> = const { Cell::new(0) };
 
-    /// What is to be freed next. Null unless `DEPTH` is `DEEPEST`.
+    /// The allocations that the innermost call at the greatest depth has yet to free. Null outside of such a call.
     static WAITING: Cell<*const Waiting> = const { Cell::new(ptr::null()) };
 }
 
