@@ -1,7 +1,9 @@
 //! Rocket's handlers: the attribute above and below `#[get]`, and on a module of handlers.
 
 use contextvar::{context_var, with_copied_context};
+use rocket::futures::Stream;
 use rocket::local::asynchronous::Client;
+use rocket::response::stream::TextStream;
 use rocket::{get, routes};
 
 #[context_var]
@@ -48,6 +50,14 @@ fn not_async() -> String {
     format!("{found}, {}", USER.get())
 }
 
+/// The return type is written out. In `TextStream![String]` the attribute can't see that it has an `impl` in it.
+#[with_copied_context(USER = "ada".to_owned())]
+#[get("/streamed")]
+async fn streamed() -> TextStream<impl Stream<Item = String>> {
+    let answer = visit().await;
+    TextStream! { yield answer }
+}
+
 #[with_copied_context(USER = "ada".to_owned())]
 mod handlers {
     use super::*;
@@ -65,7 +75,8 @@ async fn plain() -> String {
 
 #[rocket::async_test]
 async fn each_request_keeps_what_its_handler_sets() {
-    let routes = routes![above, below, entry_above, entry_below, not_async, handlers::in_module, plain];
+    let routes =
+        routes![above, below, entry_above, entry_below, not_async, streamed, handlers::in_module, plain];
     let app = rocket::custom(rocket::Config::debug_default()).mount("/", routes);
     let client = Client::untracked(app).await.unwrap();
     let get = async |path| client.get(path).dispatch().await.into_string().await.unwrap();
@@ -77,6 +88,7 @@ async fn each_request_keeps_what_its_handler_sets() {
         assert_eq!(get("/entry_above/ada").await, "ada, visitor");
         assert_eq!(get("/entry_below/ada").await, "ada, visitor");
         assert_eq!(get("/not_async").await, "grace, visitor");
+        assert_eq!(get("/streamed").await, "ada, visitor");
         assert_eq!(get("/in_module").await, "ada, visitor");
         assert_eq!(USER.get(), "grace");
     }
