@@ -6,6 +6,8 @@ use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::{Error, Expr, Ident, LitBool, LitStr, Path, Result, Token};
 
+use crate::manifest;
+
 /// What went wrong so far. Each mistake is reported once, and as much as possible is expanded all the same.
 #[derive(Default)]
 pub(crate) struct Errors(Option<Error>);
@@ -38,6 +40,20 @@ impl Errors {
 pub(crate) struct Crate(Option<Path>);
 
 impl Crate {
+    /// Notes an error if no path was given and the crate that is compiled does not depend on contextvar. rustc would say that
+    /// it can't find the crate, and not what to write.
+    pub(crate) fn check(&self, attribute: &str, errors: &mut Errors) -> bool {
+        let is_found = self.0.is_some() || manifest::names_contextvar();
+        if !is_found {
+            let message = format!(
+                "this crate has no dependency `contextvar`: add it to Cargo.toml, or write `#[{attribute}(crate = path)]` with the \
+                 path by which another crate re-exports it"
+            );
+            errors.push(Error::new(Span::call_site(), message));
+        }
+        is_found
+    }
+
     /// The path for use in an expression that messages are to point at `span` for.
     pub(crate) fn at(&self, span: Span) -> TokenStream {
         match &self.0 {
@@ -133,6 +149,13 @@ fn var_arg(input: ParseStream<'_>) -> Result<(Ident, VarArg)> {
         }
         if ident == "log" { VarArg::Log(ident.clone()) } else { VarArg::Secret }
     } else if ident == "baggage" {
+        if !cfg!(feature = "baggage") {
+            skip_argument(input)?;
+            return Err(Error::new(
+                ident.span(),
+                "`baggage` needs the feature `baggage` of contextvar: enable it in Cargo.toml",
+            ));
+        }
         let fix = "`baggage` takes a key: `baggage = \"tenant.id\"`";
         input.parse::<Token![=]>().map_err(|_| Error::new(ident.span(), fix))?;
         let span = if input.is_empty() { ident.span() } else { input.span() };
@@ -271,7 +294,14 @@ fn copied_arg(kind: Kind, input: ParseStream<'_>) -> Result<CopiedArg> {
         Some(ident) if ident == "skip" => Ok(CopiedArg::Skip(ident.clone())),
         _ => {
             let name = var.to_token_stream().to_string().replace(' ', "");
-            Err(Error::new_spanned(var, format!("unknown argument `{name}`: {takes}")))
+            let last = var.segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
+            // Named like a static, as variables are.
+            let message = if last.chars().any(char::is_uppercase) && !last.chars().any(char::is_lowercase) {
+                format!("`{name}` has no value: write `{name} = value`")
+            } else {
+                format!("unknown argument `{name}`: {takes}")
+            };
+            Err(Error::new_spanned(var, message))
         }
     }
 }
@@ -288,9 +318,7 @@ fn list<T>(args: TokenStream, arg: impl Fn(ParseStream<'_>) -> Result<T>, errors
                     Err(input.error("expected `,`"))
                 }
             })));
-            while !input.is_empty() && !input.peek(Token![,]) {
-                input.parse::<TokenTree>()?;
-            }
+            skip_argument(input)?;
             input.parse::<Option<Token![,]>>()?;
         }
         Ok(())
@@ -298,6 +326,14 @@ fn list<T>(args: TokenStream, arg: impl Fn(ParseStream<'_>) -> Result<T>, errors
     let result = Parser::parse2(&mut rest, args);
     errors.ok(result);
     list
+}
+
+/// Skips what is left of an argument.
+fn skip_argument(input: ParseStream<'_>) -> Result<()> {
+    while !input.is_empty() && !input.peek(Token![,]) {
+        input.parse::<TokenTree>()?;
+    }
+    Ok(())
 }
 
 /// `= path`, after `crate`.

@@ -8,10 +8,10 @@ use std::cell::Cell;
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::parse::{ParseStream, Parser};
-use syn::{Attribute, Result, Signature, Token, Visibility};
+use syn::{Attribute, Ident, Result, Signature, Token, Visibility};
 
 use crate::args::Kind;
-use crate::function::{path_ends_in, returned_future};
+use crate::function::{is_written, path_ends_in, returned_future};
 
 /// Whether `item`, without its attributes, is something that has functions in it.
 pub(crate) fn is_container(item: &TokenStream) -> bool {
@@ -39,11 +39,25 @@ pub(crate) fn is_container(item: &TokenStream) -> bool {
 //         async fn poll(&self) { body }
 //     }
 //
-// And whether there was a function, or a container in this one, for it to go on.
-pub(crate) fn expand(item: TokenStream, attribute: &TokenStream) -> Result<(TokenStream, bool)> {
-    let attribute = Placed { attribute, anywhere: Cell::new(false) };
+// And what it went on.
+pub(crate) fn expand(item: TokenStream, attribute: &TokenStream) -> Result<(TokenStream, Found)> {
+    let attribute = Placed { attribute, anywhere: Cell::new(false), declared: Cell::new(None) };
     let item = expand_container(item, &attribute)?;
-    Ok((item, attribute.anywhere.get()))
+    let found = match attribute.declared.into_inner() {
+        _ if attribute.anywhere.get() => Found::Function,
+        Some(name) => Found::Declaration(name),
+        None => Found::Nothing,
+    };
+    Ok((item, found))
+}
+
+/// What a container has in it.
+pub(crate) enum Found {
+    /// A function, or another container, for the attribute to go on.
+    Function,
+    /// No more than the declaration, in a trait, of a function that would have been one.
+    Declaration(Ident),
+    Nothing,
 }
 
 fn expand_container(item: TokenStream, attribute: &Placed<'_>) -> Result<TokenStream> {
@@ -61,6 +75,8 @@ fn expand_container(item: TokenStream, attribute: &Placed<'_>) -> Result<TokenSt
 struct Placed<'a> {
     attribute: &'a TokenStream,
     anywhere: Cell<bool>,
+    /// The first function without a body, as the user wrote it, that would have been given it.
+    declared: Cell<Option<Ident>>,
 }
 
 impl ToTokens for Placed<'_> {
@@ -104,13 +120,19 @@ fn expand_item(input: ParseStream<'_>, attribute: &Placed<'_>, items: &mut Token
     let vis: Visibility = input.parse()?;
     let defaultness: Option<Token![default]> = input.parse()?;
     let sig: Signature = input.parse()?;
-    let body: TokenTree = input.parse()?;
-    let has_body = matches!(body, TokenTree::Group(_));
     let is_async = sig.asyncness.is_some() || returned_future(&sig.output).is_some();
-    if !has_its_own && has_body && is_async && sig.constness.is_none() {
-        items.extend(quote!(#[#attribute]));
+    let is_meant = !has_its_own && is_async && sig.constness.is_none();
+    let semicolon: Option<Token![;]> = input.parse()?;
+    let body: Option<TokenTree> = if semicolon.is_some() { None } else { Some(input.parse()?) };
+    match &semicolon {
+        Some(semicolon) if is_meant && is_written(semicolon) => {
+            let first = attribute.declared.take().unwrap_or_else(|| sig.ident.clone());
+            attribute.declared.set(Some(first));
+        }
+        None if is_meant => items.extend(quote!(#[#attribute])),
+        _ => {}
     }
-    items.extend(quote!(#vis #defaultness #sig #body));
+    items.extend(quote!(#vis #defaultness #sig #semicolon #body));
     Ok(())
 }
 

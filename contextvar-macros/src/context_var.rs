@@ -25,9 +25,12 @@ struct Static {
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let args = VarArgs::parse(args, &mut errors);
+    let has_crate = args.krate.check("context_var", &mut errors);
     let parse = |input: ParseStream<'_>| parse_static(input, &mut errors);
     let item = match parse.parse2(item.clone()) {
-        Ok(item) => expand_static(&args, item),
+        Ok(item) if has_crate => expand_static(&args, item),
+        // So that the code that uses it finds something.
+        Ok(Static { vis, static_token, ident, .. }) => quote!(#vis #static_token #ident: () = ();),
         Err(error) => {
             errors.push(error);
             item
@@ -119,25 +122,47 @@ fn expand_static(args: &VarArgs, item: Static) -> TokenStream {
     };
     if args.log.is_some() {
         let krate = krate.at(span);
+        let message = format!(
+            "`{ident}` can't be shown in logs, as its type has neither `Display` nor `Debug`: implement one of them, or remove `log`"
+        );
         init = quote_spanned! {span=>
             #krate::__private::logged(#init, {
                 #[allow(unused_imports)]
-                use #krate::__private::LoggedByDebug as _;
-                <#krate::__private::Logged<#ty>>::FMT
+                use #krate::__private::{NoDebug as _, NoDisplay as _};
+                match (<#krate::__private::Text<#ty>>::DISPLAY, <#krate::__private::Values<#ty>>::DEBUG) {
+                    (Some(fmt), _) | (None, Some(fmt)) => fmt,
+                    (None, None) => ::core::panic!("{}", #message),
+                }
             })
         };
     }
     let declared = args.baggage.as_ref().map(|key| {
         let krate = krate.at(span);
-        let codec = match &args.codec {
-            Some(codec) => codec.to_token_stream(),
-            None => quote_spanned!(span=> #krate::__private::ByDisplay),
+        let coded = match &args.codec {
+            Some(codec) => {
+                let codec = quote!(<#codec as #krate::baggage::Codec<#ty>>);
+                quote_spanned!(span=> #krate::__private::Coded::<#ty>::new(&#ident, #codec::encode, #codec::decode))
+            }
+            None => {
+                let message = format!(
+                    "`{ident}` can't be written to baggage and read from it, as its type lacks `Display` or `FromStr`: implement both, or \
+                     write `codec = ..` with a `contextvar::baggage::Codec` of that type"
+                );
+                quote_spanned! {span=> {
+                    #[allow(unused_imports)]
+                    use #krate::__private::{NoDisplay as _, NoFromStr as _};
+                    match (<#krate::__private::Text<#ty>>::ENCODE, <#krate::__private::Text<#ty>>::DECODE) {
+                        (Some(encode), Some(decode)) => #krate::__private::Coded::<#ty>::new(&#ident, encode, decode),
+                        _ => ::core::panic!("{}", #message),
+                    }
+                }}
+            }
         };
         let cfgs = attrs.iter().filter(|attr| attr.path().is_ident("cfg"));
         quote_spanned! {span=>
             #(#cfgs)*
             const _: () = {
-                static CODED: #krate::__private::Coded<#ty, #codec> = #krate::__private::Coded::new(&#ident);
+                static CODED: #krate::__private::Coded<#ty> = #coded;
                 #krate::__private::inventory::submit! {
                     #krate::__private::Declared { key: #key, var: &CODED }
                 }

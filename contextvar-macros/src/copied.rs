@@ -1,17 +1,17 @@
 //! `#[with_copied_context]`, and `#[with_empty_context]`, which differs in the context alone.
 
-use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Ident, Punct, Spacing, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
 use syn::{
     Attribute, Block, Error, Expr, ExprAsync, ExprCall, FnArg, Lifetime, Pat, PatIdent, PatType, Receiver,
-    Result, ReturnType, Signature, Stmt, Type, parse_quote,
+    Result, ReturnType, Signature, Stmt, Type, Visibility, parse_quote,
 };
 
 use crate::args::{CopiedArgs, Entry, Errors, Kind};
-use crate::container::{self, gives_context, is_container};
+use crate::container::{self, Found, gives_context, is_container};
 use crate::function::{Function, Returned, path_ends_in, returned_future, ungrouped};
 
 pub(crate) fn expand(kind: Kind, args: TokenStream, item: TokenStream) -> TokenStream {
@@ -32,6 +32,9 @@ fn expand_item(
     let mut told_again = Errors::default();
     let args = CopiedArgs::parse(kind, raw_args.clone(), &mut told_again);
     let krate = &args.krate;
+    if !krate.check(kind.name(), errors) {
+        return Ok(item);
+    }
     let name = Ident::new(kind.name(), Span::call_site());
     let attribute = quote!(#krate::#name(#raw_args));
     let (mut attrs, rest) = split_attributes(item.clone())?;
@@ -49,20 +52,32 @@ fn expand_item(
             let message = format!("`{token}` goes on a function: remove it here");
             return Err(Error::new(token.span(), message));
         }
-        let (item, placed) = container::expand(rest, &attribute)?;
-        if !placed {
+        let (item, found) = container::expand(rest, &attribute)?;
+        if !matches!(found, Found::Function) {
             // Nobody else will tell.
             errors.append(told_again);
-            if let Some(Entry { var, .. }) = args.entries.first() {
+        }
+        match (found, args.entries.first()) {
+            (Found::Declaration(name), _) => {
+                let message = format!(
+                    "no function in this trait has a body to run in a context: put `#[{}]` on its `impl` blocks",
+                    kind.name()
+                );
+                errors.push(Error::new_spanned(name, message));
+            }
+            (Found::Nothing, Some(Entry { var, .. })) => {
                 let message = "there is no function here that is async or returns a future and has a body";
                 errors.push(Error::new_spanned(var, message));
             }
+            _ => {}
         }
         return Ok(quote!(#(#attrs)* #item));
     }
 
     let parse = |input: ParseStream<'_>| Function::parse(kind.name(), input);
-    let mut function = parse.parse2(quote!(#(#attrs)* #rest))?;
+    let Some(mut function) = parse.parse2(quote!(#(#attrs)* #rest))? else {
+        return Ok(item);
+    };
     if let Some(skip) = &args.skip {
         let fix = "`skip` leaves a function out of an annotated `impl`, trait or module: there is none around \
                    this one, remove the attribute";
@@ -72,7 +87,7 @@ fn expand_item(
         let fix = "a `const fn` can have no context: remove `const` or the attribute";
         errors.append(told_again);
         errors.push(Error::new(konst.span, fix));
-        return Ok(whole(&function, &function.sig, function.body.to_token_stream()));
+        return Ok(whole(&function, &function.sig, function.body.stream()));
     }
     if let Some(future) = args.future.as_ref().filter(|_| function.sig.asyncness.is_some()) {
         let fix = "an `async fn` returns a future anyway: remove `future`";
@@ -82,7 +97,7 @@ fn expand_item(
         // `#[tokio::main]`, `#[tracing::instrument]` and their like want an `async fn`, so they go first; this
         // attribute comes back below them.
         function.attrs.push(parse_quote!(#[#krate::#name(__last, #raw_args)]));
-        return Ok(whole(&function, &function.sig, function.body.to_token_stream()));
+        return Ok(whole(&function, &function.sig, function.body.stream()));
     }
     errors.append(told_again);
     Ok(expand_function(&args, &function))
@@ -160,7 +175,8 @@ fn expand_function(args: &CopiedArgs, function: &Function) -> TokenStream {
 //             let __arg1 = __arg1;
 //             let (b, c) = __arg1;
 //             if false { return returned::<T>() }
-//             '__body: { body }
+//             let returned: T = '__body: { body };
+//             return returned;
 //         })
 //     }
 //
@@ -169,21 +185,18 @@ fn expand_function(args: &CopiedArgs, function: &Function) -> TokenStream {
 fn expand_async(args: &CopiedArgs, function: &Function) -> TokenStream {
     let krate = &args.krate;
     let output = output_type(&function.sig.output);
-    let expect = match inferred_impl_trait(&output) {
-        Type::Never(_) => None,
-        ty => {
-            let span = Span::mixed_site().located_at(ty.span());
-            let krate = krate.at(span);
-            Some(
-                quote_spanned!(span=> #[allow(clippy::diverging_sub_expression, clippy::type_complexity)] if false { let returned: #ty = #krate::__private::returned(); return returned; }),
-            )
-        }
-    };
-    let Inner { mut sig, block } = inner(args, function, expect);
+    let Inner { mut sig, block } = typed(args, function);
     sig.asyncness = None;
     // The edition of the `impl` token decides which lifetimes are captured. With this crate's, 2024, it is
     // all of them, as for an `async fn` in any edition.
-    let span = Span::call_site().located_at(output.span());
+    let end = match &function.sig.output {
+        ReturnType::Default => function.sig.paren_token.span.close(),
+        ReturnType::Type(_, ty) => last_span(ty),
+    };
+    let span = Span::call_site().located_at(match &function.sig.output {
+        ReturnType::Default => end,
+        ReturnType::Type(_, ty) => ty.span(),
+    });
     let implement = quote_spanned!(span=> impl);
     let output = match output {
         // `!` is stable as a return type only, be it that of a type of functions.
@@ -192,14 +205,35 @@ fn expand_async(args: &CopiedArgs, function: &Function) -> TokenStream {
     };
     let future = {
         let krate = krate.at(span);
-        quote_spanned!(span=> #krate::__private::Future<Output = #output>)
+        quote_spanned!(span=> #krate::__private::Future<Output = #output)
     };
-    sig.output = parse_quote!(-> #implement #future);
+    // The signature ends where the user's does, and so is the user's to rustc.
+    let mut close = Punct::new('>', Spacing::Alone);
+    close.set_span(end);
+    sig.output = parse_quote!(-> #implement #future #close);
+    // `#[must_use]` on an `async fn` speaks of what is awaited. Here it is on a future, which is `must_use` anyway.
+    let must_use = function.attrs.iter().any(|attr| path_ends_in(attr.path(), &["must_use"]));
+    let quiet = must_use.then(|| quote!(#[allow(clippy::double_must_use)]));
     // What is wrong with the future as a whole is reported at the body.
     let span = block.span();
     let context = args.context(span);
-    let scope = quote_spanned!(span=> { #context.scope(async move #block) });
-    whole(function, &sig, scope)
+    let future = quote_spanned!(span=> #context.scope(async move #block));
+    if is_main(function) {
+        // rustc has a message for a `main` that is `async`, and shows it for those alone. In a module `main` is a function
+        // like others, but for the time of the copy: that is when its future is first polled.
+        return whole(function, &function.sig, quote_spanned!(span=> #future.await));
+    }
+    let whole = whole(function, &sig, future);
+    quote!(#quiet #whole)
+}
+
+/// Whether a function may be the program's.
+fn is_main(function: &Function) -> bool {
+    let Function { vis, sig, .. } = function;
+    sig.ident == "main"
+        && sig.inputs.is_empty()
+        && sig.generics.params.is_empty()
+        && matches!(vis, Visibility::Inherited)
 }
 
 // Input:
@@ -207,7 +241,7 @@ fn expand_async(args: &CopiedArgs, function: &Function) -> TokenStream {
 //
 // Output:
 //     fn f(a: A) -> T {
-//         copy_context().run(move || -> T { let a = a; '__body: { body } })
+//         return copy_context().run(move || -> T { let a = a; '__body: { body } });
 //     }
 fn expand_plain(args: &CopiedArgs, function: &Function) -> TokenStream {
     let krate = &args.krate;
@@ -221,13 +255,22 @@ fn expand_plain(args: &CopiedArgs, function: &Function) -> TokenStream {
         quote_spanned!(span=> {
             #[allow(unused_imports)]
             use #krate::__private::NoBoxedFuture as _;
-            let returned = #krate::__private::Returned::by(|| -> #output { #krate::__private::returned() });
+            let returned = #krate::__private::Returned::<#output>::new();
             #krate::__private::assert_plain(&returned, returned.kind());
         })
     });
-    let Inner { sig, block } = inner(args, function, check);
+    let Inner { sig, block } = inner(args, function, check, |body, _| body);
     let context = args.context(Span::call_site());
-    whole(function, &sig, quote!({ #context.run(move || -> #output #block) }))
+    let run = quote!(#context.run(move || -> #output #block));
+    whole(
+        function,
+        &sig,
+        match declared {
+            Type::Never(_) => run,
+            // Clippy checks what closures return as it checks what functions return.
+            _ => quote!(#[allow(clippy::result_large_err)] return #run;),
+        },
+    )
 }
 
 // Input:
@@ -245,16 +288,16 @@ fn expand_future(
     boxed: impl FnOnce(TokenStream) -> TokenStream,
 ) -> TokenStream {
     let output = inferred_impl_trait(&output_type(&function.sig.output));
-    let Inner { sig, block } = inner(args, function, None);
+    let Inner { sig, block } = inner(args, function, None, |body, _| body);
     let new = args.context(Span::call_site());
     let context = Ident::new("context", Span::mixed_site());
     let future = Ident::new("future", Span::mixed_site());
     let scope = boxed(quote!(#context.scope(#future)));
-    let body = quote!({
+    let body = quote! {
         let mut #context = #new;
         let #future = #context.run(move || -> #output #block);
         #scope
-    });
+    };
     whole(function, &sig, body)
 }
 
@@ -267,20 +310,37 @@ fn expand_future(
 //     }
 fn expand_boxed_block(args: &CopiedArgs, function: &Function, mut block: AsyncBlockInBox) -> TokenStream {
     let (context, entries) = (args.context(Span::call_site()), entries(args));
-    let (stmts, asynk) = (&block.future.block.stmts, &block.future);
+    let asynk = &block.future;
+    let (arguments, stmts) = asynk.block.stmts.split_at(after_arguments(&asynk.block.stmts));
     let (attrs, capture) = (&asynk.attrs, &asynk.capture);
     let token = &asynk.async_token;
-    let mut body = Group::new(Delimiter::Brace, quote!(#entries #(#stmts)*));
+    let mut body = Group::new(Delimiter::Brace, quote!(#(#arguments)* #entries #(#stmts)*));
     body.set_span(asynk.block.brace_token.span.join());
     let future = quote!(#(#attrs)* #token #capture #body);
     block.call.args = parse_quote!(#context.scope(#future));
     let call = &block.call;
-    whole(function, &function.sig, quote!({ #call }))
+    whole(function, &function.sig, call.to_token_stream())
 }
 
-fn whole(function: &Function, sig: &Signature, body: TokenStream) -> TokenStream {
-    let Function { attrs, vis, defaultness, .. } = function;
-    quote!(#(#attrs)* #vis #defaultness #sig #body)
+/// How many statements come first that bind arguments, as `async_trait` writes them: `let user = user;`. An `if let` before them
+/// gives the block a type.
+fn after_arguments(stmts: &[Stmt]) -> usize {
+    let is_name = |expr: &Expr| matches!(expr, Expr::Path(path) if path.path.get_ident().is_some());
+    let is_argument = |stmt: &Stmt| matches!(stmt, Stmt::Local(local) if local.init.as_ref().is_some_and(|init| is_name(&init.expr)));
+    let is_if = |stmt: &Stmt| matches!(stmt, Stmt::Expr(Expr::If(_), _));
+    let first = stmts.iter().take_while(|stmt| is_argument(stmt) || is_if(stmt)).count();
+    stmts[..first].iter().rposition(is_argument).map_or(0, |last| last + 1)
+}
+
+/// The function with other statements in its body's braces.
+//
+// The braces keep their span. By it, rustc and clippy tell a function from one that another crate's macro wrote, which
+// they do not lint.
+fn whole(function: &Function, sig: &Signature, statements: TokenStream) -> TokenStream {
+    let Function { attrs, vis, defaultness, body, .. } = function;
+    let mut braces = Group::new(Delimiter::Brace, statements);
+    braces.set_span(body.span());
+    quote!(#(#attrs)* #vis #defaultness #sig #braces)
 }
 
 /// The function's body, for a place inside of the function where the arguments are captured.
@@ -290,7 +350,12 @@ struct Inner {
     block: Group,
 }
 
-fn inner(args: &CopiedArgs, function: &Function, expect: Option<TokenStream>) -> Inner {
+fn inner(
+    args: &CopiedArgs,
+    function: &Function,
+    expect: Option<TokenStream>,
+    end: impl FnOnce(TokenStream, Span) -> TokenStream,
+) -> Inner {
     let mut sig = function.sig.clone();
     let mut bindings = TokenStream::new();
     for (n, arg) in sig.inputs.iter_mut().enumerate() {
@@ -309,44 +374,77 @@ fn inner(args: &CopiedArgs, function: &Function, expect: Option<TokenStream>) ->
     // the body must stay.
     let label = Lifetime::new("'__body", body.span());
     let body = quote_spanned!(body.span()=> #label: #body);
-    let mut block = Group::new(Delimiter::Brace, quote!(#bindings #expect #entries #body));
-    block.set_span(Span::mixed_site().located_at(function.body.span()));
+    let span = Span::mixed_site().located_at(function.body.span());
+    let end = end(body, span);
+    let mut block = Group::new(Delimiter::Brace, quote!(#bindings #expect #entries #end));
+    block.set_span(span);
     Inner { sig, block }
+}
+
+/// The function's body for an async block, whose type can't be written: it is that of its first `return`.
+fn typed(args: &CopiedArgs, function: &Function) -> Inner {
+    let ty = inferred_impl_trait(&output_type(&function.sig.output));
+    let span = Span::mixed_site().located_at(ty.span());
+    let krate = args.krate.at(span);
+    if let Type::Never(_) = ty {
+        // The value makes `!` the type of the block in editions in which that of code after a `!` is `()`.
+        let never = quote_spanned!(span=> <fn() -> ! as #krate::__private::Returns>::Output);
+        return inner(args, function, None, |body, span| {
+            quote_spanned! {span=>
+                let never: #never = match () { () => #body };
+                #[allow(unreachable_code)]
+                return never;
+            }
+        });
+    }
+    let first = quote_spanned! {span=>
+        #[allow(clippy::diverging_sub_expression, clippy::mutable_key_type, clippy::type_complexity)]
+        if false { let returned: #ty = #krate::__private::returned(); return returned; }
+    };
+    // With a `return` last, clippy's `async_yields_async` sees no value of an async block that is a future, as it sees none of
+    // an `async fn`. Its `diverging_sub_expression` looks into no arm of a `match`.
+    inner(args, function, Some(first), |body, span| match function.body.stream().is_empty() {
+        true => body,
+        false => quote_spanned! {span=>
+            let returned: #ty = match () { () => #body };
+            #[allow(unreachable_code)]
+            return returned;
+        },
+    })
 }
 
 /// Binds the argument's pattern, whole as in `let x = x`, and leaves a name in the signature.
 fn bind_argument(n: usize, arg: &mut PatType) -> TokenStream {
     let is_cfg = |attr: &&Attribute| path_ends_in(attr.path(), &["cfg", "cfg_attr"]);
-    let attrs = arg.attrs.clone();
-    let cfgs: Vec<_> = attrs.iter().filter(is_cfg).collect();
-    arg.attrs.retain(|attr| is_cfg(&attr));
-    let lints: Vec<_> = attrs.iter().filter(|attr| !is_cfg(attr)).collect();
+    let is_expect = |attr: &&Attribute| attr.path().is_ident("expect");
+    let of_types = |attr: &&Attribute| attr.to_token_stream().to_string().contains("clippy");
+    let mut attrs = arg.attrs.clone();
+    let cfgs: Vec<_> = attrs.iter().filter(is_cfg).cloned().collect();
+    // What is expected of an argument's type, as clippy does, is found in the signature, and what is expected of its
+    // pattern in the binding.
+    attrs.retain(|attr| !(is_expect(&attr) && of_types(&attr)));
+    arg.attrs.retain(|attr| !is_expect(&attr) || of_types(&attr));
+    // An expansion is not to be blamed for naming things twice.
+    let quiet = quote! {
+        #[allow(
+            clippy::mutable_key_type,
+            clippy::no_effect_underscore_binding,
+            clippy::shadow_same,
+            clippy::used_underscore_binding
+        )]
+    };
     let pattern = (*arg.pat).clone();
-    let name = if lints.is_empty() { argument_name(n, &pattern) } else { new_argument_name(n, &pattern) };
-    *arg.pat = parse_quote!(#name);
     match &pattern {
-        Pat::Ident(pattern) if pattern.ident == name => quote!(#(#attrs)* let #pattern = #name;),
-        // Clippy takes `let _x = x` for a mistake, but not with braces.
-        Pat::Ident(_) => quote!(#(#cfgs)* let #name = #name; #(#attrs)* let #pattern = { #name };),
-        _ => quote!(#(#cfgs)* let #name = #name; #(#attrs)* let #pattern = #name;),
-    }
-}
-
-/// An argument's own name if that is all its pattern has, else a new one. Also where a leading underscore says
-/// that it is not used: the expansion uses it.
-fn argument_name(n: usize, pattern: &Pat) -> Ident {
-    match pattern {
-        Pat::Ident(PatIdent { by_ref: None, subpat: None, ident, .. })
-            if !ident.to_string().starts_with('_') =>
-        {
-            ident.clone()
+        Pat::Ident(PatIdent { by_ref: None, subpat: None, ident, .. }) => {
+            *arg.pat = parse_quote!(#ident);
+            quote!(#(#attrs)* #quiet let #pattern = #ident;)
         }
-        _ => new_argument_name(n, pattern),
+        _ => {
+            let name = format_ident!("__arg{n}", span = pattern.span().resolved_at(Span::mixed_site()));
+            *arg.pat = parse_quote!(#name);
+            quote!(#(#cfgs)* #quiet let #name = #name; #(#attrs)* let #pattern = #name;)
+        }
     }
-}
-
-fn new_argument_name(n: usize, pattern: &Pat) -> Ident {
-    format_ident!("__arg{n}", span = pattern.span().resolved_at(Span::mixed_site()))
 }
 
 /// `VAR.set(value);` for each entry.
@@ -357,6 +455,10 @@ fn entries(args: &CopiedArgs) -> TokenStream {
         quote_spanned!(span=> #krate::__private::drop(#krate::ContextVar::set(&#var, #value));)
     };
     args.entries.iter().map(entry).collect()
+}
+
+fn last_span(tokens: &impl ToTokens) -> Span {
+    tokens.to_token_stream().into_iter().last().map_or_else(Span::call_site, |token| token.span())
 }
 
 fn output_type(output: &ReturnType) -> Type {
@@ -373,7 +475,8 @@ fn inferred_impl_trait(output: &Type) -> Type {
     impl VisitMut for InferImplTrait {
         fn visit_type_mut(&mut self, ty: &mut Type) {
             match ty {
-                Type::ImplTrait(_) => {
+                // A macro's type may be one, too.
+                Type::ImplTrait(_) | Type::Macro(_) => {
                     let span = Span::mixed_site().located_at(ty.span());
                     *ty = Type::Verbatim(quote_spanned!(span=> _));
                 }

@@ -16,8 +16,8 @@ pub(crate) struct Function {
 }
 
 impl Function {
-    /// Parses the function that this attribute is on.
-    pub(crate) fn parse(attribute: &str, input: ParseStream<'_>) -> Result<Self> {
+    /// Parses the function that this attribute is on. A declaration without a body that a macro wrote is none.
+    pub(crate) fn parse(attribute: &str, input: ParseStream<'_>) -> Result<Option<Self>> {
         let fix = format!(
             "`#[{attribute}]` goes on a function, or on an `impl` block, a trait or an inline module with functions \
              in it"
@@ -31,19 +31,29 @@ impl Function {
             // Where the item is no function at all the mistake is the attribute's place.
             if is_function(start.token_stream()) { error } else { Error::new(start.span(), &fix) }
         })?;
-        if input.peek(Token![;]) {
+        if let Some(semicolon) = input.parse::<Option<Token![;]>>()? {
+            // Macros that make a trait of an `impl`, such as easy_ext, hand attributes on to its declarations.
+            if !is_written(&semicolon) {
+                return Ok(None);
+            }
             let fix = "there is no body here to run in a copied context: put the attribute on the \
                        methods that implement this one";
             return Err(Error::new_spanned(&sig.ident, fix));
         }
         let (inner, body) = split_inner_attributes(body(input)?)?;
         attrs.extend(inner);
-        Ok(Function { attrs, vis, defaultness, sig, body })
+        Ok(Some(Function { attrs, vis, defaultness, sig, body }))
     }
 }
 
 pub(crate) fn path_ends_in(path: &Path, names: &[&str]) -> bool {
     path.segments.last().is_some_and(|last| names.iter().any(|name| last.ident == name))
+}
+
+/// Whether the user wrote the semicolon. One that a macro wrote has the place of the macro's invocation. Where the place is not known,
+/// as in an editor, it is taken for a macro's.
+pub(crate) fn is_written(semicolon: &Token![;]) -> bool {
+    semicolon.span.source_text().is_some_and(|text| text == ";")
 }
 
 fn is_function(tokens: TokenStream) -> bool {

@@ -10,6 +10,7 @@ mod copied;
 #[cfg(test)]
 mod expansions;
 mod function;
+mod manifest;
 
 use args::Kind;
 use proc_macro::TokenStream;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::str::FromStr;
 
 pub use std::boxed::Box;
 pub use std::future::Future;
@@ -12,7 +13,7 @@ pub use std::mem::drop;
 pub use inventory;
 
 #[cfg(feature = "baggage")]
-pub use crate::baggage::declared::{ByDisplay, Coded, Declared};
+pub use crate::baggage::declared::{Coded, Declared};
 pub use crate::context::copy_context;
 use crate::storage::DebugFn;
 use crate::var::{ContextVar, Value};
@@ -46,21 +47,31 @@ pub trait NoDebug<T> {
 
 impl<T> NoDebug<T> for Values<T> {}
 
-/// How logs show a `T`: through `Display`, else through `Debug`.
+/// Finds out whether `T` has a `Display` and a `FromStr`, as [`Values`] does of `Debug`.
 #[derive(Debug)]
-pub struct Logged<T>(PhantomData<fn(T) -> T>);
+pub struct Text<T>(PhantomData<fn(T) -> T>);
 
-impl<T: fmt::Display> Logged<T> {
-    pub const FMT: DebugFn<T> = <T as fmt::Display>::fmt;
+impl<T: fmt::Display> Text<T> {
+    pub const DISPLAY: Option<DebugFn<T>> = Some(<T as fmt::Display>::fmt);
+    pub const ENCODE: Option<fn(&T) -> String> = Some(|value| value.to_string());
 }
 
-pub trait LoggedByDebug<T> {
-    const FMT: DebugFn<T>;
+impl<T: FromStr> Text<T> {
+    pub const DECODE: Option<fn(&str) -> Option<T>> = Some(|text| text.parse().ok());
 }
 
-impl<T: fmt::Debug> LoggedByDebug<T> for Logged<T> {
-    const FMT: DebugFn<T> = <T as fmt::Debug>::fmt;
+pub trait NoDisplay<T> {
+    const DISPLAY: Option<DebugFn<T>> = None;
+    const ENCODE: Option<fn(&T) -> String> = None;
 }
+
+pub trait NoFromStr<T> {
+    const DECODE: Option<fn(&str) -> Option<T>> = None;
+}
+
+impl<T> NoDisplay<T> for Text<T> {}
+
+impl<T> NoFromStr<T> for Text<T> {}
 
 /// The variable, shown in logs.
 pub const fn logged<T>(var: ContextVar<T>, fmt: DebugFn<T>) -> ContextVar<T> {
@@ -100,7 +111,8 @@ pub trait NoBoxedFuture {
 impl<T> NoBoxedFuture for Returned<T> {}
 
 impl<T> Returned<T> {
-    pub fn by(_: fn() -> T) -> Self {
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
         Self(PhantomData)
     }
 }
