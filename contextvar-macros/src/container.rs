@@ -129,6 +129,8 @@ fn expand_item(input: ParseStream<'_>, attribute: &Placed<'_>, items: &mut Token
             let first = attribute.declared.take().unwrap_or_else(|| sig.ident.clone());
             attribute.declared.set(Some(first));
         }
+        // A trait that a macro made of an `impl` was given the attribute of that.
+        Some(_) if is_meant => attribute.anywhere.set(true),
         None if is_meant => items.extend(quote!(#[#attribute])),
         _ => {}
     }

@@ -52,6 +52,10 @@ fn expand_item(
             let message = format!("`{token}` goes on a function: remove it here");
             return Err(Error::new(token.span(), message));
         }
+        if attrs.iter().any(|attr| path_ends_in(attr.path(), &["automock"])) {
+            // mockall copies the attributes of methods to statements, where no macro can stand, but not those of an `impl`.
+            return Ok(quote!(#(#attrs)* #[#attribute] #rest));
+        }
         let (item, found) = container::expand(rest, &attribute)?;
         if !matches!(found, Found::Function) {
             // Nobody else will tell.
@@ -322,11 +326,24 @@ fn expand_boxed_block(args: &CopiedArgs, function: &Function, mut block: AsyncBl
     whole(function, &function.sig, call.to_token_stream())
 }
 
-/// How many statements come first that bind arguments, as `async_trait` writes them: `let user = user;`. An `if let` before them
-/// gives the block a type.
+/// How many statements come first that bind arguments, as `async_trait` writes them: `let user = user;`, and for a pattern
+/// `let (a, b) = { let __arg1 = __arg1; __arg1 };`. An `if let` before them gives the block a type.
 fn after_arguments(stmts: &[Stmt]) -> usize {
-    let is_name = |expr: &Expr| matches!(expr, Expr::Path(path) if path.path.get_ident().is_some());
-    let is_argument = |stmt: &Stmt| matches!(stmt, Stmt::Local(local) if local.init.as_ref().is_some_and(|init| is_name(&init.expr)));
+    fn is_name(expr: &Expr) -> bool {
+        match expr {
+            Expr::Path(path) => path.path.get_ident().is_some(),
+            Expr::Block(block) => match &*block.block.stmts {
+                [local, Stmt::Expr(expr, None)] => is_argument(local) && is_name(expr),
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    fn is_argument(stmt: &Stmt) -> bool {
+        matches!(stmt, Stmt::Local(local) if local.init.as_ref().is_some_and(|init| is_name(&init.expr)))
+    }
+
     let is_if = |stmt: &Stmt| matches!(stmt, Stmt::Expr(Expr::If(_), _));
     let first = stmts.iter().take_while(|stmt| is_argument(stmt) || is_if(stmt)).count();
     stmts[..first].iter().rposition(is_argument).map_or(0, |last| last + 1)

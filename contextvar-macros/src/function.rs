@@ -1,6 +1,7 @@
 //! A function, parsed as far as the expansion needs: the body stays as it stands there.
 
-use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
+use quote::ToTokens;
 use syn::parse::{Parse, ParseStream};
 use syn::{
     Attribute, Error, GenericArgument, Ident, Path, PathArguments, Result, ReturnType, Signature, Token,
@@ -16,7 +17,7 @@ pub(crate) struct Function {
 }
 
 impl Function {
-    /// Parses the function that this attribute is on. A declaration without a body that a macro wrote is none.
+    /// Parses the function that this attribute is on. What a macro wrote and has no body is none.
     pub(crate) fn parse(attribute: &str, input: ParseStream<'_>) -> Result<Option<Self>> {
         let fix = format!(
             "`#[{attribute}]` goes on a function, or on an `impl` block, a trait or an inline module with functions \
@@ -27,10 +28,17 @@ impl Function {
         let vis = input.parse()?;
         let defaultness = input.parse()?;
         let start = input.cursor();
-        let sig: Signature = input.parse().map_err(|error| {
-            // Where the item is no function at all the mistake is the attribute's place.
-            if is_function(start.token_stream()) { error } else { Error::new(start.span(), &fix) }
-        })?;
+        if !is_function(start.token_stream()) {
+            // Macros that make a type of an `impl`, such as mockall, hand attributes on to it.
+            return match start.token_stream().into_iter().next() {
+                Some(token) if !is_written(&token) => {
+                    input.parse::<TokenStream>()?;
+                    Ok(None)
+                }
+                _ => Err(Error::new(start.span(), &fix)),
+            };
+        }
+        let sig: Signature = input.parse()?;
         if let Some(semicolon) = input.parse::<Option<Token![;]>>()? {
             // Macros that make a trait of an `impl`, such as easy_ext, hand attributes on to its declarations.
             if !is_written(&semicolon) {
@@ -50,10 +58,12 @@ pub(crate) fn path_ends_in(path: &Path, names: &[&str]) -> bool {
     path.segments.last().is_some_and(|last| names.iter().any(|name| last.ident == name))
 }
 
-/// Whether the user wrote the semicolon. One that a macro wrote has the place of the macro's invocation. Where the place is not known,
-/// as in an editor, it is taken for a macro's.
-pub(crate) fn is_written(semicolon: &Token![;]) -> bool {
-    semicolon.span.source_text().is_some_and(|text| text == ";")
+/// Whether the user wrote the token. One that a macro wrote has the place of the macro's invocation. Where the place is not known, as
+/// in an editor, the token is taken for a macro's.
+pub(crate) fn is_written(token: &impl ToTokens) -> bool {
+    let token = token.to_token_stream();
+    let span = token.clone().into_iter().next().map_or_else(Span::call_site, |token| token.span());
+    !proc_macro::is_available() || span.source_text().is_some_and(|text| text == token.to_string())
 }
 
 fn is_function(tokens: TokenStream) -> bool {

@@ -1,0 +1,202 @@
+//! The attributes beside macros that copy attributes, or make a trait or a type of an `impl`.
+
+use std::future::ready;
+
+use contextvar::{context_var, with_copied_context};
+
+#[context_var]
+static USER: String = "nobody".to_owned();
+
+/// What the context of the function that calls this has, and leaves something of its own in it.
+async fn read_and_set() -> String {
+    let user = USER.get();
+    USER.set("eve".to_owned());
+    ready(user).await
+}
+
+/// mockall: on an `impl` above or below `#[automock]`, and on the `impl` of a trait that has it.
+mod mocks {
+    use mockall::automock;
+
+    use super::*;
+
+    pub(super) struct Below;
+
+    #[automock]
+    #[with_copied_context(USER = "below".to_owned())]
+    impl Below {
+        pub(super) async fn send(&self, _n: u8) -> String {
+            read_and_set().await
+        }
+    }
+
+    pub(super) struct Above;
+
+    #[with_copied_context(USER = "above".to_owned())]
+    #[automock]
+    impl Above {
+        pub(super) async fn send(&self, _n: u8) -> String {
+            read_and_set().await
+        }
+    }
+
+    #[automock]
+    pub(super) trait Mailer {
+        async fn send(&self, n: u8) -> String;
+    }
+
+    pub(super) struct Mail;
+
+    #[with_copied_context(USER = "implementation".to_owned())]
+    impl Mailer for Mail {
+        async fn send(&self, _n: u8) -> String {
+            read_and_set().await
+        }
+    }
+}
+
+#[tokio::test]
+async fn mockall_mocks_what_is_annotated() {
+    use mocks::*;
+    assert_eq!(Below.send(1).await, "below");
+    assert_eq!(Above.send(1).await, "above");
+    assert_eq!(Mail.send(1).await, "implementation");
+    assert_eq!(USER.get(), "nobody");
+
+    let mut below = MockBelow::new();
+    below.expect_send().returning(|n| n.to_string());
+    let mut above = MockAbove::new();
+    above.expect_send().returning(|n| n.to_string());
+    let mut mail = MockMailer::new();
+    mail.expect_send().returning(|n| n.to_string());
+    assert_eq!((below.send(1).await, above.send(2).await), ("1".to_owned(), "2".to_owned()));
+    assert_eq!(mail.send(3).await, "3");
+}
+
+/// easy_ext: in each place.
+mod extensions {
+    use easy_ext::ext;
+
+    use super::*;
+
+    #[with_copied_context(USER = "above".to_owned())]
+    #[ext(Above)]
+    pub(super) impl str {
+        async fn above(&self) -> String {
+            read_and_set().await + self
+        }
+    }
+
+    #[ext(Below)]
+    #[with_copied_context(USER = "below".to_owned())]
+    pub(super) impl str {
+        async fn below(&self) -> String {
+            read_and_set().await + self
+        }
+    }
+
+    #[ext(Method)]
+    pub(super) impl str {
+        #[with_copied_context(USER = "method".to_owned())]
+        async fn method(&self) -> String {
+            read_and_set().await + self
+        }
+    }
+}
+
+#[tokio::test]
+async fn easy_ext_extends_with_what_is_annotated() {
+    use extensions::*;
+    assert_eq!("!".above().await, "above!");
+    assert_eq!("!".below().await, "below!");
+    assert_eq!("!".method().await, "method!");
+    assert_eq!(USER.get(), "nobody");
+}
+
+/// fastrace: on a function above or below `#[trace]`, and on an `impl` with such a method.
+mod traces {
+    use fastrace::trace;
+
+    use super::*;
+
+    #[with_copied_context(USER = "above".to_owned())]
+    #[trace]
+    pub(super) async fn above() -> String {
+        read_and_set().await
+    }
+
+    #[trace]
+    #[with_copied_context(USER = "below".to_owned())]
+    pub(super) async fn below() -> String {
+        read_and_set().await
+    }
+
+    pub(super) struct Methods;
+
+    #[with_copied_context(USER = "method".to_owned())]
+    impl Methods {
+        #[trace]
+        pub(super) async fn method(&self) -> String {
+            read_and_set().await
+        }
+    }
+}
+
+#[tokio::test]
+async fn fastrace_traces_what_is_annotated() {
+    use traces::*;
+    assert_eq!(above().await, "above");
+    assert_eq!(below().await, "below");
+    assert_eq!(Methods.method().await, "method");
+    assert_eq!(USER.get(), "nobody");
+}
+
+/// async_trait binds arguments in the block that it makes of a body: entries see them.
+#[tokio::test]
+async fn entries_see_the_arguments_below_async_trait() {
+    #[async_trait::async_trait]
+    trait Service {
+        async fn moved(&self, user: String) -> String;
+        async fn pattern(&self, pair: (String, u8)) -> String;
+    }
+
+    struct Server;
+
+    #[async_trait::async_trait]
+    impl Service for Server {
+        #[with_copied_context(USER = user)]
+        async fn moved(&self, user: String) -> String {
+            read_and_set().await
+        }
+
+        #[with_copied_context(USER = user.clone())]
+        async fn pattern(&self, (user, n): (String, u8)) -> String {
+            format!("{} {user} {n}", read_and_set().await)
+        }
+    }
+
+    assert_eq!(Server.moved("ada".to_owned()).await, "ada");
+    assert_eq!(Server.pattern(("ada".to_owned(), 1)).await, "ada ada 1");
+    assert_eq!(USER.get(), "nobody");
+}
+
+/// A macro in the place of the return type, with an `impl` in it.
+#[tokio::test]
+async fn a_return_type_can_be_a_macro() {
+    macro_rules! Numbers {
+        () => { impl Iterator<Item = String> };
+    }
+
+    #[with_copied_context(USER = "ada".to_owned())]
+    async fn later() -> Numbers![] {
+        std::iter::once(read_and_set().await)
+    }
+
+    #[with_copied_context(USER = "ada".to_owned())]
+    fn now() -> Numbers![] {
+        std::iter::once(USER.get())
+    }
+
+    assert_eq!(later().await.collect::<Vec<_>>(), ["ada"]);
+    assert_eq!(now().collect::<Vec<_>>(), ["ada"]);
+}
