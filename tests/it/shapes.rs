@@ -48,6 +48,7 @@ async fn patterns(
 }
 
 #[with_copied_context]
+#[allow(clippy::needless_lifetimes)]
 async fn generic<'a, T, const N: usize>(items: &'a [T; N], prefix: &str) -> Vec<String>
 where
     T: Display + Sync,

@@ -28,6 +28,7 @@ static NUMBER: u64;
 static LIST: Vec<u8> = Vec::new();
 
 #[with_copied_context(USER = "ada".to_owned(), NUMBER = u64::from(a))]
+#[expect(clippy::many_single_char_names, reason = "as without the attribute")]
 async fn seven_arguments(a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8) -> u64 {
     ready(()).await;
     u64::from(a + b + c + d + e + f + g) + NUMBER.get()
