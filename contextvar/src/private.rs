@@ -78,6 +78,9 @@ pub const fn logged<T>(var: ContextVar<T>, fmt: DebugFn<T>) -> ContextVar<T> {
     var.with_log(Some(fmt))
 }
 
+/// `T`, under a name that is no part of the user's code, so that lints of types leave it alone.
+pub type Same<T> = T;
+
 /// Stands for a value that a function returns, where rustc has to be told its type.
 pub fn returned<T>() -> T {
     unreachable!("only called where it can't be reached")

@@ -46,7 +46,7 @@ fn annotated_functions_are_linted_as_plain_ones() {
             let prefix = if plain == "plain" { "" } else { "expecting_" };
             for name in ["copied", "empty", "above", "containers"] {
                 let with = &said[&key(edition, &format!("{prefix}{name}"))];
-                found.extend(differences(without, with, plain == "expecting"));
+                found.extend(differences(without, with));
             }
         }
     }
@@ -102,7 +102,8 @@ fn annotated(prefix: &str, source: &str) -> Vec<Variant> {
     let places = annotate::places(source).expect("it parses");
     let is_function = |place: &&Place| !place.kind.is_container();
     // A `Drop` is no async function: containers pass those by.
-    let is_container = |place: &&Place| place.kind.is_container() && place.is_async && place.kind != Kind::Module;
+    let is_container =
+        |place: &&Place| place.kind.is_container() && place.is_async && place.kind != Kind::Module;
     let put = |name: &str, attribute: &str, selected: Vec<&Place>, below: bool| {
         let mut insertions: Vec<_> = selected
             .iter()
@@ -157,7 +158,7 @@ struct Diagnostic {
 }
 
 /// What differs, as rows of the page: whether a lint is lost, new or elsewhere, and its name.
-fn differences(without: &[Diagnostic], with: &[Diagnostic], expecting: bool) -> BTreeSet<(String, String)> {
+fn differences(without: &[Diagnostic], with: &[Diagnostic]) -> BTreeSet<(String, String)> {
     let mut left: Vec<&Diagnostic> = with.iter().collect();
     let mut lost = Vec::new();
     for diagnostic in without {
@@ -167,6 +168,9 @@ fn differences(without: &[Diagnostic], with: &[Diagnostic], expecting: bool) -> 
         }
     }
     let mut rows = BTreeSet::new();
+    if env::var_os("SHOW_DIFFERENCES").is_some() {
+        eprintln!("without: {lost:#?}\nwith: {left:#?}");
+    }
     for diagnostic in lost {
         let same = |other: &&&Diagnostic| other.lint == diagnostic.lint;
         let kind = match left.iter().find(same) {
@@ -179,9 +183,6 @@ fn differences(without: &[Diagnostic], with: &[Diagnostic], expecting: bool) -> 
         if rows.iter().all(|(_, lint)| *lint != diagnostic.lint) {
             rows.insert(("new".to_owned(), diagnostic.lint.clone()));
         }
-    }
-    if expecting && env::var_os("SHOW_DIFFERENCES").is_some() {
-        eprintln!("{rows:?}");
     }
     rows
 }
@@ -212,7 +213,8 @@ fn lint(variants: &[Variant]) -> BTreeMap<String, Vec<Diagnostic>> {
     fs::create_dir_all(root).unwrap();
     fs::copy("../Cargo.lock", root.join("Cargo.lock")).unwrap();
     let members = EDITIONS.map(|edition| format!("\"{edition}\"")).join(", ");
-    fs::write(root.join("Cargo.toml"), format!("[workspace]\nresolver = \"3\"\nmembers = [{members}]\n")).unwrap();
+    fs::write(root.join("Cargo.toml"), format!("[workspace]\nresolver = \"3\"\nmembers = [{members}]\n"))
+        .unwrap();
     for edition in EDITIONS {
         let package = root.join(edition);
         let _ = fs::remove_dir_all(package.join("examples"));
@@ -233,7 +235,15 @@ fn lint(variants: &[Variant]) -> BTreeMap<String, Vec<Diagnostic>> {
         fs::write(package.join("Cargo.toml"), manifest).unwrap();
     }
     let output = Command::new(cargo())
-        .args(["clippy", "--workspace", "--examples", "--keep-going", "--message-format=json", "--", "--cap-lints=warn"])
+        .args([
+            "clippy",
+            "--workspace",
+            "--examples",
+            "--keep-going",
+            "--message-format=json",
+            "--",
+            "--cap-lints=warn",
+        ])
         .current_dir(root)
         .env("CARGO_TARGET_DIR", root.join("target"))
         .env_remove("RUSTFLAGS")
@@ -244,7 +254,9 @@ fn lint(variants: &[Variant]) -> BTreeMap<String, Vec<Diagnostic>> {
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let message: Value = serde_json::from_str(line).expect("JSON");
         let target = message["target"]["name"].as_str().unwrap_or_default();
-        let variant = variants.iter().find(|variant| target.split_once('_').is_some_and(|(_, name)| name == variant.name));
+        let variant = variants
+            .iter()
+            .find(|variant| target.split_once('_').is_some_and(|(_, name)| name == variant.name));
         let Some(variant) = variant.filter(|_| message["reason"] == "compiler-message") else { continue };
         // With the same name, it is the one of the edition.
         let edition = target.split_once('_').expect("a name of ours").0;
@@ -256,7 +268,9 @@ fn lint(variants: &[Variant]) -> BTreeMap<String, Vec<Diagnostic>> {
         let Some(lint) = message["code"]["code"].as_str() else { continue };
         let text = message["message"].as_str().unwrap_or_default().to_owned();
         assert_ne!(message["level"], "error", "{target}: {}", message["rendered"]);
-        for span in message["spans"].as_array().into_iter().flatten().filter(|span| span["is_primary"] == true) {
+        for span in
+            message["spans"].as_array().into_iter().flatten().filter(|span| span["is_primary"] == true)
+        {
             let at = |key: &str| span[key].as_u64().map(|at| at as usize);
             let span = at("byte_start").zip(at("byte_end"));
             let span = span.and_then(|(start, end)| variant.offset(start).zip(variant.offset(end)));

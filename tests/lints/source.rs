@@ -23,7 +23,7 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, LinkedList};
-use std::future::{Ready, ready};
+use std::future::{Future, Ready, ready};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -107,7 +107,7 @@ pub async fn unused_type<T>() {
 
 pub fn unused_type_plain<T>() {}
 
-pub async fn hidden_lifetime(value: WithLifetime) -> usize {
+pub async fn hidden_lifetime(value: &WithLifetime<'_>) -> usize {
     ready(value.0.len()).await
 }
 
@@ -115,7 +115,7 @@ pub fn hidden_lifetime_plain(value: WithLifetime) -> usize {
     value.0.len()
 }
 
-pub async fn differing_lifetimes(value: &str) -> WithLifetime {
+pub async fn differing_lifetimes(value: &str) -> WithLifetime<'_> {
     ready(WithLifetime(value)).await
 }
 
@@ -393,7 +393,7 @@ pub async fn allowed() -> u8 {
     return ready(1).await;
 }
 
-#[no_mangle]
+#[unsafe(no_mangle)]
 pub fn generic_and_not_mangled<T>(_: T) {}
 
 /// Returns a number
