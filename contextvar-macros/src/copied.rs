@@ -197,10 +197,7 @@ fn expand_async(args: &CopiedArgs, function: &Function) -> TokenStream {
         ReturnType::Default => function.sig.paren_token.span.close(),
         ReturnType::Type(_, ty) => last_span(ty),
     };
-    let span = Span::call_site().located_at(match &function.sig.output {
-        ReturnType::Default => end,
-        ReturnType::Type(_, ty) => ty.span(),
-    });
+    let span = Span::call_site().located_at(beside_output(args, &function.sig).0);
     let implement = quote_spanned!(span=> impl);
     let output = match output {
         // `!` is stable as a return type only, be it that of a type of functions.
@@ -224,7 +221,7 @@ fn expand_async(args: &CopiedArgs, function: &Function) -> TokenStream {
     ];
     let quiet = quiet.iter().flatten();
     // What is wrong with the future as a whole is reported at the body.
-    let span = block.span();
+    let span = Span::mixed_site().located_at(function.body.span_open());
     let context = args.context(span);
     let future = quote_spanned!(span=> #context.scope(async move #block));
     if is_main(function) {
@@ -253,19 +250,17 @@ fn is_main(function: &Function) -> bool {
 //         return copy_context().run(move || -> T { let a = a; '__body: { body } });
 //     }
 fn expand_plain(args: &CopiedArgs, function: &Function) -> TokenStream {
-    let krate = &args.krate;
     let declared = output_type(&function.sig.output);
     let output = inferred_impl_trait(&declared);
     let is_whole = output.to_token_stream().to_string() == declared.to_token_stream().to_string();
     // A type with a name may be a boxed future all the same. That would run outside of the copy, silently.
     let check = (is_whole && matches!(output, Type::Path(_))).then(|| {
-        let span = Span::mixed_site().located_at(output.span());
-        let krate = krate.at(span);
+        let (span, private) = beside_output(args, &function.sig);
         quote_spanned!(span=> {
             #[allow(unused_imports)]
-            use #krate::__private::NoBoxedFuture as _;
-            let returned = #krate::__private::Returned::<#output>::new();
-            #krate::__private::assert_plain(&returned, returned.kind());
+            use #private::NoBoxedFuture as _;
+            let returned = #private::Returned::<#output>::new();
+            #private::assert_plain(&returned, returned.kind());
         })
     });
     let Inner { sig, block } = inner(args, function, check, |body, _| body);
@@ -397,7 +392,7 @@ fn inner(
     let label = Lifetime::new("'__body", body.span());
     let body = quote_spanned!(body.span()=> #label: #body);
     let span = Span::mixed_site().located_at(function.body.span());
-    let end = end(body, span);
+    let end = end(body, Span::mixed_site().located_at(function.body.span_open()));
     let mut block = Group::new(Delimiter::Brace, quote!(#bindings #expect #entries #end));
     block.set_span(span);
     Inner { sig, block }
@@ -406,29 +401,28 @@ fn inner(
 /// The function's body for an async block, whose type can't be written: it is that of its first `return`.
 fn typed(args: &CopiedArgs, function: &Function) -> Inner {
     let ty = inferred_impl_trait(&output_type(&function.sig.output));
-    let span = Span::mixed_site().located_at(ty.span());
-    let krate = args.krate.at(span);
+    let (span, private) = beside_output(args, &function.sig);
     if let Type::Never(_) = ty {
         // The value makes `!` the type of the block in editions in which that of code after a `!` is `()`.
-        let never = quote_spanned!(span=> <fn() -> ! as #krate::__private::Returns>::Output);
         return inner(args, function, None, |body, span| {
             quote_spanned! {span=>
-                let never: #never = match () { () => #body };
+                let never: <fn() -> ! as #private::Returns>::Output = match () { () => #body };
                 #[allow(unreachable_code)]
                 return never;
             }
         });
     }
+    let same = quote_spanned!(span=> #private::Same<#ty>);
     let first = quote_spanned! {span=>
         #[allow(clippy::diverging_sub_expression, clippy::mutable_key_type)]
-        if false { let returned: #krate::__private::Same<#ty> = #krate::__private::returned(); return returned; }
+        if false { let returned: #same = #private::returned(); return returned; }
     };
     // With a `return` last, clippy's `async_yields_async` sees no value of an async block that is a future, as it sees none of
     // an `async fn`. Its `diverging_sub_expression` looks into no arm of a `match`.
     inner(args, function, Some(first), |body, span| match function.body.stream().is_empty() {
         true => body,
         false => quote_spanned! {span=>
-            let returned: #krate::__private::Same<#ty> = match () { () => #body };
+            let returned: #same = match () { () => #body };
             #[allow(unreachable_code)]
             return returned;
         },
@@ -477,6 +471,17 @@ fn entries(args: &CopiedArgs) -> TokenStream {
         quote_spanned!(span=> #krate::__private::drop(#krate::ContextVar::set(&#var, #value));)
     };
     args.entries.iter().map(entry).collect()
+}
+
+/// A place for what the expansion writes about the return type: the arrow; and `contextvar::__private` there. An editor looks for
+/// definitions by places, and is not to find ours where it looks for one of the user's.
+fn beside_output(args: &CopiedArgs, sig: &Signature) -> (Span, TokenStream) {
+    let span = Span::mixed_site().located_at(match &sig.output {
+        ReturnType::Default => sig.paren_token.span.close(),
+        ReturnType::Type(arrow, _) => arrow.span(),
+    });
+    let krate = args.krate.at(span);
+    (span, quote_spanned!(span=> #krate::__private))
 }
 
 fn last_span(tokens: &impl ToTokens) -> Span {

@@ -98,6 +98,10 @@ fn split_inner_attributes(body: Group) -> Result<(Vec<Attribute>, Group)> {
     }
 
     let Parts(mut attrs, rest) = syn::parse2(body.stream())?;
+    if attrs.is_empty() {
+        // A new group would have one span for both braces.
+        return Ok((attrs, body));
+    }
     for attr in &mut attrs {
         attr.style = syn::AttrStyle::Outer;
     }
