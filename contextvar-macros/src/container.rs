@@ -15,12 +15,17 @@ use crate::function::{is_written, path_ends_in, returned_future};
 
 /// Whether `item`, without its attributes, is something that has functions in it.
 pub(crate) fn is_container(item: &TokenStream) -> bool {
-    let mut tokens = item.clone().into_iter().filter_map(|token| match token {
+    matches!(&*keyword(item), "impl" | "trait" | "mod")
+}
+
+/// The keyword that says what an item is, or the first word that is none of those before it.
+fn keyword(item: &TokenStream) -> String {
+    let mut idents = item.clone().into_iter().filter_map(|token| match token {
         TokenTree::Ident(ident) => Some(ident.to_string()),
         _ => None,
     });
-    let kind = tokens.find(|ident| !matches!(&**ident, "pub" | "unsafe" | "default" | "auto" | "in"));
-    kind.is_some_and(|kind| matches!(&*kind, "impl" | "trait" | "mod"))
+    let kind = idents.find(|ident| !matches!(&**ident, "pub" | "unsafe" | "default" | "auto" | "in"));
+    kind.unwrap_or_default()
 }
 
 // Input:
@@ -42,11 +47,12 @@ pub(crate) fn is_container(item: &TokenStream) -> bool {
 // And what it went on.
 pub(crate) fn expand(item: TokenStream, attribute: &TokenStream) -> Result<(TokenStream, Found)> {
     let attribute = Placed { attribute, anywhere: Cell::new(false), declared: Cell::new(None) };
+    let is_trait = keyword(&item) == "trait";
     let item = expand_container(item, &attribute)?;
     let found = match attribute.declared.into_inner() {
         _ if attribute.anywhere.get() => Found::Function,
-        Some(name) => Found::Declaration(name),
-        None => Found::Nothing,
+        Some(name) if is_trait => Found::Declaration(name),
+        _ => Found::Nothing,
     };
     Ok((item, found))
 }

@@ -25,12 +25,16 @@ struct Static {
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let args = VarArgs::parse(args, &mut errors);
-    let has_crate = args.krate.check("context_var", &mut errors);
+    let mut missing = Errors::default();
+    let has_crate = args.krate.check("context_var", &mut missing);
     let parse = |input: ParseStream<'_>| parse_static(input, &mut errors);
     let item = match parse.parse2(item.clone()) {
         Ok(item) if has_crate => expand_static(&args, item),
-        // So that the code that uses it finds something.
-        Ok(Static { vis, static_token, ident, .. }) => quote!(#vis #static_token #ident: () = ();),
+        // The error is the type, so that rustc says nothing of the code that uses the variable.
+        Ok(Static { vis, static_token, ident, .. }) => {
+            let missing = missing.into_compile_errors();
+            quote!(#vis #static_token #ident: #missing = ();)
+        }
         Err(error) => {
             errors.push(error);
             item

@@ -1,8 +1,8 @@
 //! `#[with_copied_context]`, and `#[with_empty_context]`, which differs in the context alone.
 
-use proc_macro2::{Delimiter, Group, Ident, Punct, Spacing, Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Ident, Punct, Spacing, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
-use syn::parse::{ParseStream, Parser};
+use syn::parse::Parser;
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
 use syn::{
@@ -78,8 +78,7 @@ fn expand_item(
         return Ok(quote!(#(#attrs)* #item));
     }
 
-    let parse = |input: ParseStream<'_>| Function::parse(kind.name(), input);
-    let Some(mut function) = parse.parse2(quote!(#(#attrs)* #rest))? else {
+    let Some(mut function) = Function::parse(kind.name(), attrs, rest)? else {
         return Ok(item);
     };
     if let Some(skip) = &args.skip {
@@ -137,9 +136,15 @@ fn is_inert(attr: &Attribute) -> bool {
     attr.path().segments.first().is_some_and(|first| INERT.iter().any(|name| first.ident == name))
 }
 
+/// The attributes, and the item below them, which is not parsed: that takes time.
 fn split_attributes(item: TokenStream) -> Result<(Vec<Attribute>, TokenStream)> {
-    let split = |input: ParseStream<'_>| Ok((input.call(Attribute::parse_outer)?, input.parse()?));
-    split.parse2(item)
+    let is_hash = |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == '#');
+    let mut tokens = item.into_iter().peekable();
+    let mut attrs = TokenStream::new();
+    while let Some(hash) = tokens.next_if(is_hash) {
+        attrs.extend([hash].into_iter().chain(tokens.next()));
+    }
+    Ok((Attribute::parse_outer.parse2(attrs)?, tokens.collect()))
 }
 
 fn expand_function(args: &CopiedArgs, function: &Function) -> TokenStream {
@@ -440,25 +445,30 @@ fn bind_argument(n: usize, arg: &mut PatType) -> TokenStream {
     // pattern in the binding.
     attrs.retain(|attr| !(is_expect(&attr) && of_types(&attr)));
     arg.attrs.retain(|attr| !is_expect(&attr) || of_types(&attr));
-    // An expansion is not to be blamed for naming things twice.
-    let quiet = quote! {
-        #[allow(
-            clippy::mutable_key_type,
-            clippy::no_effect_underscore_binding,
-            clippy::shadow_same,
-            clippy::used_underscore_binding
-        )]
-    };
     let pattern = (*arg.pat).clone();
     match &pattern {
         Pat::Ident(PatIdent { by_ref: None, subpat: None, ident, .. }) => {
             *arg.pat = parse_quote!(#ident);
-            quote!(#(#attrs)* #quiet let #pattern = #ident;)
+            // That a name is there twice is not the user's doing.
+            let underscored = ident.to_string().starts_with('_');
+            let underscored = underscored
+                .then(|| quote!(, clippy::no_effect_underscore_binding, clippy::used_underscore_binding));
+            quote! {
+                #(#attrs)*
+                #[allow(clippy::mutable_key_type, clippy::shadow_same #underscored)]
+                let #pattern = #ident;
+            }
         }
         _ => {
             let name = format_ident!("__arg{n}", span = pattern.span().resolved_at(Span::mixed_site()));
             *arg.pat = parse_quote!(#name);
-            quote!(#(#cfgs)* #quiet let #name = #name; #(#attrs)* let #pattern = #name;)
+            quote! {
+                #(#cfgs)*
+                #[allow(clippy::mutable_key_type, clippy::shadow_same)]
+                let #name = #name;
+                #(#attrs)*
+                let #pattern = #name;
+            }
         }
     }
 }

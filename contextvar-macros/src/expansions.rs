@@ -117,3 +117,16 @@ fn a_function_that_cannot_be_parsed_is_still_a_function() {
     assert!(error_on("gen fn numbers() { yield 1; }").contains("expected"));
     assert!(error_on("gen static NUMBERS: u64 = 1;").contains("goes on a function"));
 }
+
+/// The feature is off in this crate's tests, unless they run with others that turn it on.
+#[test]
+fn baggage_needs_its_feature() {
+    let tokens = |text: &str| TokenStream::from_str(text).expect("tokens");
+    let expanded =
+        context_var::expand(tokens("baggage = \"user\", log"), tokens("static USER: String;")).to_string();
+    let message = "`baggage` needs the feature `baggage` of contextvar: enable it in Cargo.toml";
+    let errors = if cfg!(feature = "baggage") { 0 } else { 1 };
+    assert_eq!(expanded.matches(message).count(), errors, "{expanded}");
+    assert_eq!(expanded.matches("compile_error").count(), errors, "{expanded}");
+    assert!(expanded.contains("static USER"), "{expanded}");
+}

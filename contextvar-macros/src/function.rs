@@ -2,7 +2,7 @@
 
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::parse::{Parse, ParseStream};
+use syn::parse::{Parse, ParseStream, Parser};
 use syn::{
     Attribute, Error, GenericArgument, Ident, Path, PathArguments, Result, ReturnType, Signature, Token,
     Type, TypeParamBound, Visibility,
@@ -18,13 +18,26 @@ pub(crate) struct Function {
 
 impl Function {
     /// Parses the function that this attribute is on. What a macro wrote and has no body is none.
-    pub(crate) fn parse(attribute: &str, input: ParseStream<'_>) -> Result<Option<Self>> {
+    pub(crate) fn parse(attribute: &str, attrs: Vec<Attribute>, item: TokenStream) -> Result<Option<Self>> {
+        // The body stays out of the parser, which would look at each of its tokens.
+        let mut header: Vec<TokenTree> = item.into_iter().collect();
+        let has_body = matches!(header.last(), Some(TokenTree::Group(_)));
+        let body = if has_body { header.pop() } else { None };
+        let parse = |input: ParseStream<'_>| Function::parse_header(attribute, attrs, input, body);
+        parse.parse2(header.into_iter().collect())
+    }
+
+    fn parse_header(
+        attribute: &str,
+        mut attrs: Vec<Attribute>,
+        input: ParseStream<'_>,
+        body: Option<TokenTree>,
+    ) -> Result<Option<Self>> {
         let fix = format!(
             "`#[{attribute}]` goes on a function, or on an `impl` block, a trait or an inline module with functions \
              in it"
         );
 
-        let mut attrs = input.call(Attribute::parse_outer)?;
         let vis = input.parse()?;
         let defaultness = input.parse()?;
         let start = input.cursor();
@@ -48,7 +61,8 @@ impl Function {
                        methods that implement this one";
             return Err(Error::new_spanned(&sig.ident, fix));
         }
-        let (inner, body) = split_inner_attributes(body(input)?)?;
+        let body = body.ok_or_else(|| input.error("expected a body"))?;
+        let (inner, body) = split_inner_attributes(braces(body)?)?;
         attrs.extend(inner);
         Ok(Some(Function { attrs, vis, defaultness, sig, body }))
     }
@@ -70,11 +84,10 @@ fn is_function(tokens: TokenStream) -> bool {
     tokens.into_iter().any(|token| matches!(token, TokenTree::Ident(ident) if ident == "fn"))
 }
 
-/// The body. One that went through a `macro_rules!` as a `$body:block` comes in a group without delimiters.
-fn body(input: ParseStream<'_>) -> Result<Group> {
-    let span = input.span();
-    let mut token: TokenTree = input.parse()?;
+/// The braces of the body. Those that went through a `macro_rules!` as a `$body:block` come in a group without delimiters.
+fn braces(mut token: TokenTree) -> Result<Group> {
     loop {
+        let span = token.span();
         token = match token {
             TokenTree::Group(group) if group.delimiter() == Delimiter::None => {
                 let mut tokens = group.stream().into_iter();
@@ -97,11 +110,13 @@ fn split_inner_attributes(body: Group) -> Result<(Vec<Attribute>, Group)> {
         }
     }
 
-    let Parts(mut attrs, rest) = syn::parse2(body.stream())?;
-    if attrs.is_empty() {
-        // A new group would have one span for both braces.
-        return Ok((attrs, body));
+    // Most bodies have none. A new group would have one span for both braces, and to parse a body takes time.
+    let is_inner =
+        matches!(body.stream().into_iter().next(), Some(TokenTree::Punct(punct)) if punct.as_char() == '#');
+    if !is_inner {
+        return Ok((Vec::new(), body));
     }
+    let Parts(mut attrs, rest) = syn::parse2(body.stream())?;
     for attr in &mut attrs {
         attr.style = syn::AttrStyle::Outer;
     }

@@ -344,3 +344,26 @@ fn as_async_closures() {
         assert_eq!(NUMBER.get(), 10);
     });
 }
+
+/// A module may declare a trait whose implementations are annotated by themselves.
+#[with_copied_context]
+mod declared_beside_its_implementation {
+    pub(super) trait Service {
+        async fn call(&self) -> u8;
+    }
+
+    pub(super) struct Server;
+
+    #[contextvar::with_copied_context]
+    impl Service for Server {
+        async fn call(&self) -> u8 {
+            1
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_module_may_declare_a_trait() {
+    use declared_beside_its_implementation::{Server, Service};
+    assert_eq!(Server.call().await, 1);
+}
