@@ -1,7 +1,6 @@
 //! Rocket's handlers: the attribute above and below `#[get]`, and on a module of handlers.
 
 use contextvar::{context_var, with_copied_context};
-use rocket::futures::Stream;
 use rocket::local::asynchronous::Client;
 use rocket::response::stream::TextStream;
 use rocket::{get, routes};
@@ -50,10 +49,10 @@ fn not_async() -> String {
     format!("{found}, {}", USER.get())
 }
 
-/// The return type is written out. In `TextStream![String]` the attribute can't see that it has an `impl` in it.
+/// The return type is a macro, with an `impl` in it.
 #[with_copied_context(USER = "ada".to_owned())]
 #[get("/streamed")]
-async fn streamed() -> TextStream<impl Stream<Item = String>> {
+async fn streamed() -> TextStream![String] {
     let answer = visit().await;
     TextStream! { yield answer }
 }
