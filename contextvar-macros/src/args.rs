@@ -208,6 +208,8 @@ pub(crate) struct CopiedArgs {
     pub(crate) skip: Option<Ident>,
     /// Set where the other attributes, which may be macros, have expanded.
     pub(crate) last: bool,
+    /// Set on the functions of an annotated `impl`, trait or module.
+    pub(crate) nested: bool,
     pub(crate) krate: Crate,
 }
 
@@ -222,6 +224,7 @@ enum CopiedArg {
     Future(Ident),
     Skip(Ident),
     Last,
+    Nested,
     Crate(Ident, Path),
 }
 
@@ -233,6 +236,7 @@ impl CopiedArgs {
             future: None,
             skip: None,
             last: false,
+            nested: false,
             krate: Crate(None),
         };
         let mut seen = Vec::new();
@@ -247,6 +251,7 @@ impl CopiedArgs {
                     parsed.future = Some(ident);
                 }
                 CopiedArg::Last => parsed.last = true,
+                CopiedArg::Nested => parsed.nested = true,
                 CopiedArg::Skip(ident) => {
                     once(&ident, &mut seen, errors);
                     parsed.skip = Some(ident);
@@ -291,6 +296,7 @@ fn copied_arg(kind: Kind, input: ParseStream<'_>) -> Result<CopiedArg> {
     match var.get_ident() {
         Some(ident) if ident == "future" => Ok(CopiedArg::Future(ident.clone())),
         Some(ident) if ident == "__last" => Ok(CopiedArg::Last),
+        Some(ident) if ident == "__nested" => Ok(CopiedArg::Nested),
         Some(ident) if ident == "skip" => Ok(CopiedArg::Skip(ident.clone())),
         _ => {
             let name = var.to_token_stream().to_string().replace(' ', "");

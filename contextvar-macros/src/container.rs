@@ -46,12 +46,13 @@ fn keyword(item: &TokenStream) -> String {
 //
 // And what it went on.
 pub(crate) fn expand(item: TokenStream, attribute: &TokenStream) -> Result<(TokenStream, Found)> {
-    let attribute = Placed { attribute, anywhere: Cell::new(false), declared: Cell::new(None) };
+    let attribute =
+        Placed { attribute, anywhere: Cell::new(false), declared: Cell::new(None), other: Cell::new(false) };
     let is_trait = keyword(&item) == "trait";
     let item = expand_container(item, &attribute)?;
     let found = match attribute.declared.into_inner() {
         _ if attribute.anywhere.get() => Found::Function,
-        Some(name) if is_trait => Found::Declaration(name),
+        Some(name) if is_trait && !attribute.other.get() => Found::Declaration(name),
         _ => Found::Nothing,
     };
     Ok((item, found))
@@ -83,6 +84,8 @@ struct Placed<'a> {
     anywhere: Cell<bool>,
     /// The first function without a body, as the user wrote it, that would have been given it.
     declared: Cell<Option<Ident>>,
+    /// Whether there is something that has the attribute itself, or a macro, which may be anything.
+    other: Cell<bool>,
 }
 
 impl ToTokens for Placed<'_> {
@@ -109,6 +112,9 @@ fn expand_item(input: ParseStream<'_>, attribute: &Placed<'_>, items: &mut Token
     attrs.retain(|attr| !is_skip(attr));
     // One that has the attribute itself, be it to be left out, is not given it again.
     let has_its_own = attrs.len() < before || attrs.iter().any(gives_context);
+    if has_its_own {
+        attribute.other.set(true);
+    }
     items.extend(attrs.iter().map(ToTokens::to_token_stream));
 
     if let Some(group) = item_in_group(input) {
@@ -119,6 +125,13 @@ fn expand_item(input: ParseStream<'_>, attribute: &Placed<'_>, items: &mut Token
     }
     if !is_function(&input.fork()) {
         let item = any_item(input)?;
+        if item
+            .clone()
+            .into_iter()
+            .any(|token| matches!(token, TokenTree::Punct(punct) if punct.as_char() == '!'))
+        {
+            attribute.other.set(true);
+        }
         let expand_it = !has_its_own && is_container(&item);
         items.extend(if expand_it { expand_container(item, attribute)? } else { item });
         return Ok(());

@@ -6,8 +6,8 @@ use syn::parse::Parser;
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    Attribute, Block, Error, Expr, ExprAsync, ExprCall, FnArg, Lifetime, Pat, PatIdent, PatType, Receiver,
-    Result, ReturnType, Signature, Stmt, Type, Visibility, parse_quote,
+    Attribute, Block, Error, Expr, ExprAsync, ExprCall, FnArg, Lifetime, Local, Pat, PatIdent, PatType,
+    Receiver, Result, ReturnType, Signature, Stmt, Type, Visibility, parse_quote,
 };
 
 use crate::args::{CopiedArgs, Entry, Errors, Kind};
@@ -56,7 +56,7 @@ fn expand_item(
             // mockall copies the attributes of methods to statements, where no macro can stand, but not those of an `impl`.
             return Ok(quote!(#(#attrs)* #[#attribute] #rest));
         }
-        let (item, found) = container::expand(rest, &attribute)?;
+        let (item, found) = container::expand(rest, &quote!(#krate::#name(__nested, #raw_args)))?;
         if !matches!(found, Found::Function) {
             // Nobody else will tell.
             errors.append(told_again);
@@ -184,8 +184,7 @@ fn expand_function(args: &CopiedArgs, function: &Function) -> TokenStream {
 //             let __arg1 = __arg1;
 //             let (b, c) = __arg1;
 //             if false { return returned::<T>() }
-//             let returned: T = '__body: { body };
-//             return returned;
+//             return match false { true => returned::<T>(), false => '__body: { body } };
 //         })
 //     }
 //
@@ -229,9 +228,9 @@ fn expand_async(args: &CopiedArgs, function: &Function) -> TokenStream {
     let span = Span::mixed_site().located_at(function.body.span_open());
     let context = args.context(span);
     let future = quote_spanned!(span=> #context.scope(async move #block));
-    if is_main(function) {
-        // rustc has a message for a `main` that is `async`, and shows it for those alone. In a module `main` is a function
-        // like others, but for the time of the copy: that is when its future is first polled.
+    if !args.nested && is_main(function) {
+        // rustc has a message for a `main` that is `async`, and shows it for those alone. A `main` in a module
+        // that has its attribute itself is a function like others, but for the time of the copy: when its future is first polled.
         return whole(function, &function.sig, quote_spanned!(span=> #future.await));
     }
     let whole = whole(function, &sig, quote!(return #future;));
@@ -331,27 +330,32 @@ fn expand_boxed_block(args: &CopiedArgs, function: &Function, mut block: AsyncBl
     whole(function, &function.sig, call.to_token_stream())
 }
 
-/// How many statements come first that bind arguments, as `async_trait` writes them: `let user = user;`, and for a pattern
-/// `let (a, b) = { let __arg1 = __arg1; __arg1 };`. An `if let` before them gives the block a type.
+/// How many statements come first that `async_trait` writes: an `if let` that gives the block a type, and for each argument
+/// `let user = user;`, for a pattern `let (a, b) = { let __arg1 = __arg1; __arg1 };`, for `self` `let __self = self;`.
 fn after_arguments(stmts: &[Stmt]) -> usize {
-    fn is_name(expr: &Expr) -> bool {
-        match expr {
-            Expr::Path(path) => path.path.get_ident().is_some(),
-            Expr::Block(block) => match &*block.block.stmts {
-                [local, Stmt::Expr(expr, None)] => is_argument(local) && is_name(expr),
-                _ => false,
-            },
+    fn name(expr: &Expr) -> Option<&Ident> {
+        if let Expr::Path(path) = expr { path.path.get_ident() } else { None }
+    }
+
+    fn is_argument(stmt: &Stmt) -> bool {
+        let Stmt::Local(Local { pat, init: Some(init), .. }) = stmt else { return false };
+        match (pat, &*init.expr) {
+            (Pat::Ident(pat), value @ Expr::Path(_)) => name(value)
+                .is_some_and(|value| pat.ident == *value || (pat.ident == "__self" && value == "self")),
+            (_, Expr::Block(block)) => {
+                matches!(&*block.block.stmts, [local, Stmt::Expr(value, None)] if is_argument(local) && name(value).is_some())
+            }
             _ => false,
         }
     }
 
-    fn is_argument(stmt: &Stmt) -> bool {
-        matches!(stmt, Stmt::Local(local) if local.init.as_ref().is_some_and(|init| is_name(&init.expr)))
-    }
-
-    let is_if = |stmt: &Stmt| matches!(stmt, Stmt::Expr(Expr::If(_), _));
-    let first = stmts.iter().take_while(|stmt| is_argument(stmt) || is_if(stmt)).count();
-    stmts[..first].iter().rposition(is_argument).map_or(0, |last| last + 1)
+    let is_type = |stmt: &Stmt| match stmt {
+        Stmt::Expr(Expr::If(check), _) => check.cond.to_token_stream().to_string().contains("__ret"),
+        _ => false,
+    };
+    let first = usize::from(stmts.first().is_some_and(is_type));
+    let arguments = stmts[first..].iter().take_while(|stmt| is_argument(stmt)).count();
+    if arguments == 0 { 0 } else { first + arguments }
 }
 
 /// The function with other statements in its body's braces.
@@ -417,20 +421,17 @@ fn typed(args: &CopiedArgs, function: &Function) -> Inner {
             }
         });
     }
-    let same = quote_spanned!(span=> #private::Same<#ty>);
     let first = quote_spanned! {span=>
         #[allow(clippy::diverging_sub_expression, clippy::mutable_key_type)]
-        if false { let returned: #same = #private::returned(); return returned; }
+        if false { let returned: #private::Same<#ty> = #private::returned(); return returned; }
     };
     // With a `return` last, clippy's `async_yields_async` sees no value of an async block that is a future, as it sees none of
-    // an `async fn`. Its `diverging_sub_expression` looks into no arm of a `match`.
+    // an `async fn`. In an arm of a `match`, a body that never ends makes no code of ours unreachable, nor a sub-expression.
     inner(args, function, Some(first), |body, span| match function.body.stream().is_empty() {
         true => body,
-        false => quote_spanned! {span=>
-            let returned: #same = match () { () => #body };
-            #[allow(unreachable_code)]
-            return returned;
-        },
+        false => {
+            quote_spanned!(span=> return match false { true => #private::returned::<#ty>(), false => #body };)
+        }
     })
 }
 

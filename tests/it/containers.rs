@@ -367,3 +367,42 @@ async fn a_module_may_declare_a_trait() {
     use declared_beside_its_implementation::{Server, Service};
     assert_eq!(Server.call().await, 1);
 }
+
+/// A trait of which each function with a body speaks for itself.
+#[with_copied_context]
+trait SpeaksForItself {
+    async fn declared(&self) -> u8;
+
+    #[with_copied_context(skip)]
+    async fn skipped(&self) -> u8 {
+        NUMBER_OF_MAIN.set(2);
+        self.declared().await
+    }
+}
+
+impl SpeaksForItself for () {
+    async fn declared(&self) -> u8 {
+        NUMBER_OF_MAIN.get()
+    }
+}
+
+#[context_var]
+static NUMBER_OF_MAIN: u8 = 0;
+
+struct Program;
+
+#[with_copied_context]
+impl Program {
+    /// Not the program's `main`: the copy is taken at the call.
+    async fn main() -> u8 {
+        NUMBER_OF_MAIN.get()
+    }
+}
+
+#[tokio::test]
+async fn a_method_can_be_called_main() {
+    let called = NUMBER_OF_MAIN.sync_scope(1, Program::main);
+    assert_eq!(NUMBER_OF_MAIN.scope(2, called).await, 1);
+    // It sets in the context of its caller, which a test has of its own.
+    assert_eq!(NUMBER_OF_MAIN.scope(1, ().skipped()).await, 2);
+}

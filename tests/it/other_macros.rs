@@ -180,6 +180,34 @@ async fn entries_see_the_arguments_below_async_trait() {
     assert_eq!(USER.get(), "nobody");
 }
 
+/// Only what async_trait writes comes before the entries. Statements of the user's that look alike do not.
+#[tokio::test]
+async fn entries_come_before_the_statements_of_a_block_that_is_boxed_by_hand() {
+    use std::pin::Pin;
+
+    #[with_copied_context(USER = "ada".to_owned())]
+    fn early(name: String) -> Pin<Box<dyn Future<Output = String>>> {
+        Box::pin(async move {
+            if USER.get() == "ada" {
+                return USER.get();
+            }
+            let n = name;
+            n
+        })
+    }
+
+    #[with_copied_context(USER = name.clone())]
+    fn owned(name: String) -> Pin<Box<dyn Future<Output = String>>> {
+        Box::pin(async move {
+            let owned = name;
+            format!("{owned} {}", USER.get())
+        })
+    }
+
+    assert_eq!(early("grace".to_owned()).await, "ada");
+    assert_eq!(owned("grace".to_owned()).await, "grace grace");
+}
+
 /// A macro in the place of the return type, with an `impl` in it.
 #[tokio::test]
 async fn a_return_type_can_be_a_macro() {
