@@ -260,24 +260,3 @@ fn futures_are_at_most_24_bytes_larger() {
         Service(n("self")).moved_out(n("a"), wait());
     }
 }
-
-/// What a function returns may borrow from a temporary that borrows from a local variable, as long as it does not outlive what that
-/// borrows from.
-#[test]
-fn the_temporaries_of_what_is_returned_are_dropped_first() {
-    use std::sync::Mutex;
-
-    #[with_copied_context]
-    async fn read() -> &'static u32 {
-        let lock = Mutex::new(&5);
-        &**lock.lock().unwrap()
-    }
-
-    #[with_copied_context]
-    async fn read_some() -> Option<&'static u32> {
-        let lock = Mutex::new(&5);
-        Some(&**lock.lock().unwrap())
-    }
-
-    assert_eq!(futures::executor::block_on(async { (read().await, read_some().await) }), (&5, Some(&5)));
-}

@@ -228,3 +228,24 @@ async fn a_return_type_can_be_a_macro() {
     assert_eq!(later().await.collect::<Vec<_>>(), ["ada"]);
     assert_eq!(now().collect::<Vec<_>>(), ["ada"]);
 }
+
+/// What a function returns may borrow from a temporary that borrows from a local variable, as long as it does not outlive what that
+/// borrows from: in edition 2024.
+#[test]
+fn the_temporaries_of_what_is_returned_are_dropped_first() {
+    use std::sync::Mutex;
+
+    #[with_copied_context]
+    async fn read() -> &'static u32 {
+        let lock = Mutex::new(&5);
+        &**lock.lock().unwrap()
+    }
+
+    #[with_copied_context]
+    async fn read_some() -> Option<&'static u32> {
+        let lock = Mutex::new(&5);
+        Some(&**lock.lock().unwrap())
+    }
+
+    assert_eq!(futures::executor::block_on(async { (read().await, read_some().await) }), (&5, Some(&5)));
+}
