@@ -192,7 +192,7 @@ async fn entries_come_before_the_statements_of_a_block_that_is_boxed_by_hand() {
                 return USER.get();
             }
             let n = name;
-            n
+            n + "!"
         })
     }
 
