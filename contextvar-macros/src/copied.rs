@@ -229,8 +229,8 @@ fn expand_async(args: &CopiedArgs, function: &Function) -> TokenStream {
     let context = args.context(span);
     let future = quote_spanned!(span=> #context.scope(async move #block));
     if !args.nested && is_main(function) {
-        // rustc has a message for a `main` that is `async`, and shows it for those alone. A `main` in a module
-        // that has its attribute itself is a function like others, but for the time of the copy: when its future is first polled.
+        // rustc rejects an `async fn main` with its own message, so this one stays `async`. The price: if it is not the
+        // program's `main`, its copy is taken at the first poll instead of at the call.
         return whole(function, &function.sig, quote_spanned!(span=> #future.await));
     }
     let whole = whole(function, &sig, quote!(return #future;));
