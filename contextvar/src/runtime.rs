@@ -40,8 +40,8 @@
 //! - The tasks of a `LocalSet` have no context: use [`task::spawn_local`](crate::task::spawn_local), or a `LocalRuntime`.
 //! - A task that is dropped at the shutdown of the runtime, without having been polled to its end, is dropped outside
 //!   of its context; one that is aborted, within. [`Scope`](crate::Scope) sees to both.
-//! - A task that is spawned by another thread while the runtime is being shut down, and that never runs, may leave
-//!   its context behind until the last handle of the runtime is dropped.
+//! - A task that one thread spawns while another shuts the runtime down, and that never runs, may leave its context
+//!   behind until the runtime's builder and the last handle of the runtime and of its tasks are dropped.
 //! - A context is let go of just after its task has ended. Who awaits the task may be told of its end a moment
 //!   before.
 
