@@ -156,7 +156,8 @@ pub use contextvar_macros::context_var;
 /// A method of a trait that has no body has nothing to run: annotate its implementations. A trait all of whose async methods
 /// have none is an error.
 ///
-/// An `async fn main()` without a runtime's attribute is rustc's error, as without this attribute.
+/// An `async fn main()` without a runtime's attribute is rustc's error E0752, as without this attribute. To get that message, the
+/// macro leaves every private `async fn main()` async. One that is not the program's `main` takes its copy at the first poll.
 ///
 /// # Beside other macros
 ///
