@@ -10,7 +10,7 @@
 use std::error::Error;
 use std::net::SocketAddr;
 
-use contextvar::tower::{BaggageLayer, BaggageService, ContextLayer};
+use contextvar::tower::{ContextLayer, InjectBaggage, InjectBaggageLayer};
 use contextvar::{baggage, context_var, task, with_copied_context};
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use tokio::net::TcpListener;
@@ -30,7 +30,7 @@ static TENANT: String;
 
 /// Asks the backend, which no argument tells whose call this is.
 struct Frontend {
-    backend: HealthClient<BaggageService<Channel>>,
+    backend: HealthClient<InjectBaggage<Channel>>,
 }
 
 #[tonic::async_trait]
@@ -100,7 +100,7 @@ impl Health for Backend {
 async fn serve(service: impl Health) -> Result<SocketAddr> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let address = listener.local_addr()?;
-    let contexts = ContextLayer::new().baggage(|error| eprintln!("{error}"));
+    let contexts = ContextLayer::new().extract_baggage(|error| eprintln!("{error}"));
     let server = Server::builder().layer(contexts).add_service(HealthServer::new(service));
     tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
     Ok(address)
@@ -138,7 +138,7 @@ const CALLS: usize = 200;
 #[tokio::main]
 async fn main() -> Result<()> {
     let backend = connect(serve(Backend).await?).await?;
-    let frontend = Frontend { backend: HealthClient::new(BaggageLayer::new().layer(backend)) };
+    let frontend = Frontend { backend: HealthClient::new(InjectBaggageLayer::new().layer(backend)) };
     let frontend = connect(serve(frontend).await?).await?;
 
     let calls = stream::iter(0..CALLS).map(|n| task::spawn(call(frontend.clone(), n))).buffer_unordered(50);

@@ -21,7 +21,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::routing::get;
 use contextvar::tower::ContextLayer;
-use contextvar::tracing::WithContext;
+use contextvar::tracing::ContextFormat;
 use contextvar::{context_var, task, thread};
 use futures::stream::{self, StreamExt};
 use tokio::net::TcpListener;
@@ -98,7 +98,7 @@ async fn send_mail() -> String {
 fn see(place: &str) -> String {
     info!("{place}");
     let mut line = place.to_owned();
-    contextvar::log_fields(|name, value| line += &format!(" {name}={value}"));
+    contextvar::for_each_log_field(|name, value| line += &format!(" {name}={value}"));
     line + "\n"
 }
 
@@ -126,7 +126,7 @@ async fn main() -> ExitCode {
 
 async fn serve(address: &str) -> Result<ExitCode, Box<dyn Error>> {
     let listener = listen(address).await?;
-    tracing_subscriber::fmt().map_event_format(WithContext::new).init();
+    tracing_subscriber::fmt().map_event_format(ContextFormat::new).init();
     println!("serving http://{}/{{tenant}}/{{user}} until ctrl-c", listener.local_addr()?);
     tokio::select! {
         served = axum::serve(listener, service()).with_graceful_shutdown(ctrl_c()).into_future() => served?,
@@ -154,7 +154,7 @@ async fn check() -> Result<ExitCode, Box<dyn Error>> {
     let log = Arc::new(Log::default());
     let format =
         tracing_subscriber::fmt().without_time().with_level(false).with_target(false).with_ansi(false);
-    format.with_writer(log.clone()).map_event_format(WithContext::new).init();
+    format.with_writer(log.clone()).map_event_format(ContextFormat::new).init();
     let listener = listen("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
     println!("sending {REQUESTS} requests, {AT_ONCE} at a time, to {url}");

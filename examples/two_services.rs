@@ -24,7 +24,7 @@ use axum::http::{Extensions, HeaderMap, StatusCode, request};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use contextvar::tower::ContextLayer;
-use contextvar::tracing::WithContext;
+use contextvar::tracing::ContextFormat;
 use contextvar::{baggage, context_var, task};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use opentelemetry::propagation::TextMapPropagator;
@@ -63,7 +63,7 @@ static TRACE_ID: TraceId;
 static CLIENT: String;
 
 fn logs() {
-    tracing_subscriber::fmt().json().map_event_format(WithContext::new).init();
+    tracing_subscriber::fmt().json().map_event_format(ContextFormat::new).init();
 }
 
 // The gateway.
@@ -72,7 +72,7 @@ async fn gateway(backend: String) -> Result<()> {
     logs();
     let layer = ContextLayer::new()
         .set(&REQUEST_ID, |_| Uuid::new_v4())
-        .try_set(
+        .set_or_reject(
             &TENANT,
             |request| header(request, "x-tenant").ok_or("who are you?"),
             |error| (StatusCode::UNAUTHORIZED, error).into_response(),
@@ -134,7 +134,7 @@ async fn backend(database: PathBuf) -> Result<()> {
         "CREATE TABLE orders (request_id TEXT, tenant TEXT, locale TEXT, trace TEXT, item TEXT)",
         (),
     )?;
-    let layer = ContextLayer::new().baggage(|error| eprintln!("{error}"));
+    let layer = ContextLayer::new().extract_baggage(|error| eprintln!("{error}"));
     serve(Router::new().route("/store", post(write)).layer(layer).with_state(database)).await
 }
 

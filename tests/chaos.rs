@@ -445,10 +445,10 @@ fn spawn<'a>(chaos: &Arc<Chaos>, expected: &Expected, random: &'a mut StdRng) ->
         0 => task::spawn(live(chaos, expected.inherited(), seed)),
         1 => tokio::spawn(live_annotated(chaos, expected, seed)),
         2 => tokio::spawn(copy_context().scope(live(chaos, expected, seed))),
-        3 => task::spawn_detached(live(chaos, Expected::default(), seed)),
+        3 => task::spawn_in_empty_context(live(chaos, Expected::default(), seed)),
         _ => {
             let life = live(chaos, Expected { number: Some(1), ..Expected::default() }, seed);
-            tokio::spawn(Context::new().with(&NUMBER, 1).scope(life))
+            tokio::spawn(Context::new().with_value(&NUMBER, 1).scope(life))
         }
     };
     // Boxed, since a life awaits this, and this makes lives.

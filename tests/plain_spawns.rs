@@ -17,7 +17,7 @@ async fn main() {
     let _ = std::thread::Builder::new().spawn(|| ()).unwrap().join(); // found
 
     let _ = task::spawn(async {}).await;
-    let _ = task::spawn_detached(async {}).await;
+    let _ = task::spawn_in_empty_context(async {}).await;
     let _ = task::spawn_blocking(|| ()).await;
     let _ = Context::new().run(|| task::spawn(async {})).await;
     let spawn_local = async { task::spawn_local(async {}).await };

@@ -35,7 +35,7 @@ fn declare(vars: &mut Vec<Var>, count: usize) {
 }
 
 fn context_of<'a>(vars: impl IntoIterator<Item = &'a Var>) -> Context {
-    vars.into_iter().fold(Context::new(), |context, var| context.with(var, 1))
+    vars.into_iter().fold(Context::new(), |context, var| context.with_value(var, 1))
 }
 
 fn declared(vars: &mut Vec<Var>) -> String {
@@ -108,8 +108,8 @@ fn set(vars: &[Var]) -> String {
             }),
             median(|meter| work::polls(meter, context.clone().scope(work::endless()))),
             in_context(context.clone(), |meter| {
-                let changed = context.clone().with(last, 2);
-                meter.time(|| changed.apply_changes_since(&context))
+                let changed = context.clone().with_value(last, 2);
+                meter.time(|| changed.apply_changes_to_current(&context))
             }),
             bytes_of(|| context_of(vars)) / count as f64,
         ];
@@ -146,7 +146,7 @@ fn nested() -> String {
         cells[4] = median(|meter| {
             let mut future: Pin<Box<dyn Future<Output = ()>>> = Box::pin(work::endless());
             for level in 0..depth {
-                future = Box::pin(future.in_context(Context::new().with(&NUMBER, level as u64)));
+                future = Box::pin(future.in_context(Context::new().with_value(&NUMBER, level as u64)));
             }
             work::polls(meter, future)
         });
@@ -164,7 +164,7 @@ fn in_runs(depth: usize, f: &mut dyn FnMut()) {
         }
         copy_context().run(|| NUMBER.sync_scope(depth as u64, || down(depth - 1, f)));
     }
-    Context::new().with(&OTHER, 1).run(|| down(depth, f));
+    Context::new().with_value(&OTHER, 1).run(|| down(depth, f));
 }
 
 /// A value of a type of its own for each number.
@@ -189,7 +189,7 @@ fn tasks() -> String {
     text += &header("tasks", names.into_iter());
     let mut vars = Vec::new();
     declare(&mut vars, 7);
-    let context = context_of(&vars).with(&NUMBER, 1);
+    let context = context_of(&vars).with_value(&NUMBER, 1);
     for count in [1, 10, 100, 1_000, 10_000, 100_000] {
         let attached = opentelemetry_of_eight().attach();
         let otel = opentelemetry::Context::current;
@@ -232,7 +232,7 @@ fn bytes_a_task<F: Future<Output = ()> + Send + 'static>(count: usize, future: i
 fn threads() -> String {
     let mut text = "## Threads that copy at once: nanoseconds a copy with its drop\n\n".to_owned();
     text += &header("", ["contextvar", "opentelemetry", "get a u64 there"].into_iter());
-    let context = Context::new().with(&NUMBER, 1);
+    let context = Context::new().with_value(&NUMBER, 1);
     let attached = opentelemetry::Context::new().with_value(Otel::<0>(1));
 
     let copies = |meter: Meter, context: &Context| context.clone().run(|| meter.time(copy_context));
@@ -242,7 +242,7 @@ fn threads() -> String {
         meter.time(opentelemetry::Context::current)
     };
     // `with` makes a context of its own, which shares nothing with the one it came from that is counted.
-    let apart = || Context::new().with(&NUMBER, 1);
+    let apart = || Context::new().with_value(&NUMBER, 1);
     let otel_apart = || opentelemetry::Context::new().with_value(Otel::<0>(1));
     let rows = [
         (

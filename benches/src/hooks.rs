@@ -21,7 +21,7 @@ static C: u64;
 static D: u64;
 
 fn four_variables() -> Context {
-    Context::new().with(&A, 1).with(&B, 2).with(&C, 3).with(&D, 4)
+    Context::new().with_value(&A, 1).with_value(&B, 2).with_value(&C, 3).with_value(&D, 4)
 }
 
 const ROUNDS: usize = 101;

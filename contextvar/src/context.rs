@@ -6,8 +6,9 @@ use std::vec;
 
 use crate::current::{self, Contents};
 use crate::error::{self, ApplyError};
-use crate::scope::Scope;
-use crate::storage::{Describe, Entry, Map, Stored};
+use crate::on_drop::OnDrop;
+use crate::scoped::Scoped;
+use crate::storage::{AnyVariable, Entry, Map, Value};
 use crate::var::ContextVar;
 
 /// A mapping of context variables to values.
@@ -28,7 +29,6 @@ use crate::var::ContextVar;
 /// assert_eq!(ctx[&USER], "grace");
 /// assert_eq!(USER.get(), "ada");
 /// ```
-#[derive(Default)]
 pub struct Context {
     contents: Contents,
 }
@@ -52,30 +52,28 @@ pub struct Context {
 /// ```
 #[inline]
 pub fn copy_context() -> Context {
-    Context::from_map(current::copy())
+    Context::from_map(current::copy_map())
 }
 
-/// Gives `f` the name and the value of each variable that is marked [`log`](ContextVar::log) and set in the current
-/// context, in the order in which they were first written in this process. For loggers: `contextvar::tracing`
-/// (feature `tracing`) is made of it, and for the `log` crate it is one line in the format.
+/// Returns the current context as another task or thread inherits it: short for `copy_context().`[`inherited()`](Context::inherited).
 ///
-/// It takes no lock, and a few nanoseconds where no variable is marked.
-///
-/// The `Display` of a value can log. What it logs shows the other variables; what their `Display`s log in turn shows none.
+/// Hand work over in it where [`task`](crate::task) and [`thread`](crate::thread) have no function for that.
 ///
 /// ```
-/// use contextvar::{ContextVar, log_fields};
+/// use contextvar::{ContextVar, inherit_context};
 ///
-/// static REQUEST_ID: ContextVar<u64> = ContextVar::new("request_id").log();
-/// static TENANT: ContextVar<&str> = ContextVar::new("tenant").log();
+/// static USER: ContextVar<&str> = ContextVar::new("user");
+/// static TRANSACTION: ContextVar<u64> = ContextVar::new("transaction").inherit(false);
 ///
-/// REQUEST_ID.set(7);
-/// let mut fields = Vec::new();
-/// log_fields(|name, value| fields.push(format!("{name}={value}")));
-/// assert_eq!(fields, ["request_id=7"]);
+/// USER.set("ada");
+/// TRANSACTION.set(7);
+/// let ctx = inherit_context();
+/// assert_eq!(ctx.get(&USER), Some(&"ada"));
+/// assert_eq!(ctx.get(&TRANSACTION), None);
 /// ```
-pub fn log_fields(mut f: impl FnMut(&'static str, &dyn fmt::Display)) {
-    current::for_each_logged(&mut f);
+#[inline]
+pub fn inherit_context() -> Context {
+    copy_context().inherited()
 }
 
 impl Context {
@@ -86,7 +84,7 @@ impl Context {
     /// ```
     #[inline]
     pub fn new() -> Self {
-        Context::default()
+        Context::from_map(Map::EMPTY)
     }
 
     #[inline]
@@ -97,8 +95,8 @@ impl Context {
     /// This context as another task or thread inherits it: without the values of variables that are
     /// declared [`inherit(false)`](ContextVar::inherit). It is a new context, made in constant time.
     ///
-    /// [`task`](crate::task) and [`thread`](crate::thread) start work in `copy_context().inherited()`. Write it where
-    /// you hand work over in another way.
+    /// [`task`](crate::task) and [`thread`](crate::thread) start work in [`inherit_context()`](inherit_context), the current
+    /// context's.
     ///
     /// ```
     /// use contextvar::{Context, ContextVar, copy_context};
@@ -106,7 +104,7 @@ impl Context {
     /// static USER: ContextVar<&str> = ContextVar::new("user");
     /// static TRANSACTION: ContextVar<u64> = ContextVar::new("transaction").inherit(false);
     ///
-    /// let ctx = Context::new().with(&USER, "ada").with(&TRANSACTION, 7);
+    /// let ctx = Context::new().with_value(&USER, "ada").with_value(&TRANSACTION, 7);
     /// assert_eq!(ctx.clone().get(&TRANSACTION), Some(&7));
     ///
     /// let inherited = ctx.inherited();
@@ -129,14 +127,14 @@ impl Context {
     /// static TENANT: ContextVar<&str> = ContextVar::new("tenant");
     /// static BODY: ContextVar<Vec<u8>> = ContextVar::new("body");
     ///
-    /// let ctx = Context::new().with(&REQUEST_ID, 7).with(&BODY, vec![0; 1 << 20]);
+    /// let ctx = Context::new().with_value(&REQUEST_ID, 7).with_value(&BODY, vec![0; 1 << 20]);
     /// let few = ctx.only(&[&REQUEST_ID, &TENANT]);
     /// assert_eq!((few.get(&REQUEST_ID), few.get(&TENANT), few.len()), (Some(&7), None, 1));
     /// ```
     pub fn only(&self, vars: &[&'static dyn AnyContextVar]) -> Self {
         let mut few = Context::new();
         for var in vars {
-            var.describe().copy(&self.contents.map, &mut few.contents.map);
+            var.variable().copy_state(&self.contents.map, &mut few.contents.map);
         }
         few
     }
@@ -171,18 +169,18 @@ impl Context {
     /// let ((), ctx) = login.in_context(base.clone()).and_context().await;
     /// TENANT.set(7);
     ///
-    /// ctx.apply_changes_since(&base);
+    /// ctx.apply_changes_to_current(&base);
     /// assert_eq!((USER.get(), TENANT.get()), ("ada", 7));
     /// # });
     /// ```
     #[track_caller]
-    pub fn apply_changes_since(&self, base: &Context) {
-        if let Err(error) = self.try_apply_changes_since(base) {
+    pub fn apply_changes_to_current(&self, base: &Context) {
+        if let Err(error) = self.try_apply_changes_to_current(base) {
             error::fail(&error);
         }
     }
 
-    /// [`apply_changes_since`](Self::apply_changes_since), with an error in place of its panic.
+    /// [`apply_changes_to_current`](Self::apply_changes_to_current), with an error in place of its panic.
     ///
     /// # Errors
     ///
@@ -197,21 +195,21 @@ impl Context {
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() {
-    /// let ctx = Context::new().with(&USER, "ada");
-    /// let task = tokio::spawn(async move { ctx.try_apply_changes_since(&Context::new()) });
+    /// let ctx = Context::new().with_value(&USER, "ada");
+    /// let task = tokio::spawn(async move { ctx.try_apply_changes_to_current(&Context::new()) });
     /// assert!(task.await.unwrap().is_err());
     /// # }
     /// # main();
     /// # }
     /// ```
-    pub fn try_apply_changes_since(&self, base: &Context) -> Result<(), ApplyError> {
+    pub fn try_apply_changes_to_current(&self, base: &Context) -> Result<(), ApplyError> {
         let (map, base) = (&self.contents.map, &base.contents.map);
         current::write(|frame| match frame {
-            Some(frame) => {
-                frame.copy(&map.changes_since(base), map);
+            Ok(frame) => {
+                frame.copy_states(&map.changes_since(base), map);
                 Ok(())
             }
-            None => Err(ApplyError::new(current::denied())),
+            Err(kind) => Err(ApplyError::new(kind)),
         })
     }
 
@@ -245,9 +243,16 @@ impl Context {
     /// assert_eq!(ctx.run(|| USER.get()), "ada");
     /// assert!(!USER.is_set());
     /// ```
+    #[doc(alias = "attach")]
     #[inline]
     pub fn run<R>(&mut self, f: impl FnOnce() -> R) -> R {
-        current::enter(&mut self.contents, f)
+        #[cfg(feature = "observe")]
+        let _exit = OnDrop(crate::observe::exited);
+        current::enter(&mut self.contents, || {
+            #[cfg(feature = "observe")]
+            crate::observe::entered();
+            f()
+        })
     }
 
     /// Wraps a future, or a stream, a sink or an HTTP body (features `stream`, `sink`, `http-body`), so that this
@@ -261,21 +266,21 @@ impl Context {
     /// static USER: ContextVar<&str> = ContextVar::new("user");
     ///
     /// # futures::executor::block_on(async {
-    /// let ctx = Context::new().with(&USER, "ada");
+    /// let ctx = Context::new().with_value(&USER, "ada");
     /// let user = ctx.scope(async { USER.get() }).await;
     /// assert_eq!(user, "ada");
     /// # });
     /// ```
     #[inline]
-    pub fn scope<F>(self, future_or_stream: F) -> Scope<F> {
-        Scope::new(self, future_or_stream)
+    pub fn scope<F>(self, future_or_stream: F) -> Scoped<F> {
+        Scoped::new(self, future_or_stream)
     }
 
     /// Makes a closure that runs `f` in this context: for what takes a `FnOnce()`, to call it later or
     /// elsewhere. One that is dropped without being called drops `f` in the context too.
     ///
     /// ```
-    /// use contextvar::{ContextVar, copy_context};
+    /// use contextvar::{ContextVar, inherit_context};
     ///
     /// static USER: ContextVar<&str> = ContextVar::new("user");
     ///
@@ -284,7 +289,7 @@ impl Context {
     /// # async fn main() {
     /// USER.set("ada");
     /// let mut tasks = tokio::task::JoinSet::new();
-    /// tasks.spawn_blocking(copy_context().inherited().bind(|| USER.get()));
+    /// tasks.spawn_blocking(inherit_context().bind(|| USER.get()));
     /// assert_eq!(tasks.join_all().await, ["ada"]);
     /// # }
     /// # main();
@@ -308,7 +313,7 @@ impl Context {
     ///
     /// let ctx = Context::new();
     /// assert_eq!(ctx.get(&USER), None);
-    /// assert_eq!(ctx.with(&USER, "ada").get(&USER), Some(&"ada"));
+    /// assert_eq!(ctx.with_value(&USER, "ada").get(&USER), Some(&"ada"));
     /// ```
     #[inline]
     pub fn get<T>(&self, var: &'static ContextVar<T>) -> Option<&T> {
@@ -328,7 +333,7 @@ impl Context {
     /// ```
     pub fn set<T>(&mut self, var: &'static ContextVar<T>, value: T) {
         let variable = var.variable();
-        self.contents.map.replace(variable, Some(Stored::new(variable, value)));
+        self.contents.map.write(variable, Some(Value::new(variable, value)));
     }
 
     /// This context with a variable set.
@@ -339,11 +344,11 @@ impl Context {
     /// static USER: ContextVar<&str> = ContextVar::new("user");
     /// static TENANT: ContextVar<u64> = ContextVar::new("tenant");
     ///
-    /// let ctx = Context::new().with(&USER, "ada").with(&TENANT, 7);
+    /// let ctx = Context::new().with_value(&USER, "ada").with_value(&TENANT, 7);
     /// assert_eq!(ctx.len(), 2);
     /// ```
     #[must_use = "this hands back the context with the variable set"]
-    pub fn with<T>(mut self, var: &'static ContextVar<T>, value: T) -> Self {
+    pub fn with_value<T>(mut self, var: &'static ContextVar<T>, value: T) -> Self {
         self.set(var, value);
         self
     }
@@ -355,12 +360,12 @@ impl Context {
     ///
     /// static USER: ContextVar<&str> = ContextVar::new("user");
     ///
-    /// let mut ctx = Context::new().with(&USER, "ada");
+    /// let mut ctx = Context::new().with_value(&USER, "ada");
     /// assert!(ctx.unset(&USER));
     /// assert!(!ctx.unset(&USER));
     /// ```
     pub fn unset<T>(&mut self, var: &'static ContextVar<T>) -> bool {
-        self.contains(var) && self.contents.map.replace(var.variable(), None).0.is_some()
+        self.contains(var) && self.contents.map.write(var.variable(), None).0.is_some()
     }
 
     /// Whether the variable is set in this context ([PEP 567]: `var in ctx`).
@@ -373,7 +378,7 @@ impl Context {
     /// static USER: ContextVar<&str> = ContextVar::new("user");
     ///
     /// assert!(!Context::new().contains(&USER));
-    /// assert!(Context::new().with(&USER, "ada").contains(&USER));
+    /// assert!(Context::new().with_value(&USER, "ada").contains(&USER));
     /// ```
     #[inline]
     pub fn contains<T>(&self, var: &'static ContextVar<T>) -> bool {
@@ -385,7 +390,7 @@ impl Context {
     /// ```
     /// # use contextvar::{Context, ContextVar};
     /// # static USER: ContextVar<&str> = ContextVar::new("user");
-    /// assert_eq!(Context::new().with(&USER, "ada").len(), 1);
+    /// assert_eq!(Context::new().with_value(&USER, "ada").len(), 1);
     /// ```
     pub fn len(&self) -> usize {
         self.contents.map.len()
@@ -396,7 +401,7 @@ impl Context {
     /// ```
     /// # use contextvar::{Context, ContextVar};
     /// # static USER: ContextVar<&str> = ContextVar::new("user");
-    /// assert!(!Context::new().with(&USER, "ada").is_empty());
+    /// assert!(!Context::new().with_value(&USER, "ada").is_empty());
     /// ```
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -410,7 +415,7 @@ impl Context {
     /// static USER: ContextVar<&str> = ContextVar::new("user").debug();
     /// static TENANT: ContextVar<u64> = ContextVar::new("tenant").debug();
     ///
-    /// let ctx = Context::new().with(&USER, "ada").with(&TENANT, 7);
+    /// let ctx = Context::new().with_value(&USER, "ada").with_value(&TENANT, 7);
     /// let list: Vec<_> = ctx.iter().map(|entry| format!("{}={entry:?}", entry.name())).collect();
     /// assert_eq!(list, [r#"user="ada""#, "tenant=7"]);
     /// ```
@@ -425,18 +430,25 @@ pub trait AnyContextVar: sealed::Erase {}
 impl<T> AnyContextVar for ContextVar<T> {}
 
 mod sealed {
-    use crate::storage::Describe;
+    use crate::storage::AnyVariable;
 
     pub trait Erase {
         #[expect(private_interfaces, reason = "sealed")]
-        fn describe(&'static self) -> &'static dyn Describe;
+        fn variable(&'static self) -> &'static dyn AnyVariable;
     }
 }
 
 impl<T> sealed::Erase for ContextVar<T> {
     #[expect(private_interfaces, reason = "sealed")]
-    fn describe(&'static self) -> &'static dyn Describe {
+    fn variable(&'static self) -> &'static dyn AnyVariable {
         self.variable()
+    }
+}
+
+impl Default for Context {
+    #[inline]
+    fn default() -> Self {
+        Context::new()
     }
 }
 
@@ -466,27 +478,19 @@ impl fmt::Debug for Context {
     /// Shows each variable's name and value; see [`Entry`] for how a value is shown. A context that is a value in another one
     /// is shown in full down to 32 levels.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const DEEPEST: u32 = 32;
+        const MAX_DEPTH: u32 = 32;
 
         thread_local! {
             static DEPTH: Cell<u32> = const { Cell::new(0) };
         }
 
-        /// Sets the depth back, also on a panic.
-        struct Depth(u32);
-
-        impl Drop for Depth {
-            fn drop(&mut self) {
-                DEPTH.set(self.0);
-            }
-        }
-
-        let depth = Depth(DEPTH.get());
+        let depth = DEPTH.get();
         let mut context = f.debug_struct("Context");
-        if depth.0 == DEEPEST {
+        if depth == MAX_DEPTH {
             return context.finish_non_exhaustive();
         }
-        DEPTH.set(depth.0 + 1);
+        DEPTH.set(depth + 1);
+        let _restore_depth = OnDrop(|| DEPTH.set(depth));
         for entry in self {
             context.field(entry.name(), &entry);
         }

@@ -1,6 +1,7 @@
 use std::error::Error;
 use std::fmt;
 
+pub use crate::current::WriteErrorKind;
 use crate::token::Token;
 
 /// A variable was read that is neither set in the current context nor has a default.
@@ -39,7 +40,7 @@ impl Error for LookupError {}
 ///
 /// ```
 /// # #[cfg(feature = "tokio")] {
-/// use contextvar::{ContextVar, SetErrorKind};
+/// use contextvar::{ContextVar, WriteErrorKind};
 ///
 /// static USER: ContextVar<String> = ContextVar::new("user");
 ///
@@ -48,7 +49,7 @@ impl Error for LookupError {}
 /// // A plain `tokio::spawn` gives the task no context; `contextvar::task::spawn` does.
 /// let task = tokio::spawn(async { USER.try_set("ada".to_owned()) });
 /// let error = task.await.unwrap().unwrap_err();
-/// assert_eq!(error.kind(), SetErrorKind::NoContext);
+/// assert_eq!(error.kind(), WriteErrorKind::NoContext);
 /// assert!(error.to_string().contains("this tokio task has no context of its own"));
 /// assert_eq!(error.into_value(), "ada");
 /// # }
@@ -57,17 +58,17 @@ impl Error for LookupError {}
 /// ```
 pub struct SetError<T> {
     name: &'static str,
-    kind: SetErrorKind,
+    kind: WriteErrorKind,
     value: T,
 }
 
 impl<T> SetError<T> {
-    pub(crate) fn new(name: &'static str, kind: SetErrorKind, value: T) -> Self {
+    pub(crate) fn new(name: &'static str, kind: WriteErrorKind, value: T) -> Self {
         SetError { name, kind, value }
     }
 
     /// Why it was not set.
-    pub fn kind(&self) -> SetErrorKind {
+    pub fn kind(&self) -> WriteErrorKind {
         self.kind
     }
 
@@ -79,7 +80,7 @@ impl<T> SetError<T> {
 
 impl<T> fmt::Display for SetError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "context variable `{}` cannot be set: {}", self.name, self.kind.why())
+        write!(f, "context variable `{}` cannot be set: {}", self.name, reason(self.kind))
     }
 }
 
@@ -91,59 +92,46 @@ impl<T> fmt::Debug for SetError<T> {
 
 impl<T> Error for SetError<T> {}
 
-/// Changes were [applied](crate::Context::apply_changes_since) where there is no context that could be written.
+/// Changes were [applied](crate::Context::apply_changes_to_current) where there is no context that could be written.
 /// The text says why, and what to do. Nothing was changed.
 #[derive(Clone, Debug)]
 pub struct ApplyError {
-    kind: SetErrorKind,
+    kind: WriteErrorKind,
 }
 
 impl ApplyError {
-    pub(crate) fn new(kind: SetErrorKind) -> Self {
+    pub(crate) fn new(kind: WriteErrorKind) -> Self {
         ApplyError { kind }
     }
 
     /// Why they were not applied.
-    pub fn kind(&self) -> SetErrorKind {
+    pub fn kind(&self) -> WriteErrorKind {
         self.kind
     }
 }
 
 impl fmt::Display for ApplyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the changes of a context cannot be applied: {}", self.kind.why())
+        write!(f, "the changes of a context cannot be applied: {}", reason(self.kind))
     }
 }
 
 impl Error for ApplyError {}
 
-/// Why the current context can't be written, see [`SetError`] and [`ApplyError`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SetErrorKind {
-    /// The code runs in a tokio task that was given no context.
-    NoContext,
-    /// The code runs in a tokio task that is polled inside the context of another.
-    OtherTask,
-    /// The thread is exiting, and its own context is gone.
-    ThreadExit,
-}
-
-impl SetErrorKind {
-    fn why(self) -> &'static str {
-        match self {
-            SetErrorKind::NoContext => {
-                "this tokio task has no context of its own; spawn it with `contextvar::task::spawn`, \
-                 put `#[with_copied_context]` on its async fn, or wrap its future in `Context::scope`"
-            }
-            SetErrorKind::OtherTask => {
-                "this tokio task is polled inside the context of another, which it can read but not \
-                 change; spawn it with `contextvar::task::spawn` or `spawn_local`, put \
-                 `#[with_copied_context]` on its async fn, or wrap its future in `Context::scope`"
-            }
-            SetErrorKind::ThreadExit => {
-                "this thread is exiting and its context is gone; set it inside `Context::run`"
-            }
+/// Says why the current context cannot be written, and what to do.
+fn reason(kind: WriteErrorKind) -> &'static str {
+    match kind {
+        WriteErrorKind::NoContext => {
+            "this tokio task has no context of its own; spawn it with `contextvar::task::spawn`, \
+             put `#[with_copied_context]` on its async fn, or wrap its future in `Context::scope`"
+        }
+        WriteErrorKind::OtherTask => {
+            "this tokio task is polled inside the context of another, which it can read but not \
+             change; spawn it with `contextvar::task::spawn` or `spawn_local`, put \
+             `#[with_copied_context]` on its async fn, or wrap its future in `Context::scope`"
+        }
+        WriteErrorKind::ThreadExit => {
+            "this thread is exiting and its context is gone; set it inside `Context::run`"
         }
     }
 }

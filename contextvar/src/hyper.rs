@@ -2,7 +2,8 @@
 
 use hyper::rt;
 
-use crate::scope::{InContext, Scope};
+use crate::in_context::InContext;
+use crate::scoped::Scoped;
 
 /// An executor for hyper that runs each task in a copy of the context that is current where hyper starts it,
 /// without the variables that are [not inherited](crate::ContextVar::inherit): an HTTP/2 stream in that of its
@@ -12,28 +13,28 @@ use crate::scope::{InContext, Scope};
 /// one as long. Give such a client hyper-util's executor as it is.
 ///
 /// ```
-/// use contextvar::hyper::Executor;
+/// use contextvar::hyper::ContextExecutor;
 /// use hyper_util::rt::TokioExecutor;
 /// use hyper_util::server::conn::auto;
 ///
-/// let builder = auto::Builder::new(Executor::new(TokioExecutor::new()));
+/// let builder = auto::Builder::new(ContextExecutor::new(TokioExecutor::new()));
 /// # let _ = builder;
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Executor<E> {
+pub struct ContextExecutor<E> {
     inner: E,
 }
 
-impl<E> Executor<E> {
+impl<E> ContextExecutor<E> {
     /// Wraps an executor.
     pub fn new(inner: E) -> Self {
-        Executor { inner }
+        ContextExecutor { inner }
     }
 }
 
-impl<E, F> rt::Executor<F> for Executor<E>
+impl<E, F> rt::Executor<F> for ContextExecutor<E>
 where
-    E: rt::Executor<Scope<F>>,
+    E: rt::Executor<Scoped<F>>,
     F: Future,
 {
     fn execute(&self, future: F) {

@@ -6,19 +6,19 @@ mod surroundings;
 
 #[cfg(feature = "tokio")]
 use crate::context::Context;
-use crate::context::copy_context;
+use crate::context::inherit_context;
 #[cfg(feature = "tokio")]
-use crate::scope::Scope;
+use crate::scoped::Scoped;
 
 /// The closure for another thread.
 pub(crate) fn closure<R>(f: impl FnOnce() -> R) -> impl FnOnce() -> R {
-    copy_context().inherited().bind(surrounded(f))
+    inherit_context().bind(surrounded(f))
 }
 
 /// The same, which gives its context too.
 #[cfg(feature = "tokio")]
 pub(crate) fn closure_and_context<R>(f: impl FnOnce() -> R) -> impl FnOnce() -> (R, Context) {
-    let scope = copy_context().inherited().scope(surrounded(f));
+    let scope = inherit_context().scope(surrounded(f));
     move || scope.call_and_context()
 }
 
@@ -33,8 +33,8 @@ fn surrounded<R>(f: impl FnOnce() -> R) -> impl FnOnce() -> R {
 
 /// The future for another task.
 #[cfg(feature = "tokio")]
-pub(crate) fn future<F: Future>(future: F) -> Scope<impl Future<Output = F::Output>> {
+pub(crate) fn future<F: Future>(future: F) -> Scoped<impl Future<Output = F::Output>> {
     #[cfg(any(feature = "tracing", feature = "opentelemetry"))]
     let future = surroundings::Surroundings::current().around(future);
-    copy_context().inherited().scope(future)
+    inherit_context().scope(future)
 }

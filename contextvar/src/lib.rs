@@ -31,7 +31,7 @@
 //! | where | the current context |
 //! |---|---|
 //! | in [`Context::run`] | that context |
-//! | in a future in a [`Scope`], at each poll and while it is dropped | the scope's |
+//! | in a future in a [`Scoped`], at each poll and while it is dropped | the scope's |
 //! | in a function with [`#[with_copied_context]`](macro@with_copied_context) | a copy of the caller's, taken at the call |
 //! | in a function with [`#[with_empty_context]`](macro@with_empty_context) | a new one |
 //! | elsewhere on a thread, and in `block_on`'s own future | the thread's own, empty at first |
@@ -47,8 +47,8 @@
 //! - `tokio` (default): [`task`], and the last line of the table above. Without it a tokio task that was
 //!   given no context shares that of the worker thread it happens to run on, as do the tasks of any other
 //!   executor.
-//! - `stream`: [`Scope`] around streams, and `StreamInContext`.
-//! - `sink`, `http-body`: [`Scope`] around sinks and HTTP bodies.
+//! - `stream`: [`Scoped`] around streams, and `StreamInContext`.
+//! - `sink`, `http-body`: [`Scoped`] around sinks and HTTP bodies.
 //! - `hyper`: an executor whose tasks inherit.
 //! - `tower`: a context for each request, or connection, of a server.
 //! - `tracing`: variables in logs, and spans that follow into tasks.
@@ -68,13 +68,16 @@ mod current;
 mod error;
 #[cfg(feature = "hyper")]
 pub mod hyper;
+mod in_context;
 mod inherit;
+mod log;
 #[cfg(feature = "observe")]
 pub mod observe;
+mod on_drop;
 #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
 #[cfg_attr(docsrs, doc(cfg(all(feature = "runtime-hooks", tokio_unstable))))]
 pub mod runtime;
-mod scope;
+mod scoped;
 mod storage;
 #[cfg(feature = "tokio")]
 pub mod task;
@@ -86,14 +89,16 @@ pub mod tower;
 pub mod tracing;
 mod var;
 
-pub use context::{AnyContextVar, Context, Iter, copy_context, log_fields};
-pub use error::{ApplyError, LookupError, ResetError, ResetErrorKind, SetError, SetErrorKind};
+pub use context::{AnyContextVar, Context, Iter, copy_context, inherit_context};
+pub use error::{ApplyError, LookupError, ResetError, ResetErrorKind, SetError, WriteErrorKind};
+pub use in_context::InContext;
 #[cfg(feature = "stream")]
-pub use scope::StreamInContext;
-pub use scope::{InContext, Scope, ScopeAndContext};
+pub use in_context::StreamInContext;
+pub use log::for_each_log_field;
+pub use scoped::{Scoped, ScopedAndContext};
 pub use storage::Entry;
 pub use token::{ResetOnDrop, Token};
-pub use var::{ContextVar, Value};
+pub use var::{ContextValue, ContextVar};
 
 /// Makes a static a context variable.
 ///
@@ -131,6 +136,7 @@ pub use var::{ContextVar, Value};
 /// assert!(USER.try_get().is_err());
 /// ```
 #[cfg(feature = "macros")]
+#[doc(alias = "task_local")]
 pub use contextvar_macros::context_var;
 
 /// Runs the body of a function in a copy of the caller's context.
@@ -218,6 +224,7 @@ pub use contextvar_macros::context_var;
 /// # });
 /// ```
 #[cfg(feature = "macros")]
+#[doc(alias = "instrument")]
 pub use contextvar_macros::with_copied_context;
 
 /// Runs the body of a function in a new, empty context.

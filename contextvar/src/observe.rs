@@ -20,17 +20,17 @@
 //! struct Bridge;
 //!
 //! impl Observer for Bridge {
-//!     fn enter(&self) {
+//!     fn on_enter(&self) {
 //!         let _ = DIAGNOSTIC_CONTEXT.try_with(|user| user.replace(USER.get()));
 //!     }
 //!
-//!     fn leave(&self) {
+//!     fn on_exit(&self) {
 //!         let _ = DIAGNOSTIC_CONTEXT.try_with(|user| user.replace(USER.get()));
 //!     }
 //! }
 //!
 //! set_observer(&Bridge).unwrap();
-//! Context::new().with(&USER, "ada".to_owned()).run(|| {
+//! Context::new().with_value(&USER, "ada".to_owned()).run(|| {
 //!     DIAGNOSTIC_CONTEXT.with_borrow(|user| assert_eq!(user, "ada"));
 //! });
 //! DIAGNOSTIC_CONTEXT.with_borrow(|user| assert_eq!(user, "nobody"));
@@ -40,6 +40,8 @@ use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 use std::sync::OnceLock;
+
+use crate::on_drop::OnDrop;
 
 /// Is told of the contexts that threads enter and leave. See [`set_observer`].
 ///
@@ -51,21 +53,21 @@ pub trait Observer: Sync {
     /// # Panics
     ///
     /// A panic in it is one in what entered the context, and leaves that.
-    fn enter(&self) {}
+    fn on_enter(&self) {}
 
     /// A context was left, also on a panic: the one around it is the current one again.
     ///
     /// # Panics
     ///
     /// It must not: it is called on panics too, where another one aborts the process.
-    fn leave(&self) {}
+    fn on_exit(&self) {}
 }
 
 static OBSERVER: OnceLock<&'static dyn Observer> = OnceLock::new();
 
 thread_local! {
-    /// Whether the observer is being told of something.
-    static TELLING: Cell<bool> = const { Cell::new(false) };
+    /// True while a method of the observer runs.
+    static NOTIFYING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Makes `observer` the one of the process, for all threads, for good.
@@ -100,30 +102,21 @@ pub(crate) fn is_set() -> bool {
 #[inline]
 pub(crate) fn entered() {
     if let Some(observer) = OBSERVER.get() {
-        tell(|| observer.enter());
+        notify(|| observer.on_enter());
     }
 }
 
 #[inline]
-pub(crate) fn left() {
+pub(crate) fn exited() {
     if let Some(observer) = OBSERVER.get() {
-        tell(|| observer.leave());
+        notify(|| observer.on_exit());
     }
 }
 
 #[inline(never)]
-fn tell(what: impl FnOnce()) {
-    /// Undoes it, also on a panic.
-    struct Told;
-
-    impl Drop for Told {
-        fn drop(&mut self) {
-            TELLING.set(false);
-        }
-    }
-
-    if !TELLING.replace(true) {
-        let _told = Told;
-        what();
+fn notify(call: impl FnOnce()) {
+    if !NOTIFYING.replace(true) {
+        let _reset = OnDrop(|| NOTIFYING.set(false));
+        call();
     }
 }

@@ -15,19 +15,19 @@ pub use inventory;
 #[cfg(feature = "baggage")]
 pub use crate::baggage::declared::{Coded, Declared};
 pub use crate::context::copy_context;
-use crate::storage::DebugFn;
-use crate::var::{ContextVar, Value};
+use crate::storage::FormatFn;
+use crate::var::{ContextValue, ContextVar};
 
 /// A variable without a default.
-pub const fn var<T: Value>(name: &'static str, debug: Option<DebugFn<T>>) -> ContextVar<T> {
+pub const fn var<T: ContextValue>(name: &'static str, debug: Option<FormatFn<T>>) -> ContextVar<T> {
     ContextVar::new(name).with_debug(debug)
 }
 
 /// A variable with a default.
-pub const fn var_with_default<T: Value>(
+pub const fn var_with_default<T: ContextValue>(
     name: &'static str,
     default: fn() -> T,
-    debug: Option<DebugFn<T>>,
+    debug: Option<FormatFn<T>>,
 ) -> ContextVar<T> {
     ContextVar::with_default(name, default).with_debug(debug)
 }
@@ -38,11 +38,11 @@ pub const fn var_with_default<T: Value>(
 pub struct Values<T>(PhantomData<fn(T) -> T>);
 
 impl<T: fmt::Debug> Values<T> {
-    pub const DEBUG: Option<DebugFn<T>> = Some(<T as fmt::Debug>::fmt);
+    pub const DEBUG: Option<FormatFn<T>> = Some(<T as fmt::Debug>::fmt);
 }
 
 pub trait NoDebug<T> {
-    const DEBUG: Option<DebugFn<T>> = None;
+    const DEBUG: Option<FormatFn<T>> = None;
 }
 
 impl<T> NoDebug<T> for Values<T> {}
@@ -52,7 +52,7 @@ impl<T> NoDebug<T> for Values<T> {}
 pub struct Text<T>(PhantomData<fn(T) -> T>);
 
 impl<T: fmt::Display> Text<T> {
-    pub const DISPLAY: Option<DebugFn<T>> = Some(<T as fmt::Display>::fmt);
+    pub const DISPLAY: Option<FormatFn<T>> = Some(<T as fmt::Display>::fmt);
     pub const ENCODE: Option<fn(&T) -> String> = Some(|value| value.to_string());
 }
 
@@ -61,7 +61,7 @@ impl<T: FromStr> Text<T> {
 }
 
 pub trait NoDisplay<T> {
-    const DISPLAY: Option<DebugFn<T>> = None;
+    const DISPLAY: Option<FormatFn<T>> = None;
     const ENCODE: Option<fn(&T) -> String> = None;
 }
 
@@ -74,7 +74,7 @@ impl<T> NoDisplay<T> for Text<T> {}
 impl<T> NoFromStr<T> for Text<T> {}
 
 /// The variable, shown in logs.
-pub const fn logged<T>(var: ContextVar<T>, fmt: DebugFn<T>) -> ContextVar<T> {
+pub const fn logged<T>(var: ContextVar<T>, fmt: FormatFn<T>) -> ContextVar<T> {
     var.with_log(Some(fmt))
 }
 

@@ -39,7 +39,7 @@
 //!   [`Context::bind`](crate::Context::bind).
 //! - The tasks of a `LocalSet` have no context: use [`task::spawn_local`](crate::task::spawn_local), or a `LocalRuntime`.
 //! - A task that is dropped at the shutdown of the runtime, without having been polled to its end, is dropped outside
-//!   of its context; one that is aborted, within. [`Scope`](crate::Scope) sees to both.
+//!   of its context; one that is aborted, within. [`Scoped`](crate::Scoped) sees to both.
 //! - A task that one thread spawns while another shuts the runtime down, and that never runs, may leave its context
 //!   behind until the runtime's builder and the last handle of the runtime and of its tasks are dropped.
 //! - A context is let go of just after its task has ended. Who awaits the task may be told of its end a moment
@@ -58,13 +58,14 @@ use tokio::task::Id;
 #[cfg(feature = "observe")]
 use crate::current::discard_panic;
 use crate::current::{self, TaskContext};
+use crate::on_drop::OnDrop;
 
 /// What tokio's [`Builder`] lacks. Nothing else has it.
 pub trait InheritContext: sealed::Sealed {
     /// Lets every task of the runtime inherit a copy of the context that is current where it is spawned.
     ///
     /// It takes all four of tokio's task hooks, and replaces those that were set before. For hooks of your own there is
-    /// [`inherit_context_and`](Self::inherit_context_and).
+    /// [`inherit_context_with`](Self::inherit_context_with).
     ///
     /// A hook that is set on the [`Builder`] afterwards replaces one of these. In the place of `on_task_spawn` or
     /// `on_before_task_poll` it leaves the tasks without a context. In the place of `on_task_terminate` it keeps the contexts
@@ -72,7 +73,7 @@ pub trait InheritContext: sealed::Sealed {
     /// with a stack of its own that a task leaves suspended inside [`ContextVar::with`](crate::ContextVar::with) is not
     /// found: it must not be sent to another thread.
     fn inherit_context(&mut self) -> &mut Self {
-        self.inherit_context_and(Hooks::new())
+        self.inherit_context_with(Hooks::new())
     }
 
     /// The same, and calls your hooks too.
@@ -85,13 +86,13 @@ pub trait InheritContext: sealed::Sealed {
     /// static USER: ContextVar<&str> = ContextVar::new("user");
     ///
     /// let hooks = Hooks::new().on_before_task_poll(|task| println!("{} polls {}", USER.get(), task.id()));
-    /// let runtime = Builder::new_current_thread().inherit_context_and(hooks).build().unwrap();
+    /// let runtime = Builder::new_current_thread().inherit_context_with(hooks).build().unwrap();
     /// runtime.block_on(async {
     ///     USER.set("ada");
     ///     tokio::spawn(async {}).await.unwrap();
     /// });
     /// ```
-    fn inherit_context_and(&mut self, hooks: Hooks) -> &mut Self;
+    fn inherit_context_with(&mut self, hooks: Hooks) -> &mut Self;
 }
 
 mod sealed {
@@ -101,7 +102,7 @@ mod sealed {
 }
 
 impl InheritContext for Builder {
-    fn inherit_context_and(&mut self, hooks: Hooks) -> &mut Self {
+    fn inherit_context_with(&mut self, hooks: Hooks) -> &mut Self {
         let Hooks { spawn, before_poll, after_poll, terminate } = hooks;
         let has_hooks = before_poll.is_some() || after_poll.is_some() || terminate.is_some();
         let contexts = Arc::new(Contexts { has_hooks, ..Contexts::default() });
@@ -126,7 +127,7 @@ impl InheritContext for Builder {
         self.on_after_task_poll(move |task| match TaskContext::leave(task.id()) {
             Some(context) => {
                 #[cfg(feature = "observe")]
-                discard_panic(crate::observe::left);
+                discard_panic(crate::observe::exited);
                 call_in(&after_poll, task, |hook| context.run_in_copy(hook));
             }
             None => call(&after_poll, task),
@@ -134,7 +135,7 @@ impl InheritContext for Builder {
         self.on_task_terminate(move |task| match contexts.remove(task.id()) {
             Some(context) => {
                 // tokio catches a panic of this hook.
-                let _end = Finally(|| context.end());
+                let _end = OnDrop(|| context.end());
                 call_in(&terminate, task, |hook| context.run_in_copy(hook));
             }
             None => call(&terminate, task),
@@ -155,15 +156,6 @@ fn call_in(hook: &Hook, task: &TaskMeta<'_>, run: impl FnOnce(&dyn Fn())) {
     }
 }
 
-/// Calls a closure when dropped: also on a panic.
-struct Finally<F: FnMut()>(F);
-
-impl<F: FnMut()> Drop for Finally<F> {
-    fn drop(&mut self) {
-        (self.0)();
-    }
-}
-
 /// Your own hooks beside those of [`InheritContext`]: what tokio's [`Builder`] has under the same names.
 ///
 /// When a task is spawned, the hook runs in the spawner's context. The other three run in a copy of the task's context that
@@ -173,7 +165,7 @@ impl<F: FnMut()> Drop for Finally<F> {
 /// No thread waits for a hook. So another thread may begin the next poll before the hook after a poll is called. In that
 /// case the hooks of both polls can see the context as another poll has left it.
 #[derive(Default)]
-#[must_use = "hooks do nothing unless they are handed to `inherit_context_and`"]
+#[must_use = "hooks do nothing unless they are handed to `inherit_context_with`"]
 pub struct Hooks {
     spawn: Hook,
     before_poll: Hook,
@@ -250,7 +242,7 @@ impl Contexts {
         let has_hooks = self.has_hooks || crate::observe::is_set();
         #[cfg(not(feature = "observe"))]
         let has_hooks = self.has_hooks;
-        let context = TaskContext::new(task, current::copy().inherited(), has_hooks);
+        let context = TaskContext::new(task, current::copy_map().inherited(), has_hooks);
         self.shard(task).insert(task, context);
     }
 

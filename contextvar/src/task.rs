@@ -7,8 +7,8 @@
 use tokio::task::JoinHandle;
 
 use crate::context::Context;
+use crate::in_context::InContext;
 use crate::inherit;
-use crate::scope::InContext;
 
 /// [`tokio::spawn`] in a copy of the current context: asyncio's `create_task(f())`.
 ///
@@ -59,7 +59,7 @@ where
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
 /// USER.set("ada");
-/// let task = task::spawn_detached(async {
+/// let task = task::spawn_in_empty_context(async {
 ///     assert!(!USER.is_set());
 ///     // It has a context, if an empty one.
 ///     USER.set("nobody");
@@ -68,7 +68,7 @@ where
 /// # }
 /// ```
 #[track_caller]
-pub fn spawn_detached<F>(future: F) -> JoinHandle<F::Output>
+pub fn spawn_in_empty_context<F>(future: F) -> JoinHandle<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
@@ -105,8 +105,8 @@ where
     tokio::task::spawn_blocking(inherit::closure(f))
 }
 
-/// [`spawn_blocking`] that gives its context too, as [`Scope::and_context`](crate::Scope::and_context) does. What
-/// `f` has set can be made to count here with [`Context::apply_changes_since`].
+/// [`spawn_blocking`] that gives its context too, as [`Scoped::and_context`](crate::Scoped::and_context) does. What
+/// `f` has set can be made to count here with [`Context::apply_changes_to_current`].
 ///
 /// # Panics
 ///
@@ -122,16 +122,16 @@ where
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
 /// let base = copy_context();
-/// let login = task::spawn_blocking_and_context(|| { USER.set("ada"); });
+/// let login = task::spawn_blocking_returning_context(|| { USER.set("ada"); });
 /// let ((), ctx) = login.await.unwrap();
 /// assert!(!USER.is_set());
 ///
-/// ctx.apply_changes_since(&base);
+/// ctx.apply_changes_to_current(&base);
 /// assert_eq!(USER.get(), "ada");
 /// # }
 /// ```
 #[track_caller]
-pub fn spawn_blocking_and_context<F, R>(f: F) -> JoinHandle<(R, Context)>
+pub fn spawn_blocking_returning_context<F, R>(f: F) -> JoinHandle<(R, Context)>
 where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,

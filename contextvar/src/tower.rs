@@ -1,6 +1,6 @@
 //! Contexts for HTTP servers and clients made of [tower](tower_service) services: axum, tonic, hyper.
 //!
-//! [`ContextLayer`] gives each request a context, [`MakeInContext`] each connection.
+//! [`ContextLayer`] gives each request a context, [`MakeContextService`] each connection.
 
 #[cfg(feature = "baggage")]
 mod client;
@@ -8,6 +8,6 @@ mod connection;
 mod request;
 
 #[cfg(feature = "baggage")]
-pub use client::{BaggageLayer, BaggageService};
-pub use connection::{MakeFuture, MakeInContext, ServiceInContext};
-pub use request::{ContextLayer, ContextService, ResponseFuture};
+pub use client::{InjectBaggage, InjectBaggageLayer};
+pub use connection::{ConnectionService, MakeContextService, MakeContextServiceFuture};
+pub use request::{ContextLayer, ContextService, Rejection, ResponseFuture};

@@ -6,13 +6,13 @@
 //!
 //! ```
 //! use contextvar::ContextVar;
-//! use contextvar::tracing::WithContext;
+//! use contextvar::tracing::ContextFormat;
 //! use tracing::info;
 //!
 //! static REQUEST_ID: ContextVar<u64> = ContextVar::new("request_id").log();
 //! static TENANT: ContextVar<&str> = ContextVar::new("tenant").log();
 //!
-//! tracing_subscriber::fmt().map_event_format(WithContext::new).init();
+//! tracing_subscriber::fmt().map_event_format(ContextFormat::new).init();
 //!
 //! REQUEST_ID.set(7);
 //! TENANT.set("acme");
@@ -28,7 +28,7 @@
 //! # Spans
 //!
 //! With this feature [`task`](crate::task) and [`thread`](crate::thread) take the current span along, too: it is entered
-//! whenever the task is polled, and while it is dropped. Not so [`task::spawn_detached`](crate::task::spawn_detached),
+//! whenever the task is polled, and while it is dropped. Not so [`task::spawn_in_empty_context`](crate::task::spawn_in_empty_context),
 //! and [`in_inherited_context`](crate::InContext::in_inherited_context), which carries the context alone.
 
 use std::any::TypeId;
@@ -39,28 +39,28 @@ use tracing_subscriber::fmt::format::{Compact, Format, Full, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::context::log_fields;
+use crate::log::for_each_log_field;
 
 /// A format of `tracing_subscriber::fmt` that shows the variables that are marked [`log`](crate::ContextVar::log).
 ///
 /// It is made of one of the formats there, full, compact, pretty or JSON, with `map_event_format`, as the last
 /// step. Whether there are colours is up to the layer, not to the format. See [the module](self).
 #[derive(Clone, Debug)]
-pub struct WithContext<E> {
+pub struct ContextFormat<E> {
     format: E,
     /// The same with colours, for writers that have them: what the other one writes goes to a buffer first, which
     /// can't say so.
     coloured: E,
 }
 
-impl<F: Clone, T: Clone> WithContext<Format<F, T>> {
+impl<F: Clone, T: Clone> ContextFormat<Format<F, T>> {
     /// Wraps a format.
     pub fn new(format: Format<F, T>) -> Self {
-        WithContext { coloured: format.clone().with_ansi(true), format }
+        ContextFormat { coloured: format.clone().with_ansi(true), format }
     }
 }
 
-impl<S, N, F, T> FormatEvent<S, N> for WithContext<Format<F, T>>
+impl<S, N, F, T> FormatEvent<S, N> for ContextFormat<Format<F, T>>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -83,7 +83,7 @@ where
             Some((start, empty)) => {
                 writer.write_str(&line[..start])?;
                 let mut fields = String::new();
-                log_fields(|name, value| {
+                for_each_log_field(|name, value| {
                     if !is_own(name) {
                         let _ = write!(fields, "{}:{},", Quoted(&name), Quoted(value));
                     }
@@ -95,7 +95,7 @@ where
                 let text = line.trim_end_matches('\n');
                 writer.write_str(text)?;
                 let mut result = Ok(());
-                log_fields(|name, value| {
+                for_each_log_field(|name, value| {
                     if !is_own(name) && result.is_ok() {
                         result = if coloured {
                             write!(writer, " \x1b[3m{name}\x1b[0m\x1b[2m=\x1b[0m{}", Line(value))

@@ -8,8 +8,9 @@ use once_cell::sync::OnceCell;
 use crate::context::copy_context;
 use crate::current;
 use crate::error::{self, LookupError, ResetError, ResetErrorKind, SetError};
-use crate::scope::Scope;
-use crate::storage::{DebugFn, Stored, Variable};
+use crate::on_drop::OnDrop;
+use crate::scoped::Scoped;
+use crate::storage::{FormatFn, Value, Variable};
 use crate::token::Token;
 
 /// A context variable: a static whose value belongs to the current [`Context`](crate::Context).
@@ -31,7 +32,7 @@ use crate::token::Token;
 ///
 /// # What is current
 ///
-/// Inside [`Context::run`](crate::Context::run), and in a future wrapped in a [`Scope`], that context.
+/// Inside [`Context::run`](crate::Context::run), and in a future wrapped in a [`Scoped`], that context.
 /// Elsewhere the thread's own, which is empty at first. A tokio task that was given no context has none
 /// (feature `tokio`): nothing is set there, and setting is a [`SetError`].
 ///
@@ -39,10 +40,11 @@ use crate::token::Token;
 ///
 /// Any type that is `Send + Sync + 'static`. What is set is never changed in place: to change a value, set
 /// another, or put the variable part into a `Mutex` or an atomic.
+#[doc(alias("AsyncLocal", "MDC", "task_local"))]
 pub struct ContextVar<T: 'static> {
     variable: Variable<T>,
     default: Option<fn() -> T>,
-    default_value: OnceCell<Stored<T>>,
+    default_value: OnceCell<Value<T>>,
     /// The thread that is computing the default, 0 if none is.
     computing: AtomicUsize,
 }
@@ -57,12 +59,12 @@ pub struct ContextVar<T: 'static> {
     note = "a context goes from thread to thread, and its copies share the values: use `Arc` for `Rc`, \
             `Mutex` for `RefCell`, an atomic for `Cell`, an owned value for a borrowed one"
 )]
-pub trait Value: Send + Sync + 'static {}
+pub trait ContextValue: Send + Sync + 'static {}
 
 #[diagnostic::do_not_recommend]
-impl<T: Send + Sync + 'static> Value for T {}
+impl<T: Send + Sync + 'static> ContextValue for T {}
 
-impl<T: Value> ContextVar<T> {
+impl<T: ContextValue> ContextVar<T> {
     /// A variable without a default. The name is for messages; two variables may have the same.
     ///
     /// ```
@@ -114,7 +116,7 @@ impl<T: 'static> ContextVar<T> {
     ///
     /// static USER: ContextVar<&str> = ContextVar::new("user").debug();
     ///
-    /// let ctx = Context::new().with(&USER, "ada");
+    /// let ctx = Context::new().with_value(&USER, "ada");
     /// assert_eq!(format!("{ctx:?}"), r#"Context { user: "ada" }"#);
     /// ```
     pub const fn debug(self) -> Self
@@ -124,22 +126,22 @@ impl<T: 'static> ContextVar<T> {
         self.with_debug(Some(<T as fmt::Debug>::fmt))
     }
 
-    pub(crate) const fn with_debug(mut self, debug: Option<DebugFn<T>>) -> Self {
+    pub(crate) const fn with_debug(mut self, debug: Option<FormatFn<T>>) -> Self {
         self.variable = self.variable.debug(debug);
         self
     }
 
     /// Shows this variable's value, where it is set, in logs: those of `contextvar::tracing`, and what is written with
-    /// [`log_fields`](crate::log_fields). A variable that is [`secret`](Self::secret) is never shown.
+    /// [`for_each_log_field`](crate::for_each_log_field). A variable that is [`secret`](Self::secret) is never shown.
     ///
     /// ```
-    /// use contextvar::{ContextVar, log_fields};
+    /// use contextvar::{ContextVar, for_each_log_field};
     ///
     /// static REQUEST_ID: ContextVar<u64> = ContextVar::new("request_id").log();
     ///
     /// REQUEST_ID.set(7);
     /// let mut line = "hello".to_owned();
-    /// log_fields(|name, value| line += &format!(" {name}={value}"));
+    /// for_each_log_field(|name, value| line += &format!(" {name}={value}"));
     /// assert_eq!(line, "hello request_id=7");
     /// ```
     pub const fn log(self) -> Self
@@ -149,7 +151,7 @@ impl<T: 'static> ContextVar<T> {
         self.with_log(Some(<T as fmt::Display>::fmt))
     }
 
-    pub(crate) const fn with_log(mut self, log: Option<DebugFn<T>>) -> Self {
+    pub(crate) const fn with_log(mut self, log: Option<FormatFn<T>>) -> Self {
         self.variable = self.variable.log(log);
         self
     }
@@ -162,7 +164,7 @@ impl<T: 'static> ContextVar<T> {
     ///
     /// static PASSWORD: ContextVar<&str> = ContextVar::new("password").debug().secret();
     ///
-    /// let ctx = Context::new().with(&PASSWORD, "sesame");
+    /// let ctx = Context::new().with_value(&PASSWORD, "sesame");
     /// assert_eq!(format!("{ctx:?}"), "Context { password: <redacted> }");
     /// ```
     pub const fn secret(mut self) -> Self {
@@ -409,17 +411,12 @@ impl<T: 'static> ContextVar<T> {
     #[inline]
     pub fn try_set(&'static self, value: T) -> Result<Token<T>, SetError<T>> {
         current::write(|frame| match frame {
-            Some(frame) => {
-                let value = Stored::new(&self.variable, value);
+            Ok(frame) => {
+                let value = Value::new(&self.variable, value);
                 Ok(Token { var: self, undo: frame.set(&self.variable, value) })
             }
-            None => Err(self.denied(value)),
+            Err(kind) => Err(SetError::new(self.name(), kind, value)),
         })
-    }
-
-    #[cold]
-    fn denied(&self, value: T) -> SetError<T> {
-        SetError::new(self.name(), current::denied(), value)
     }
 
     /// Puts back what was there before the `set` that made `token`: the old value, or none.
@@ -479,16 +476,16 @@ impl<T: 'static> ContextVar<T> {
     #[inline]
     pub fn try_reset(&'static self, token: Token<T>) -> Result<(), ResetError<T>> {
         current::write(|frame| match frame {
-            Some(frame) if ptr::eq(token.var, self) && frame.made(&token.undo) => {
+            Ok(frame) if ptr::eq(token.var, self) && frame.is_origin_of(&token.undo) => {
                 frame.reset(&self.variable, token.undo);
                 Ok(())
             }
-            _ => Err(self.refused(token)),
+            _ => Err(self.reset_error(token)),
         })
     }
 
     #[cold]
-    fn refused(&self, token: Token<T>) -> ResetError<T> {
+    fn reset_error(&self, token: Token<T>) -> ResetError<T> {
         let same = ptr::eq(token.var, self);
         let kind = if same { ResetErrorKind::DifferentContext } else { ResetErrorKind::DifferentVar };
         ResetError::new(self.name(), kind, token)
@@ -508,8 +505,8 @@ impl<T: 'static> ContextVar<T> {
     /// # });
     /// ```
     #[inline]
-    pub fn scope<F: Future>(&'static self, value: T, future: F) -> Scope<F> {
-        copy_context().with(self, value).scope(future)
+    pub fn scope<F: Future>(&'static self, value: T, future: F) -> Scoped<F> {
+        copy_context().with_value(self, value).scope(future)
     }
 
     /// Runs `f` with this variable set to `value` in the current context, and puts back what was there
@@ -549,20 +546,11 @@ impl<T: 'static> ContextVar<T> {
     /// this thread that is computing it.
     #[inline]
     fn default_value(&'static self) -> Option<&'static T> {
-        self.default_value.get().map(Stored::deref).or_else(|| self.compute_default())
+        self.default_value.get().map(Value::deref).or_else(|| self.compute_default())
     }
 
     #[cold]
     fn compute_default(&'static self) -> Option<&'static T> {
-        /// Clears the mark, also on a panic.
-        struct Computed<'a>(&'a AtomicUsize);
-
-        impl Drop for Computed<'_> {
-            fn drop(&mut self) {
-                self.0.store(0, Ordering::Relaxed);
-            }
-        }
-
         let default = self.default?;
         // Relaxed will do: only this thread stores this number.
         if self.computing.load(Ordering::Relaxed) == current::this_thread() {
@@ -570,8 +558,8 @@ impl<T: 'static> ContextVar<T> {
         }
         Some(self.default_value.get_or_init(|| {
             self.computing.store(current::this_thread(), Ordering::Relaxed);
-            let _computed = Computed(&self.computing);
-            Stored::new(&self.variable, default())
+            let _clear = OnDrop(|| self.computing.store(0, Ordering::Relaxed));
+            Value::new(&self.variable, default())
         }))
     }
 }

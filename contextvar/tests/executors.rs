@@ -129,7 +129,7 @@ fn a_cancelled_task_is_dropped_in_its_context() {
     let (seen, drops) = std::sync::mpsc::channel();
     smol::block_on(async {
         let (started, on_start) = futures::channel::oneshot::channel();
-        let task = smol::spawn(Context::new().with(&NUMBER, 5).scope(async move {
+        let task = smol::spawn(Context::new().with_value(&NUMBER, 5).scope(async move {
             let _on_drop = OnDrop(seen);
             started.send(()).unwrap();
             futures::future::pending::<()>().await;

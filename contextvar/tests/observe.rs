@@ -17,14 +17,14 @@ thread_local! {
 struct Notes;
 
 impl Observer for Notes {
-    fn enter(&self) {
+    fn on_enter(&self) {
         SEEN.with_borrow_mut(|seen| seen.push(format!("enter {}", USER.get())));
         // What it enters itself it is not told of.
         copy_context().run(|| USER.set("the observer"));
         assert!(!PANIC.get(), "on purpose");
     }
 
-    fn leave(&self) {
+    fn on_exit(&self) {
         SEEN.with_borrow_mut(|seen| seen.push(format!("leave to {}", USER.get())));
         copy_context().run(|| USER.set("the observer"));
     }
@@ -36,8 +36,8 @@ fn seen() -> Vec<String> {
 
 #[test]
 fn entering_and_leaving() {
-    let mut ada = Context::new().with(&USER, "ada");
-    let mut grace = Context::new().with(&USER, "grace");
+    let mut ada = Context::new().with_value(&USER, "ada");
+    let mut grace = Context::new().with_value(&USER, "grace");
 
     // Nobody is told where there is no observer; one that comes late is told from then on.
     ada.run(|| {

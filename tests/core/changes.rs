@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use contextvar::{Context, ContextVar, InContext, SetErrorKind, context_var, copy_context, task};
+use contextvar::{Context, ContextVar, InContext, WriteErrorKind, context_var, copy_context, task};
 
 use crate::support::{Log, OnDrop, on_both_flavours, panic_text};
 
@@ -22,7 +22,7 @@ static FLAG: bool;
 static TRANSACTION: Arc<str>;
 
 fn base() -> Context {
-    Context::new().with(&USER, "ada".to_owned()).with(&TENANT, 7).with(&SMALL, 3)
+    Context::new().with_value(&USER, "ada".to_owned()).with_value(&TENANT, 7).with_value(&SMALL, 3)
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn only_what_was_set_or_unset_is_applied() {
     current.run(|| {
         TENANT.set(8);
         SMALL.set(4);
-        changed.apply_changes_since(&base);
+        changed.apply_changes_to_current(&base);
         assert_eq!((USER.get(), TENANT.get(), FLAG.get()), ("grace".to_owned(), 8, true));
         assert!(!SMALL.is_set());
     });
@@ -45,13 +45,13 @@ fn only_what_was_set_or_unset_is_applied() {
 
     // Into a context that has nothing to do with either.
     Context::new().run(|| {
-        changed.apply_changes_since(&base);
+        changed.apply_changes_to_current(&base);
         assert_eq!((USER.get(), FLAG.get(), copy_context().len()), ("grace".to_owned(), true, 2));
         // What is applied twice is as if applied once.
-        changed.apply_changes_since(&base);
+        changed.apply_changes_to_current(&base);
         assert_eq!(copy_context().len(), 2);
         // And back.
-        base.apply_changes_since(&changed);
+        base.apply_changes_to_current(&changed);
         assert_eq!((USER.get(), SMALL.get(), copy_context().len()), ("ada".to_owned(), 3, 2));
     });
 }
@@ -60,9 +60,9 @@ fn only_what_was_set_or_unset_is_applied() {
 fn nothing_changed() {
     let ctx = base();
     Context::new().run(|| {
-        ctx.clone().apply_changes_since(&ctx);
-        ctx.clone().inherited().apply_changes_since(&ctx);
-        Context::new().apply_changes_since(&Context::new());
+        ctx.clone().apply_changes_to_current(&ctx);
+        ctx.clone().inherited().apply_changes_to_current(&ctx);
+        Context::new().apply_changes_to_current(&Context::new());
         // Written, and put back.
         let mut there_and_back = ctx.clone();
         there_and_back.run(|| {
@@ -70,7 +70,7 @@ fn nothing_changed() {
             USER.sync_scope("grace".to_owned(), || ());
             FLAG.sync_scope(true, || ());
         });
-        there_and_back.apply_changes_since(&ctx);
+        there_and_back.apply_changes_to_current(&ctx);
         assert!(copy_context().is_empty());
     });
 }
@@ -82,7 +82,7 @@ fn a_value_set_anew_counts_but_for_primitives() {
     same.set(&USER, "ada".to_owned());
     same.set(&TENANT, 7);
     Context::new().run(|| {
-        same.apply_changes_since(&base);
+        same.apply_changes_to_current(&base);
         assert!(USER.is_set());
         assert!(!TENANT.is_set());
     });
@@ -98,11 +98,11 @@ fn what_is_not_inherited_stays_where_it_is() {
         TENANT.set(9);
     });
     base.clone().run(|| {
-        ctx.apply_changes_since(&base);
+        ctx.apply_changes_to_current(&base);
         assert_eq!((&*TRANSACTION.get(), TENANT.get()), ("tx", 9));
     });
     Context::new().run(|| {
-        ctx.apply_changes_since(&base);
+        ctx.apply_changes_to_current(&base);
         assert!(!TRANSACTION.is_set());
     });
 }
@@ -120,17 +120,17 @@ fn from_a_future_and_from_a_blocking_call() {
                 };
                 let (five, ctx) = work.in_context(base.clone()).and_context().await;
                 assert_eq!((five, USER.get().as_str()), (5, "ada"));
-                ctx.apply_changes_since(&base);
+                ctx.apply_changes_to_current(&base);
                 assert_eq!((USER.get().as_str(), TENANT.get()), ("grace", 7));
 
                 let base = copy_context();
                 let work = || TENANT.set(TENANT.get() + 1).old_value().copied();
-                let (old, ctx) = task::spawn_blocking_and_context(work).await.unwrap();
+                let (old, ctx) = task::spawn_blocking_returning_context(work).await.unwrap();
                 assert_eq!((old, TENANT.get()), (Some(7), 7));
-                ctx.apply_changes_since(&base);
+                ctx.apply_changes_to_current(&base);
                 assert_eq!(TENANT.get(), 8);
 
-                let join = task::spawn_blocking_and_context(|| panic!("as before")).await;
+                let join = task::spawn_blocking_returning_context(|| panic!("as before")).await;
                 let error = join.map(|((), _)| ()).unwrap_err();
                 assert!(error.is_panic());
             })
@@ -144,7 +144,7 @@ fn the_context_stays_the_same_one() {
     changed.set(&FLAG, true);
     base.clone().run(|| {
         let token = USER.set("grace".to_owned());
-        changed.apply_changes_since(&Context::new());
+        changed.apply_changes_to_current(&Context::new());
         assert_eq!(USER.get(), "ada");
         // A token says what was before its `set`, whatever came after.
         let token = USER.try_reset(token);
@@ -159,9 +159,9 @@ fn a_value_that_is_being_read_stays() {
     changed.set(&USER, "grace".to_owned());
     base().run(|| {
         USER.with(|user| {
-            changed.apply_changes_since(&Context::new());
+            changed.apply_changes_to_current(&Context::new());
             assert_eq!((user.as_str(), USER.get().as_str()), ("ada", "grace"));
-            changed.apply_changes_since(&Context::new());
+            changed.apply_changes_to_current(&Context::new());
             assert_eq!(user, "ada");
         });
     });
@@ -187,26 +187,30 @@ fn nobody_sees_half_of_it() {
     let log = Log::default();
     // In whichever order.
     let both = vec!["first false false".to_owned(), "second false false".to_owned()];
-    Context::new().with(&FIRST, noting(&log, "first")).with(&SECOND, noting(&log, "second")).run(|| {
-        let base = copy_context();
-        let mut changed = base.clone();
-        changed.unset(&FIRST);
-        changed.unset(&SECOND);
-        changed.set(&LAST, 10);
-        changed.apply_changes_since(&base);
-        assert_eq!(log.take().len(), 0, "`base` still has them");
-        drop((base, changed));
-        let mut lines = log.take();
-        lines.sort();
-        assert_eq!((lines, LAST.get()), (both.clone(), 12));
-    });
+    Context::new().with_value(&FIRST, noting(&log, "first")).with_value(&SECOND, noting(&log, "second")).run(
+        || {
+            let base = copy_context();
+            let mut changed = base.clone();
+            changed.unset(&FIRST);
+            changed.unset(&SECOND);
+            changed.set(&LAST, 10);
+            changed.apply_changes_to_current(&base);
+            assert_eq!(log.take().len(), 0, "`base` still has them");
+            drop((base, changed));
+            let mut lines = log.take();
+            lines.sort();
+            assert_eq!((lines, LAST.get()), (both.clone(), 12));
+        },
+    );
 
     // The same where the current context is the last to have them.
-    let mut ctx = Context::new().with(&FIRST, noting(&log, "first")).with(&SECOND, noting(&log, "second"));
-    let with_both =
-        Context::new().with(&FIRST, noting(&Log::default(), "")).with(&SECOND, noting(&Log::default(), ""));
+    let mut ctx =
+        Context::new().with_value(&FIRST, noting(&log, "first")).with_value(&SECOND, noting(&log, "second"));
+    let with_both = Context::new()
+        .with_value(&FIRST, noting(&Log::default(), ""))
+        .with_value(&SECOND, noting(&Log::default(), ""));
     ctx.run(|| {
-        Context::new().with(&LAST, 20).apply_changes_since(&with_both);
+        Context::new().with_value(&LAST, 20).apply_changes_to_current(&with_both);
         let mut lines = log.take();
         lines.sort();
         assert_eq!((lines, LAST.get()), (both, 22));
@@ -217,7 +221,7 @@ fn nobody_sees_half_of_it() {
 fn where_nothing_can_be_written() {
     on_both_flavours(|| async {
         let task = tokio::spawn(async {
-            let error = base().try_apply_changes_since(&Context::new()).unwrap_err();
+            let error = base().try_apply_changes_to_current(&Context::new()).unwrap_err();
             assert_eq!(
                 error.to_string(),
                 "the changes of a context cannot be applied: this tokio task has no context of its own; spawn it \
@@ -225,8 +229,8 @@ fn where_nothing_can_be_written() {
                  in `Context::scope`"
             );
             assert_eq!(format!("{error:?}"), "ApplyError { kind: NoContext }");
-            assert_eq!(error.kind(), SetErrorKind::NoContext);
-            let text = panic_text(|| base().apply_changes_since(&Context::new()));
+            assert_eq!(error.kind(), WriteErrorKind::NoContext);
+            let text = panic_text(|| base().apply_changes_to_current(&Context::new()));
             assert_eq!(text, error.to_string());
             assert!(!USER.is_set());
         });
@@ -257,7 +261,7 @@ fn many_variables() {
     for var in &vars {
         current.set(var, Arc::new(usize::MAX));
     }
-    current.run(|| changed.apply_changes_since(&base));
+    current.run(|| changed.apply_changes_to_current(&base));
     for (n, var) in vars.iter().enumerate() {
         let expected = match (n % 7, n % 3, n % 2) {
             (0, 0, 0) => None,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use contextvar::{Context, ContextVar, context_var, copy_context, log_fields};
+use contextvar::{Context, ContextVar, context_var, copy_context, for_each_log_field};
 
 use crate::support::{OnDrop, panic_text};
 
@@ -105,7 +105,7 @@ fn an_empty_context_hides_that_of_the_thread() {
     Context::new().run(|| {
         assert!(!NUMBER.is_set());
         assert!(copy_context().is_empty());
-        log_fields(|name, _| panic!("{name} is not set here"));
+        for_each_log_field(|name, _| panic!("{name} is not set here"));
         NUMBER.set(2);
         assert_eq!(copy_context()[&NUMBER], 2);
     });
@@ -153,7 +153,7 @@ fn a_hundred_thousand_variables_and_a_small_stack() {
         assert!(format!("{changed:?}").len() > COUNT);
 
         // Into the thread's own context, which is dropped at its exit.
-        changed.apply_changes_since(&base);
+        changed.apply_changes_to_current(&base);
         drop(base);
         assert_eq!(Arc::strong_count(&old), 1);
         assert_eq!(MANY.iter().filter(|var| var.with(|value| **value == 2)).count(), COUNT);

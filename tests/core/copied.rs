@@ -199,7 +199,7 @@ fn all_of_self_lives_as_long_as_the_future() {
         let log = log.clone();
         Service(7, OnDrop(move || log.push(NUMBER.get())))
     };
-    let mut ctx = Context::new().with(&NUMBER, 1);
+    let mut ctx = Context::new().with_value(&NUMBER, 1);
     let (unused, used) = ctx.run(|| (service().unused(), service().used_in_part()));
     assert!(log.take().is_empty());
     drop(unused);
@@ -232,7 +232,7 @@ fn a_method_that_is_spawned_from_a_context_keeps_it() {
     }
 
     on_both_flavours(|| async {
-        let mut ctx = Context::new().with(&NUMBER, 40);
+        let mut ctx = Context::new().with_value(&NUMBER, 40);
         let task = ctx.run(|| tokio::spawn(Service.call(2)));
         assert_eq!(task.await.unwrap(), 42);
     });

@@ -93,7 +93,7 @@ fn one_may_read_other_variables_in_the_reader_s_context() {
     #[context_var]
     static SECOND: u64 = FIRST.get() + 1;
 
-    let mut ctx = Context::new().with(&FIRST, 10);
+    let mut ctx = Context::new().with_value(&FIRST, 10);
     assert_eq!(ctx.run(|| SECOND.get()), 11);
     // Once per process, whoever asks.
     assert_eq!(SECOND.get(), 11);

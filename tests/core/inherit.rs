@@ -37,10 +37,10 @@ fn assert_all() {
 
 fn all(transaction: &Arc<str>) -> Context {
     Context::new()
-        .with(&USER, "ada")
-        .with(&TRANSACTION, transaction.clone())
-        .with(&SUPPRESSED, true)
-        .with(&TENANT, 7)
+        .with_value(&USER, "ada")
+        .with_value(&TRANSACTION, transaction.clone())
+        .with_value(&SUPPRESSED, true)
+        .with_value(&TENANT, 7)
 }
 
 #[test]
@@ -122,8 +122,8 @@ fn what_is_handed_over_is_a_context_of_its_own() {
 #[test]
 fn nothing_to_leave_out() {
     assert!(Context::new().inherited().is_empty());
-    assert_eq!(Context::new().with(&USER, "ada").inherited()[&USER], "ada");
-    let mut ctx = Context::new().with(&TRANSACTION, "tx".into());
+    assert_eq!(Context::new().with_value(&USER, "ada").inherited()[&USER], "ada");
+    let mut ctx = Context::new().with_value(&TRANSACTION, "tx".into());
     assert!(ctx.unset(&TRANSACTION));
     assert!(ctx.inherited().is_empty());
 }
@@ -134,7 +134,7 @@ fn a_detached_task_keeps_nothing_alive() {
         let transaction: Arc<str> = "tx".into();
         let (ended, go_on) = tokio::sync::oneshot::channel::<()>();
         let task = all(&transaction).run(|| {
-            task::spawn_detached(async {
+            task::spawn_in_empty_context(async {
                 assert!(copy_context().is_empty());
                 USER.set("nobody");
                 go_on.await.unwrap_err();

@@ -92,7 +92,7 @@ fn test_context_run_2() {
         VAR.get()
     }
 
-    let mut ctx = Context::new().with(&VAR, 7);
+    let mut ctx = Context::new().with_value(&VAR, 7);
     assert_eq!(ctx.run(function), 7);
 
     // What Python hands over as arguments, a closure borrows or owns, `Send` or not.
@@ -336,7 +336,7 @@ fn test_context_isinstance() {
     static B: &str;
 
     // As a mapping has them: `in`, `[]`, `get`, `len`, and keys, values and items by way of `iter`.
-    let ctx = Context::new().with(&A, 1).with(&B, "two");
+    let ctx = Context::new().with_value(&A, 1).with_value(&B, "two");
     assert!(ctx.contains(&A) && ctx.contains(&B));
     assert_eq!((ctx[&A], ctx.get(&B)), (1, Some(&"two")));
     assert_eq!((ctx.len(), ctx.iter().len(), ctx.is_empty()), (2, 2, false));
@@ -385,7 +385,7 @@ fn test_context_thread_inherit() {
     assert_eq!(std::thread::spawn(change).join().unwrap(), None);
     assert_eq!(thread::spawn(change).join().unwrap(), Some(1));
     // `Thread(target=change, context=ctx)`, full and empty.
-    let mut custom = Context::new().with(&VAR, 3);
+    let mut custom = Context::new().with_value(&VAR, 3);
     assert_eq!(std::thread::spawn(move || custom.run(change)).join().unwrap(), Some(3));
     assert_eq!(thread::spawn(move || Context::new().run(change)).join().unwrap(), None);
     assert_eq!(VAR.get(), 1);
@@ -468,7 +468,7 @@ fn generators_run_in_their_callers_context() {
         VAR.set(VAR.get() + step);
         VAR.get()
     });
-    let mut ctx = Context::new().with(&VAR, 100);
+    let mut ctx = Context::new().with_value(&VAR, 100);
     assert_eq!(generator.next(), Some(10));
     assert_eq!(ctx.run(|| generator.next()), Some(111));
     assert_eq!(generator.next(), Some(22));

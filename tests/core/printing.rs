@@ -25,27 +25,27 @@ fn a_context_shows_each_variable_s_name_and_value() {
     static BY_HAND_DEBUG: ContextVar<&str> = ContextVar::new("by_hand_debug").debug();
     static BY_HAND_SECRET: ContextVar<&str> = ContextVar::new("by_hand_secret").secret().debug();
 
-    let ctx = Context::new().with(&USER, "ada".to_owned());
+    let ctx = Context::new().with_value(&USER, "ada".to_owned());
     assert_eq!(format!("{ctx:?}"), r#"Context { USER: "ada" }"#);
     assert_eq!(format!("{ctx:#?}"), "Context {\n    USER: \"ada\",\n}");
-    let ctx = Context::new().with(&OPAQUE, NoDebug);
+    let ctx = Context::new().with_value(&OPAQUE, NoDebug);
     assert_eq!(format!("{ctx:?}"), "Context { OPAQUE: it::printing::NoDebug }");
-    let ctx = Context::new().with(&PASSWORD, "sesame".to_owned());
+    let ctx = Context::new().with_value(&PASSWORD, "sesame".to_owned());
     assert_eq!(format!("{ctx:?}"), "Context { PASSWORD: <redacted> }");
-    let ctx = Context::new().with(&LIST, vec![Some(1), None]);
+    let ctx = Context::new().with_value(&LIST, vec![Some(1), None]);
     assert_eq!(format!("{ctx:?}"), "Context { the list: [Some(1), None] }");
-    let ctx = Context::new().with(&BY_HAND, "value");
+    let ctx = Context::new().with_value(&BY_HAND, "value");
     assert_eq!(format!("{ctx:?}"), "Context { by hand: &str }");
-    let ctx = Context::new().with(&BY_HAND_DEBUG, "value");
+    let ctx = Context::new().with_value(&BY_HAND_DEBUG, "value");
     assert_eq!(format!("{ctx:?}"), r#"Context { by_hand_debug: "value" }"#);
-    let ctx = Context::new().with(&BY_HAND_SECRET, "value");
+    let ctx = Context::new().with_value(&BY_HAND_SECRET, "value");
     assert_eq!(format!("{ctx:?}"), "Context { by_hand_secret: <redacted> }");
     assert_eq!(format!("{:?}", Context::new()), "Context");
 }
 
 #[test]
 fn entries_say_what_they_are() {
-    let ctx = Context::new().with(&USER, "ada".to_owned()).with(&OPAQUE, NoDebug);
+    let ctx = Context::new().with_value(&USER, "ada".to_owned()).with_value(&OPAQUE, NoDebug);
     let mut shown: Vec<_> = ctx.iter().map(|entry| format!("{}: {entry:?}", entry.name())).collect();
     shown.sort();
     assert_eq!(shown, ["OPAQUE: it::printing::NoDebug", "USER: \"ada\""]);
@@ -73,13 +73,13 @@ fn everything_public_is_debug_whatever_its_type() {
         .block_on(async { tokio::spawn(async { OPAQUE.try_set(NoDebug) }).await.unwrap() })
         .unwrap_err();
     assert_eq!(format!("{error:?}"), r#"SetError { name: "OPAQUE", kind: NoContext, .. }"#);
-    let scope = Context::new().with(&USER, "ada".to_owned()).scope(async {});
-    assert_eq!(format!("{scope:?}"), r#"Scope { context: Context { USER: "ada" }, .. }"#);
+    let scope = Context::new().with_value(&USER, "ada".to_owned()).scope(async {});
+    assert_eq!(format!("{scope:?}"), r#"Scoped { context: Context { USER: "ada" }, .. }"#);
     assert_eq!(
         format!("{:?}", scope.and_context()),
-        r#"ScopeAndContext { context: Context { USER: "ada" }, .. }"#
+        r#"ScopedAndContext { context: Context { USER: "ada" }, .. }"#
     );
-    contextvar::thread::scope(|s| assert!(format!("{s:?}").starts_with("Scope")));
+    contextvar::thread::scope(|s| assert!(format!("{s:?}").starts_with("Scope {")));
     assert!(format!("{:?}", contextvar::thread::Builder::new()).starts_with("Builder"));
     #[cfg(tokio_unstable)]
     assert_eq!(format!("{:?}", contextvar::runtime::Hooks::new()), "Hooks { .. }");
@@ -158,14 +158,14 @@ fn panics_point_at_the_caller() {
         let task = tokio::spawn(async {
             assert_here!(USER.set("ada".to_owned()));
             assert_here!(USER.sync_scope("ada".to_owned(), || ()));
-            assert_here!(Context::new().apply_changes_since(&Context::new()));
+            assert_here!(Context::new().apply_changes_to_current(&Context::new()));
         });
         task.await.unwrap();
     });
     assert_here!(contextvar::task::spawn(async {}));
     assert_here!(contextvar::task::spawn_blocking(|| ()));
-    assert_here!(contextvar::task::spawn_blocking_and_context(|| ()));
-    assert_here!(contextvar::task::spawn_detached(async {}));
+    assert_here!(contextvar::task::spawn_blocking_returning_context(|| ()));
+    assert_here!(contextvar::task::spawn_in_empty_context(async {}));
     assert_here!(contextvar::task::spawn_local(async {}));
     assert_here!(contextvar::thread::scope(|s| drop(s.spawn(|| panic!("in the thread")))));
     assert!(async {}.now_or_never().is_some());

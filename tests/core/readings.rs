@@ -58,10 +58,10 @@ fn set_by_clone() {
 fn changes_applied_in_its_own_with() {
     TEXT.set(text(1));
     let base = copy_context();
-    let changed = base.clone().with(&TEXT, text(2));
+    let changed = base.clone().with_value(&TEXT, text(2));
     drop(base);
     TEXT.with(|text_1| {
-        changed.apply_changes_since(&Context::new());
+        changed.apply_changes_to_current(&Context::new());
         assert_eq!(*text_1, text(1));
     });
     assert_eq!(TEXT.get(), text(2));
@@ -73,9 +73,9 @@ fn changes_applied_from_a_context_that_they_replace() {
     static CHANGES: ContextVar<Context> = ContextVar::new("changes");
 
     let replacement = Context::new();
-    CHANGES.set(Context::new().with(&TEXT, text(1)).with(&CHANGES, replacement));
+    CHANGES.set(Context::new().with_value(&TEXT, text(1)).with_value(&CHANGES, replacement));
     CHANGES.with(|changes| {
-        changes.apply_changes_since(&Context::new());
+        changes.apply_changes_to_current(&Context::new());
         assert_eq!(changes.len(), 2);
     });
     assert_eq!((TEXT.get(), CHANGES.with(Context::len)), (text(1), 0));
@@ -141,7 +141,7 @@ fn set_while_log_fields_are_shown() {
     FIRST.set(text(1));
     SECOND.set(text(2));
     let mut shown = Vec::new();
-    contextvar::log_fields(|name, value| {
+    contextvar::for_each_log_field(|name, value| {
         FIRST.set(text(3));
         SECOND.set(text(4));
         shown.push(format!("{name}={value}"));

@@ -92,7 +92,7 @@ fn from_drop_in_a_copy_that_goes_first() {
 #[test]
 fn from_drop_in_the_operations_of_a_context() {
     let log = Log::default();
-    let mut ctx = Context::new().with(&VALUE, Some(CallsBack(log.clone())));
+    let mut ctx = Context::new().with_value(&VALUE, Some(CallsBack(log.clone())));
     ctx.set(&VALUE, Some(CallsBack(log.clone())));
     assert_eq!(log.take(), ["dropped"]);
     assert!(ctx.unset(&VALUE));
@@ -100,7 +100,7 @@ fn from_drop_in_the_operations_of_a_context() {
     ctx.set(&VALUE, Some(CallsBack(log.clone())));
     ctx.run(|| VALUE.set(None));
     assert_eq!(log.take(), ["dropped"]);
-    drop(ctx.with(&VALUE, Some(CallsBack(log.clone()))));
+    drop(ctx.with_value(&VALUE, Some(CallsBack(log.clone()))));
     assert_eq!(log.take(), ["dropped"]);
 }
 
@@ -119,7 +119,7 @@ fn from_clone() {
 #[test]
 fn from_debug() {
     let log = Log::default();
-    let ctx = Context::new().with(&VALUE, Some(CallsBack(log.clone())));
+    let ctx = Context::new().with_value(&VALUE, Some(CallsBack(log.clone())));
     assert_eq!(format!("{ctx:?}"), "Context { VALUE: Some(CallsBack) }");
     assert_eq!(log.take(), ["shown"]);
 }
@@ -314,12 +314,12 @@ fn a_drop_that_panics_leaks_nothing_that_is_on_its_way_out() {
     assert_eq!(Arc::strong_count(&counted), 2);
 
     // Where a context goes, too.
-    let armed = || Context::new().with(&VALUE, bomb());
+    let armed = || Context::new().with_value(&VALUE, bomb());
     assert_eq!(panic_text(armed().bind(value)), "in drop");
     assert_eq!(panic_text(|| armed().scope(async { value() }).now_or_never()), "in drop");
     #[context_var(inherit = false)]
     static KEPT: Value;
-    let kept = Context::new().with(&VALUE, value()).with(&KEPT, bomb());
+    let kept = Context::new().with_value(&VALUE, value()).with_value(&KEPT, bomb());
     assert_eq!(panic_text(|| kept.inherited()), "in drop");
     assert_eq!(Arc::strong_count(&counted), 2);
 }

@@ -62,7 +62,7 @@ async fn let_go(held: &Arc<()>) {
 }
 
 fn with(held: &Arc<()>) -> Context {
-    Context::new().with(&USER, "ada".to_owned()).with(&HELD, held.clone())
+    Context::new().with_value(&USER, "ada".to_owned()).with_value(&HELD, held.clone())
 }
 
 #[test]
@@ -142,9 +142,9 @@ fn together_with_scopes_and_attributes() {
             );
             assert_eq!((a, b, NUMBER.get()), (3, 4, 1));
             let own = task::spawn(async { NUMBER.get() }).await.unwrap();
-            let given = Context::new().with(&NUMBER, 5);
+            let given = Context::new().with_value(&NUMBER, 5);
             let given = tokio::spawn(async { NUMBER.get() }.in_context(given)).await.unwrap();
-            let detached = task::spawn_detached(async { NUMBER.get() }).await.unwrap();
+            let detached = task::spawn_in_empty_context(async { NUMBER.get() }).await.unwrap();
             assert_eq!((own, given, detached), (1, 5, 0));
         });
         task.await.unwrap();
@@ -387,7 +387,7 @@ fn a_task_polled_again_while_a_hook_runs_after_its_last_poll() {
             }
         }
     });
-    let runtime = multi_thread(2).inherit_context_and(hooks).build().unwrap();
+    let runtime = multi_thread(2).inherit_context_with(hooks).build().unwrap();
     let (waker, wakers) = std::sync::mpsc::channel();
     let mut polled = false;
     let task = runtime.spawn(async move {
@@ -495,7 +495,7 @@ fn a_panic_that_leaves_a_poll_leaves_no_context_behind() {
 
 #[test]
 fn a_panic_that_leaves_a_poll_leaves_the_context_around_the_runtime() {
-    let mut outer = Context::new().with(&USER, "outer".to_owned());
+    let mut outer = Context::new().with_value(&USER, "outer".to_owned());
     let runtime = outer.run(|| {
         let runtime = current_thread().inherit_context().build().unwrap();
         panic_out_of_a_poll(&runtime);
@@ -545,7 +545,7 @@ fn a_run_between_two_panics_that_leave_polls() {
 
     panic_in_a_runtime();
     USER.set("thread".to_owned());
-    let mut ctx = Context::new().with(&USER, "ctx".to_owned());
+    let mut ctx = Context::new().with_value(&USER, "ctx".to_owned());
     USER.with(|of_thread| {
         ctx.run(|| {
             USER.with(|of_ctx| {
@@ -563,7 +563,7 @@ fn a_run_between_two_panics_that_leave_polls() {
 fn a_run_between_polls_whose_context_no_hook_leaves() {
     let runtime = current_thread().inherit_context().on_after_task_poll(|_| ()).build().unwrap();
     runtime.block_on(async { tokio::spawn(async {}).await.unwrap() });
-    let mut ctx = Context::new().with(&NUMBER, 1);
+    let mut ctx = Context::new().with_value(&NUMBER, 1);
     ctx.run(|| {
         runtime.block_on(async { tokio::spawn(async { assert_eq!(NUMBER.get(), 1) }).await.unwrap() });
         NUMBER.set(2);
@@ -614,7 +614,7 @@ fn an_output_that_writes_when_it_is_dropped_while_the_task_ends_elsewhere() {
 
     let hooks = Hooks::new().on_task_terminate(|_| drop(USER.try_get()));
     let mut builder = current_thread();
-    let runtime = builder.inherit_context_and(hooks).on_after_task_poll(|_| ()).build().unwrap();
+    let runtime = builder.inherit_context_with(hooks).on_after_task_poll(|_| ()).build().unwrap();
     let task = runtime.spawn(async {
         let _panics = Panics;
         USER.set("ada".to_owned());
@@ -646,7 +646,7 @@ fn a_value_whose_drop_panics_beside_hooks_of_your_own() {
 
     for mut builder in [current_thread(), multi_thread(2)] {
         let hooks = Hooks::new().on_before_task_poll(|_| ()).on_after_task_poll(|_| ());
-        let runtime = builder.inherit_context_and(hooks).build().unwrap();
+        let runtime = builder.inherit_context_with(hooks).build().unwrap();
         runtime.block_on(async {
             for replaces in [false, true] {
                 let task = tokio::spawn(async move {
@@ -779,9 +779,9 @@ fn hooks_of_your_own_are_called_too_in_the_context() {
             .on_before_task_poll(note("before"))
             .on_after_task_poll(note("after"))
             .on_task_terminate(note("terminate"));
-        let runtime = builder.inherit_context_and(hooks).build().unwrap();
+        let runtime = builder.inherit_context_with(hooks).build().unwrap();
         runtime.block_on(async {
-            let ada = Context::new().with(&USER, "ada".to_owned());
+            let ada = Context::new().with_value(&USER, "ada".to_owned());
             let task = async {
                 USER.set("grace".to_owned());
                 yield_now().await
@@ -801,12 +801,12 @@ fn hooks_of_your_own_are_called_too_in_the_context() {
 #[test]
 fn a_hook_of_your_own_that_panics_leaves_the_context() {
     let runtime = current_thread()
-        .inherit_context_and(Hooks::new().on_before_task_poll(|_| panic!("a bad hook")))
+        .inherit_context_with(Hooks::new().on_before_task_poll(|_| panic!("a bad hook")))
         .build()
         .unwrap();
     let run = || {
         runtime.block_on(async {
-            let ctx = Context::new().with(&USER, "ada".to_owned());
+            let ctx = Context::new().with_value(&USER, "ada".to_owned());
             ctx.clone().run(|| tokio::spawn(async {})).await.unwrap();
         });
     };
@@ -859,7 +859,7 @@ fn a_value_whose_drop_panics_while_a_hook_panics_ends_no_worker() {
 
     for mut builder in [current_thread(), multi_thread(2)] {
         let hooks = Hooks::new().on_task_terminate(|_| panic!("a bad hook"));
-        let runtime = builder.inherit_context_and(hooks).build().unwrap();
+        let runtime = builder.inherit_context_with(hooks).build().unwrap();
         runtime.block_on(async {
             tokio::spawn(async { drop(WORSE.set(Worse)) }).await.unwrap();
             assert_eq!(tokio::spawn(async { 7 }).await.unwrap(), 7);
@@ -945,7 +945,7 @@ fn a_runtime_without_the_hooks_beside_one_with_them() {
     let plain: Runtime = multi_thread(1).build().unwrap();
     let hooked = multi_thread(1).inherit_context().build().unwrap();
     let barrier = Arc::new(Barrier::new(2));
-    Context::new().with(&USER, "ada".to_owned()).run(|| {
+    Context::new().with_value(&USER, "ada".to_owned()).run(|| {
         let there = plain.spawn({
             let barrier = barrier.clone();
             async move {

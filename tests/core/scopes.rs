@@ -7,7 +7,7 @@ use std::task::{self as std_task, Poll, Waker};
 use std::thread;
 
 use contextvar::{
-    Context, InContext, ResetErrorKind, Scope, StreamInContext, context_var, copy_context, task,
+    Context, InContext, ResetErrorKind, Scoped, StreamInContext, context_var, copy_context, task,
 };
 use futures::future::FutureExt;
 use futures::stream::{self, FusedStream, Stream, StreamExt};
@@ -39,7 +39,7 @@ fn noting<F: Future>(log: &Log, future: F) -> impl Future<Output = F::Output> + 
 fn available_during_each_poll_and_nowhere_else() {
     on_both_flavours(|| async {
         NUMBER.set(1);
-        let scope = Context::new().with(&NUMBER, 2).scope(async {
+        let scope = Context::new().with_value(&NUMBER, 2).scope(async {
             assert_eq!(NUMBER.get(), 2);
             NUMBER.set(3);
             yield_now().await;
@@ -66,7 +66,7 @@ fn available_during_each_poll_and_nowhere_else() {
 #[test]
 fn available_on_cancellation_before_the_first_poll() {
     let log = Log::default();
-    drop(Context::new().with(&NUMBER, 2).scope(noting(&log, pending::<()>())));
+    drop(Context::new().with_value(&NUMBER, 2).scope(noting(&log, pending::<()>())));
     assert_eq!(log.take(), ["2"]);
 }
 
@@ -74,7 +74,7 @@ fn available_on_cancellation_before_the_first_poll() {
 fn available_on_cancellation_while_suspended() {
     let log = Log::default();
     {
-        let mut scope = pin!(Context::new().with(&NUMBER, 2).scope(async {
+        let mut scope = pin!(Context::new().with_value(&NUMBER, 2).scope(async {
             let _on_drop = noting(&log, pending::<()>());
             NUMBER.set(3);
             pending::<()>().await;
@@ -89,7 +89,7 @@ fn available_on_cancellation_while_suspended() {
 #[test]
 fn available_on_completion() {
     let log = Log::default();
-    let mut scope = pin!(Context::new().with(&NUMBER, 2).scope(noting(&log, ready(()))));
+    let mut scope = pin!(Context::new().with_value(&NUMBER, 2).scope(noting(&log, ready(()))));
     assert!(poll(scope.as_mut()).is_ready());
     // At once, not only when the scope goes.
     assert_eq!(log.take(), ["2"]);
@@ -104,7 +104,7 @@ fn available_on_abort() {
             started.send(()).unwrap();
             pending::<()>().await;
         });
-        let task = tokio::spawn(Context::new().with(&NUMBER, 2).scope(inner));
+        let task = tokio::spawn(Context::new().with_value(&NUMBER, 2).scope(inner));
         on_start.await.unwrap();
         task.abort();
         assert!(task.await.unwrap_err().is_cancelled());
@@ -124,9 +124,9 @@ fn available_on_runtime_shutdown() {
             started.send(()).unwrap();
             pending::<()>().await;
         });
-        runtime.spawn(Context::new().with(&NUMBER, 2).scope(inner));
+        runtime.spawn(Context::new().with_value(&NUMBER, 2).scope(inner));
         // This one may not even be polled.
-        runtime.spawn(Context::new().with(&NUMBER, 3).scope(noting(&log, pending::<()>())));
+        runtime.spawn(Context::new().with_value(&NUMBER, 3).scope(noting(&log, pending::<()>())));
         runtime.block_on(on_start).unwrap();
         drop(runtime);
         let mut seen = log.take();
@@ -164,7 +164,7 @@ fn available_in_a_blocking_call_that_is_dropped_without_being_run() {
 fn a_panic_in_a_poll_restores_the_context_first() {
     on_both_flavours(|| async {
         NUMBER.set(1);
-        let scope = Context::new().with(&NUMBER, 2).scope(async {
+        let scope = Context::new().with_value(&NUMBER, 2).scope(async {
             yield_now().await;
             panic!("on purpose");
         });
@@ -182,7 +182,7 @@ fn a_panic_in_a_poll_restores_the_context_first() {
 fn a_panic_in_the_drop_of_the_future_restores_the_context_too() {
     let make = || {
         let on_drop = OnDrop(|| panic!("in drop, with {}", NUMBER.get()));
-        Context::new().with(&NUMBER, 2).scope(poll_fn(move |_| {
+        Context::new().with_value(&NUMBER, 2).scope(poll_fn(move |_| {
             let _capture = &on_drop;
             Poll::Ready(())
         }))
@@ -203,18 +203,18 @@ fn a_finished_scope_has_dropped_its_context() {
     static HELD: OnDrop<Box<dyn FnMut() + Send + Sync>>;
 
     let note = log.clone();
-    let context = Context::new().with(&HELD, OnDrop(Box::new(move || note.push("dropped"))));
+    let context = Context::new().with_value(&HELD, OnDrop(Box::new(move || note.push("dropped"))));
     let mut scope = pin!(context.scope(ready(7)));
     assert_eq!(poll(scope.as_mut()), Poll::Ready(7));
     assert_eq!(log.take(), ["dropped"]);
     assert!(scope.context().is_empty());
     let text = panic_text(|| poll(scope.as_mut()));
-    assert_eq!(text, "`Scope` polled after it has finished");
+    assert_eq!(text, "`Scoped` polled after it has finished");
 }
 
 #[test]
 fn and_context_hands_the_context_out() {
-    let scope = Context::new().with(&NUMBER, 1).scope(async {
+    let scope = Context::new().with_value(&NUMBER, 1).scope(async {
         NUMBER.set(NUMBER.get() + 1);
         NUMBER.set(5)
     });
@@ -313,7 +313,7 @@ fn scope_of_a_variable_runs_in_a_copy_taken_at_the_call() {
 #[test]
 fn scopes_nest_and_interleave() {
     on_both_flavours(|| async {
-        let inner = Context::new().with(&NUMBER, 2).scope(async {
+        let inner = Context::new().with_value(&NUMBER, 2).scope(async {
             for n in 2..5 {
                 assert_eq!(NUMBER.get(), n);
                 NUMBER.set(n + 1);
@@ -321,7 +321,7 @@ fn scopes_nest_and_interleave() {
             }
         });
         Context::new()
-            .with(&NUMBER, 100)
+            .with_value(&NUMBER, 100)
             .scope(async {
                 let other = async {
                     for n in 100..103 {
@@ -371,7 +371,7 @@ fn ten_thousand_scopes_deep() {
 #[test]
 fn a_future_moved_between_tasks_keeps_its_context() {
     on_both_flavours(|| async {
-        let mut future = Box::pin(Context::new().with(&NUMBER, 2).scope(async {
+        let mut future = Box::pin(Context::new().with_value(&NUMBER, 2).scope(async {
             NUMBER.set(3);
             yield_now().await;
             NUMBER.set(NUMBER.get() + 1);
@@ -397,7 +397,7 @@ fn in_context_and_in_copied_context() {
     let copied = async { NUMBER.get() }.in_copied_context();
     NUMBER.set(2);
     assert_eq!(copied.now_or_never(), Some(1));
-    let given = async { NUMBER.get() }.in_context(Context::new().with(&NUMBER, 3));
+    let given = async { NUMBER.get() }.in_context(Context::new().with_value(&NUMBER, 3));
     assert_eq!(given.now_or_never(), Some(3));
 }
 
@@ -446,7 +446,7 @@ fn a_stream_inherits() {
     NUMBER.set(1);
     KEPT.set(2);
     let read = || stream::once(async { (NUMBER.get_or(0), KEPT.get_or(0)) });
-    let next = |scope: Scope<_>| Box::pin(scope).next().now_or_never().flatten();
+    let next = |scope: Scoped<_>| Box::pin(scope).next().now_or_never().flatten();
     assert_eq!(next(StreamInContext::in_copied_context(read())), Some((1, 2)));
     assert_eq!(next(StreamInContext::in_inherited_context(read())), Some((1, 0)));
 }
@@ -473,7 +473,7 @@ fn a_stream_and_its_consumer_do_not_see_each_other() {
 
 #[test]
 fn a_scope_can_be_polled_on_different_threads() {
-    let mut scope: Pin<Box<Scope<_>>> = Box::pin(Context::new().scope(async {
+    let mut scope: Pin<Box<Scoped<_>>> = Box::pin(Context::new().scope(async {
         for n in 0..4 {
             assert_eq!(NUMBER.get_or(0), n);
             NUMBER.set(n + 1);
@@ -499,7 +499,7 @@ async fn yield_now_without_a_runtime() {
 
 #[test]
 fn a_panic_caught_inside_leaves_the_scope_usable() {
-    let scope = Context::new().with(&NUMBER, 1).scope(async {
+    let scope = Context::new().with_value(&NUMBER, 1).scope(async {
         let caught = AssertUnwindSafe(copy_context().scope(async {
             NUMBER.set(2);
             panic!("on purpose");

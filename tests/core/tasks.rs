@@ -1,6 +1,6 @@
 //! Which context a tokio task has, and what it may do with another's (rule 9).
 
-use contextvar::{Context, ResetErrorKind, SetErrorKind, context_var, copy_context, task};
+use contextvar::{Context, ResetErrorKind, WriteErrorKind, context_var, copy_context, task};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::task::{LocalSet, yield_now};
@@ -25,7 +25,7 @@ fn assert_no_context() {
     assert!(copy_context().is_empty());
     let error = NUMBER.try_set(5).unwrap_err();
     assert!(error.to_string().contains(NO_CONTEXT), "{error}");
-    assert_eq!(error.kind(), SetErrorKind::NoContext);
+    assert_eq!(error.kind(), WriteErrorKind::NoContext);
     assert_eq!(error.into_value(), 5);
     assert!(panic_text(|| NUMBER.set(5)).contains(NO_CONTEXT));
     let mut called = false;
@@ -40,7 +40,7 @@ fn assert_foreign() {
     assert_eq!(copy_context()[&NUMBER], 1);
     let error = NUMBER.try_set(5).unwrap_err();
     assert!(error.to_string().contains(OTHER_TASK), "{error}");
-    assert_eq!(error.kind(), SetErrorKind::OtherTask);
+    assert_eq!(error.kind(), WriteErrorKind::OtherTask);
     assert_eq!(error.into_value(), 5);
     assert!(panic_text(|| NUMBER.sync_scope(5, || ())).contains(OTHER_TASK));
     // A context of its own is not affected.
@@ -99,7 +99,7 @@ fn nothing_passes_through_a_worker_thread_that_tasks_share() {
         let runtime = builder.worker_threads(1).build().unwrap();
         runtime.block_on(async {
             for n in 0..ROUNDS {
-                let scoped = tokio::spawn(Context::new().with(&NUMBER, n).scope(async {
+                let scoped = tokio::spawn(Context::new().with_value(&NUMBER, n).scope(async {
                     NUMBER.set(NUMBER.get() + 1);
                     yield_now().await;
                     NUMBER.set(NUMBER.get() + 1);
@@ -163,7 +163,7 @@ fn a_local_set_awaited_in_a_scope_may_read_it_and_not_write_it() {
 #[test]
 fn a_local_task_with_a_context_of_its_own_writes_that() {
     on_both_flavours(|| async {
-        let scope = Context::new().with(&NUMBER, 1).scope(async {
+        let scope = Context::new().with_value(&NUMBER, 1).scope(async {
             let local = LocalSet::new();
             let task = async {
                 NUMBER.set(NUMBER.get() + 1);
@@ -253,7 +253,7 @@ fn a_task_dropped_inside_another_s_context_may_not_write_it() {
         std::future::pending::<()>().await;
     });
     runtime.block_on(yield_now());
-    let mut ctx = Context::new().with(&NUMBER, 1);
+    let mut ctx = Context::new().with_value(&NUMBER, 1);
     ctx.run(move || drop(runtime));
     assert_eq!(log.take(), ["sees 1, sets false"]);
     assert_eq!(ctx[&NUMBER], 1);

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::thread;
 
-use contextvar::{Context, ResetErrorKind, SetErrorKind, context_var, copy_context};
+use contextvar::{Context, ResetErrorKind, WriteErrorKind, context_var, copy_context};
 
 use crate::support::{Log, OnDrop};
 
@@ -46,7 +46,7 @@ fn report_after_exit(log: &Log) {
         "context variable `NUMBER` cannot be set: this thread is exiting and its context is gone; set it \
          inside `Context::run`"
     );
-    assert_eq!(error.kind(), SetErrorKind::ThreadExit);
+    assert_eq!(error.kind(), WriteErrorKind::ThreadExit);
     // A context of one's own is as good as ever.
     let mut ctx = Context::new();
     let token = ctx.run(|| NUMBER.set(2));
@@ -187,7 +187,7 @@ fn a_value_that_is_being_read_outlives_the_exit_of_the_process() {
     READ.set(Read);
     READ.with(|_| match &*which {
         "itself" => exit(),
-        "another context" => Context::new().with(&OTHER, "x".to_owned()).run(|| OTHER.with(|_| exit())),
+        "another context" => Context::new().with_value(&OTHER, "x".to_owned()).run(|| OTHER.with(|_| exit())),
         "a default" => DEFAULT.with(|_| exit()),
         _ => {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

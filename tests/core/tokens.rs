@@ -100,7 +100,7 @@ fn a_context_that_is_set_from_outside_stays_the_same() {
     #[context_var]
     static NUMBER: u64;
 
-    let mut ctx = Context::new().with(&NUMBER, 1);
+    let mut ctx = Context::new().with_value(&NUMBER, 1);
     let token = ctx.run(|| NUMBER.set(2));
     ctx.set(&NUMBER, 3);
     ctx.run(|| NUMBER.reset(token));

@@ -13,9 +13,9 @@ use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::routing::get;
 use axum::serve::IncomingStream;
 use bytes::Bytes;
-use contextvar::hyper::Executor;
-use contextvar::tower::MakeInContext;
-use contextvar::{Context, InContext, Scope, context_var, copy_context, task, with_copied_context};
+use contextvar::hyper::ContextExecutor;
+use contextvar::tower::MakeContextService;
+use contextvar::{Context, InContext, Scoped, context_var, copy_context, task, with_copied_context};
 use futures::FutureExt;
 use futures::channel::mpsc;
 use futures::future::BoxFuture;
@@ -43,7 +43,7 @@ static HELD: Arc<()>;
 static TRANSACTION: u64;
 
 fn ada() -> Context {
-    Context::new().with(&USER, "ada".to_owned()).with(&TRANSACTION, 1)
+    Context::new().with_value(&USER, "ada".to_owned()).with_value(&TRANSACTION, 1)
 }
 
 // Sinks.
@@ -115,7 +115,7 @@ fn a_sink_of_channels_and_closures() {
     on_both_flavours(|| async {
         let held = Arc::new(());
         let (sender, receiver) = mpsc::channel::<String>(4);
-        let ctx = ada().with(&HELD, held.clone());
+        let ctx = ada().with_value(&HELD, held.clone());
         let with_user = sender.with(|text: &str| {
             let line = format!("{}: {text}", USER.get());
             async { Ok::<_, mpsc::SendError>(line) }
@@ -161,7 +161,7 @@ fn a_sink_that_is_a_stream_too() {
         }
     }
 
-    let text = "sent to a `Scope` whose stream has ended, which dropped the sink too: split it first, and scope \
+    let text = "sent to a `Scoped` whose stream has ended, which dropped the sink too: split it first, and scope \
                 the halves";
     futures::executor::block_on(async {
         let mut both = pin!(ada().scope(Duplex(None)));
@@ -199,13 +199,13 @@ fn a_sink_that_panics_leaves_the_context() {
 
 // HTTP bodies.
 
-fn events(held: &Arc<()>) -> Scope<impl Body<Data = Bytes, Error = Infallible> + use<>> {
+fn events(held: &Arc<()>) -> Scoped<impl Body<Data = Bytes, Error = Infallible> + use<>> {
     let events = stream::iter(0..3).map(|n| {
         let event = format!("{n} {}\n", USER.get());
         USER.set(format!("{}!", USER.get()));
         Ok(Frame::data(Bytes::from(event)))
     });
-    ada().with(&HELD, held.clone()).scope(StreamBody::new(events))
+    ada().with_value(&HELD, held.clone()).scope(StreamBody::new(events))
 }
 
 #[test]
@@ -332,7 +332,7 @@ fn axum_whose_connections_have_contexts() {
             .route("/plain", get(plain))
             .route("/annotated", get(annotated))
             .route("/streaming", get(streaming));
-        let make = MakeInContext::new(app.into_make_service_with_connect_info::<Peer>());
+        let make = MakeContextService::new(app.into_make_service_with_connect_info::<Peer>());
         let serve = async { axum::serve(listener, make).await.unwrap() };
         let server = tokio::spawn(serve.in_copied_context());
         let server = async {
@@ -372,7 +372,7 @@ fn what_a_service_sets_when_it_is_asked_whether_it_is_ready_no_request_sees() {
         }
     }
 
-    let mut make = MakeInContext::new(service_fn(async |()| Ok::<_, Infallible>(Sets)));
+    let mut make = MakeContextService::new(service_fn(async |()| Ok::<_, Infallible>(Sets)));
     let mut service = Context::new().run(|| make.call(())).now_or_never().unwrap().unwrap();
     for _ in 0..2 {
         assert_eq!(service.ready().now_or_never().unwrap().unwrap().call(1).now_or_never(), Some(Ok(false)));
@@ -384,7 +384,7 @@ fn make_in_context_and_its_services() {
     on_both_flavours(|| async {
         let held = Arc::new(());
         let log = Log::default();
-        let mut make = MakeInContext::new(service_fn({
+        let mut make = MakeContextService::new(service_fn({
             let log = log.clone();
             move |name: &'static str| {
                 log.push(format!("made for {}", USER.get()));
@@ -407,7 +407,7 @@ fn make_in_context_and_its_services() {
             }
         }));
 
-        let made = ada().with(&HELD, held.clone()).run(|| make.call("grace"));
+        let made = ada().with_value(&HELD, held.clone()).run(|| make.call("grace"));
         let mut service = made.await.unwrap();
         assert_eq!(Arc::strong_count(&held), 2);
         // Each in a copy of its own, and so are those of a clone.
@@ -426,9 +426,9 @@ fn make_in_context_and_its_services() {
         drop(service.call(4));
         drop((service, clone));
         assert_eq!(Arc::strong_count(&held), 1);
-        let refused = ada().with(&HELD, held.clone()).run(|| make.call("refused"));
+        let refused = ada().with_value(&HELD, held.clone()).run(|| make.call("refused"));
         assert_eq!(refused.await.map(drop), Err("refused"));
-        drop(ada().with(&HELD, held.clone()).run(|| make.call("cut short")));
+        drop(ada().with_value(&HELD, held.clone()).run(|| make.call("cut short")));
         assert_eq!((Arc::strong_count(&held), USER.get().as_str()), (1, "nobody"));
     });
 }
@@ -456,16 +456,16 @@ fn hypers_tasks_inherit() {
             let seen = seen.clone();
             async move {
                 let service = service_fn(move |request| serve(seen.clone(), request));
-                auto::Builder::new(Executor::new(TokioExecutor::new()))
+                auto::Builder::new(ContextExecutor::new(TokioExecutor::new()))
                     .http2_only()
                     .serve_connection(TokioIo::new(server), TowerToHyperService::new(service))
                     .await
                     .unwrap();
             }
         };
-        let server = tokio::spawn(server_context.with(&HELD, held.clone()).scope(connection));
+        let server = tokio::spawn(server_context.with_value(&HELD, held.clone()).scope(connection));
 
-        let builder = hyper::client::conn::http2::Builder::new(Executor::new(TokioExecutor::new()));
+        let builder = hyper::client::conn::http2::Builder::new(ContextExecutor::new(TokioExecutor::new()));
         let (sender, connection) = builder.handshake(TokioIo::new(client)).await.unwrap();
         let connection = tokio::spawn(connection);
         let get = |path: &'static str| {
@@ -507,10 +507,10 @@ fn the_executor_copies_at_the_call() {
     }
 
     let later = Later(Arc::default());
-    let executor = Executor::new(later.clone());
+    let executor = ContextExecutor::new(later.clone());
     let held = Arc::new(());
     let (sender, said) = std::sync::mpsc::channel();
-    ada().with(&HELD, held.clone()).run(|| {
+    ada().with_value(&HELD, held.clone()).run(|| {
         let dropped = sender.clone();
         hyper::rt::Executor::execute(&executor, async move { sender.send(USER.get()).unwrap() });
         let says = OnDrop(move || dropped.send(format!("dropped in {}'s", USER.get())).unwrap());

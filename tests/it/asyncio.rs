@@ -135,7 +135,7 @@ async fn test_get_context() {
     #[context_var]
     static VAR: u32;
 
-    let mut coroutine = Box::pin(Context::new().with(&VAR, 1).scope(async {
+    let mut coroutine = Box::pin(Context::new().with_value(&VAR, 1).scope(async {
         VAR.set(2);
         yield_now().await;
     }));
@@ -148,7 +148,7 @@ async fn two_copies_of_a_context() {
     #[context_var]
     static VAR: u32;
 
-    let ctx = Context::new().with(&VAR, 1);
+    let ctx = Context::new().with_value(&VAR, 1);
     let all_have_set = Arc::new(Barrier::new(2));
     let tasks = [10, 20].map(|value| {
         let all_have_set = all_have_set.clone();
@@ -242,7 +242,7 @@ async fn functions_that_copy_the_context() {
         VAR.get()
     }
 
-    let mut ctx = Context::new().with(&VAR, 10);
+    let mut ctx = Context::new().with_value(&VAR, 10);
     VAR.set(1);
     let of_here = tokio::spawn(add(2));
     let of_ctx = tokio::spawn(ctx.run(|| add(2)));
@@ -434,7 +434,7 @@ fn runner_with_a_context(runtime: &Runtime) {
 
     let add = |value| async move { VAR.set(VAR.get() + value) };
     VAR.set(1);
-    let ctx = Context::new().with(&VAR, 10);
+    let ctx = Context::new().with_value(&VAR, 10);
     let (_, ctx) = runtime.block_on(ctx.scope(add(10)).and_context());
     let (_, ctx) = runtime.block_on(ctx.scope(add(10)).and_context());
     assert_eq!((ctx[&VAR], VAR.get()), (30, 1));

@@ -4,8 +4,8 @@ use std::marker::PhantomPinned;
 use std::mem::size_of;
 
 use contextvar::{
-    ApplyError, Context, ContextVar, Entry, Iter, LookupError, ResetError, ResetOnDrop, Scope,
-    ScopeAndContext, SetError, SetErrorKind, Token,
+    ApplyError, Context, ContextVar, Entry, Iter, LookupError, ResetError, ResetOnDrop, Scoped,
+    ScopedAndContext, SetError, Token, WriteErrorKind,
 };
 
 /// `true` where the bound holds, found out by an inherent constant that beats a trait's.
@@ -38,10 +38,10 @@ fn send_sync_and_unpin() {
     }
     assert_all! {
         Context, Iter<'static>, Entry<'static>, ContextVar<String>, Token<String>, LookupError,
-        ApplyError, SetError<String>, SetErrorKind, ResetError<String>, Scope<u8>, ScopeAndContext<u8>,
+        ApplyError, SetError<String>, WriteErrorKind, ResetError<String>, Scoped<u8>, ScopedAndContext<u8>,
         contextvar::thread::Builder, contextvar::thread::Scope<'static, 'static>,
-        contextvar::hyper::Executor<u8>, contextvar::tower::MakeInContext<u8>,
-        contextvar::tower::MakeFuture<u8>, contextvar::tower::ServiceInContext<u8>,
+        contextvar::hyper::ContextExecutor<u8>, contextvar::tower::MakeContextService<u8>,
+        contextvar::tower::MakeContextServiceFuture<u8>, contextvar::tower::ConnectionService<u8>,
     }
     // For `catch_unwind` around code that uses them.
     assert!(holds!(Context: std::panic::UnwindSafe) && holds!(Context: std::panic::RefUnwindSafe));
@@ -49,15 +49,15 @@ fn send_sync_and_unpin() {
     assert!(holds!(Token<String>: std::panic::UnwindSafe));
 
     assert!(!holds!(ResetOnDrop<String>: Send));
-    assert!(!holds!(Scope<NotSend>: Send));
-    assert!(!holds!(Scope<NotSend>: Sync));
-    assert!(!holds!(Scope<PhantomPinned>: Unpin));
+    assert!(!holds!(Scoped<NotSend>: Send));
+    assert!(!holds!(Scoped<NotSend>: Sync));
+    assert!(!holds!(Scoped<PhantomPinned>: Unpin));
 }
 
 #[test]
 fn sizes() {
     let word = size_of::<usize>();
     assert_eq!(size_of::<Context>(), word + 8);
-    assert_eq!(size_of::<Scope<Box<u8>>>(), size_of::<Context>() + word);
-    assert!(size_of::<Scope<[u64; 8]>>() <= size_of::<[u64; 8]>() + 24);
+    assert_eq!(size_of::<Scoped<Box<u8>>>(), size_of::<Context>() + word);
+    assert!(size_of::<Scoped<[u64; 8]>>() <= size_of::<[u64; 8]>() + 24);
 }

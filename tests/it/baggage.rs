@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::routing::get;
 use contextvar::baggage::{self, Codec};
-use contextvar::tower::{BaggageLayer, ContextLayer};
+use contextvar::tower::{ContextLayer, InjectBaggageLayer};
 use contextvar::{Context, InContext, context_var, copy_context, task, thread};
 use http_body_util::BodyExt;
 use opentelemetry::baggage::BaggageExt;
@@ -292,7 +292,7 @@ fn opentelemetry_is_left_alone_at_the_exit_of_a_thread() {
 fn from_a_client_to_a_server() {
     on_both_flavours(|| async {
         let ignored = Arc::new(Mutex::new(Vec::new()));
-        let layer = ContextLayer::new().baggage({
+        let layer = ContextLayer::new().extract_baggage({
             let ignored = ignored.clone();
             move |error| ignored.lock().unwrap().push(error.key())
         });
@@ -305,13 +305,15 @@ fn from_a_client_to_a_server() {
             // As on another machine: nothing of the client's context is here.
             let server = server.clone();
             async {
-                Ok::<_, Infallible>(task::spawn_detached(server.oneshot(request)).await.unwrap().unwrap())
+                Ok::<_, Infallible>(
+                    task::spawn_in_empty_context(server.oneshot(request)).await.unwrap().unwrap(),
+                )
             }
         });
-        let client = BaggageLayer::new().layer(transport);
+        let client = InjectBaggageLayer::new().layer(transport);
         let asks = (0..20).map(|n: u64| {
             let client = client.clone();
-            Context::new().with(&ID, n).with(&TENANT, format!("tenant {n}")).scope(async move {
+            Context::new().with_value(&ID, n).with_value(&TENANT, format!("tenant {n}")).scope(async move {
                 assert_eq!(ask(client).await, format!("tenant {n} Some({n})"));
             })
         });
@@ -366,7 +368,7 @@ fn the_context_of_opentelemetry_follows_into_tasks() {
                 let _says = says;
                 std::future::pending::<()>().await
             });
-            let detached = task::spawn_detached(async { theirs() });
+            let detached = task::spawn_in_empty_context(async { theirs() });
             let ours_alone = tokio::spawn(async { theirs() }.in_inherited_context());
             (task, call, thread, aborted, [detached, ours_alone])
         };

@@ -4,14 +4,14 @@ use std::env;
 use std::process::Command;
 use std::thread;
 
-use contextvar::{Context, context_var, log_fields};
+use contextvar::{Context, context_var, for_each_log_field};
 use generator::{Generator, Gn};
 
 #[context_var(log)]
 static TEXT: String;
 
 fn with_text() -> Context {
-    Context::new().with(&TEXT, "a value on the heap, long enough to see".to_owned())
+    Context::new().with_value(&TEXT, "a value on the heap, long enough to see".to_owned())
 }
 
 /// Yields copies of the text from inside `with`.
@@ -92,7 +92,7 @@ fn a_with_outlives_a_scope() {
 
 fn a_list_of_log_fields_outlives_the_run_around_it() {
     let mut fields = Gn::new_scoped(|mut scope| {
-        log_fields(|_, value| {
+        for_each_log_field(|_, value| {
             scope.yield_(value.to_string());
         });
         generator::done!();

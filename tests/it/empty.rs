@@ -114,7 +114,7 @@ async fn above_rstest_and_tokio(#[case] user: &str) {
 
 #[fixture]
 fn context() -> Context {
-    Context::new().with(&NUMBER, 7)
+    Context::new().with_value(&NUMBER, 7)
 }
 
 /// A fixture that is a context.
@@ -149,7 +149,7 @@ fn nothing_is_seen_of_the_caller_and_nothing_left_to_it() {
     }
 
     on_both_flavours(|| {
-        Context::new().with(&USER, "ada".to_owned()).with(&NUMBER, 7).scope(async {
+        Context::new().with_value(&USER, "ada".to_owned()).with_value(&NUMBER, 7).scope(async {
             above_a_test_by_hand();
             assert_eq!(an_async_fn().await, 1);
             a_future().await;
@@ -208,7 +208,7 @@ mod functions {
 #[test]
 fn in_containers_each_with_its_own() {
     on_both_flavours(|| {
-        Context::new().with(&USER, "ada".to_owned()).scope(async {
+        Context::new().with_value(&USER, "ada".to_owned()).scope(async {
             assert_eq!((Service.empty().await.as_str(), Service.copied().await.as_str()), ("nobody", "ada"));
             assert_eq!((functions::copied().await.as_str(), functions::empty().await.1), ("ada", 5));
             assert_eq!(functions::empty().await.0, "nobody");

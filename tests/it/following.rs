@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use contextvar::{Context, InContext, StreamInContext, context_var, copy_context, task, thread};
+use contextvar::{
+    Context, InContext, StreamInContext, context_var, copy_context, inherit_context, task, thread,
+};
 use futures::channel::oneshot;
 use futures::future::join_all;
 use futures::stream::{self, FuturesUnordered, StreamExt};
@@ -29,7 +31,7 @@ static TRANSACTION: u64;
 
 /// The context of whoever hands work over, in the tests below.
 fn ada(held: &Arc<()>) -> Context {
-    Context::new().with(&USER, "ada").with(&TRANSACTION, 1).with(&HELD, held.clone())
+    Context::new().with_value(&USER, "ada").with_value(&TRANSACTION, 1).with_value(&HELD, held.clone())
 }
 
 fn assert_inherited() {
@@ -213,7 +215,7 @@ fn concurrent_parts_of_a_task_in_copies() {
 #[test]
 fn block_in_place_and_block_on_share_the_context() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
-    let task = runtime.spawn(Context::new().with(&USER, "ada").scope(async {
+    let task = runtime.spawn(Context::new().with_value(&USER, "ada").scope(async {
         tokio::task::block_in_place(|| {
             assert_eq!(USER.get(), "ada");
             Handle::current().block_on(async {
@@ -266,13 +268,13 @@ fn spawn_blocking() {
     });
     on_both_flavours(|| {
         calls_follow(|work| {
-            let task = task::spawn_blocking_and_context(work);
+            let task = task::spawn_blocking_returning_context(work);
             async { drop(task.await) }
         })
     });
     on_both_flavours(|| {
         calls_follow(|work| {
-            let task = Handle::current().spawn_blocking(copy_context().inherited().bind(work));
+            let task = Handle::current().spawn_blocking(inherit_context().bind(work));
             async { drop(task.await) }
         })
     });
@@ -292,11 +294,11 @@ fn spawn_local() {
 }
 
 #[test]
-fn spawn_detached() {
+fn spawn_in_empty_context() {
     on_both_flavours(|| async {
         let held = Arc::new(());
         let task = ada(&held).run(|| {
-            task::spawn_detached(async {
+            task::spawn_in_empty_context(async {
                 assert!(copy_context().is_empty());
                 pending::<()>().await
             })
@@ -325,7 +327,7 @@ fn join_set() {
         let spawn = follows(|work| set.borrow_mut().spawn_local_on(work.in_inherited_context(), &local));
         local.run_until(spawn).await;
         calls_follow(|work| {
-            set.borrow_mut().spawn_blocking(copy_context().inherited().bind(work));
+            set.borrow_mut().spawn_blocking(inherit_context().bind(work));
             async {}
         })
         .await;
@@ -350,7 +352,7 @@ fn task_tracker() {
             .run_until(follows(|work| tracker.spawn_local(work.in_inherited_context()).abort_handle()))
             .await;
         calls_follow(|work| {
-            let task = tracker.spawn_blocking(copy_context().inherited().bind(work));
+            let task = tracker.spawn_blocking(inherit_context().bind(work));
             async { drop(task.await) }
         })
         .await;
@@ -365,7 +367,7 @@ fn handles_and_runtimes() {
     let runtime = Runtime::new().unwrap();
     runtime.block_on(follows(|work| runtime.spawn(work.in_inherited_context()).abort_handle()));
     runtime.block_on(calls_follow(|work| {
-        let task = runtime.spawn_blocking(copy_context().inherited().bind(work));
+        let task = runtime.spawn_blocking(inherit_context().bind(work));
         async { drop(task.await) }
     }));
 }
@@ -412,7 +414,7 @@ fn threads() {
         })
         .await;
         calls_follow(|work| {
-            let thread = std::thread::spawn(copy_context().inherited().bind(work));
+            let thread = std::thread::spawn(inherit_context().bind(work));
             async { drop(thread.join()) }
         })
         .await;
@@ -429,7 +431,7 @@ fn rayons_pool() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).panic_handler(|_| ()).build().unwrap();
     futures::executor::block_on(async {
         calls_follow(|work| {
-            pool.spawn(copy_context().inherited().bind(work));
+            pool.spawn(inherit_context().bind(work));
             async {}
         })
         .await;
@@ -437,11 +439,11 @@ fn rayons_pool() {
 
     let held = Arc::new(());
     ada(&held).run(|| {
-        let ctx = copy_context().inherited();
+        let ctx = inherit_context();
         let join = || rayon::join(ctx.clone().bind(|| USER.set("left")), ctx.clone().bind(|| USER.get()));
         assert_eq!(pool.install(join).1, "ada");
 
-        let ctx = copy_context().inherited();
+        let ctx = inherit_context();
         pool.scope(|s| {
             for _ in 0..10 {
                 let mut ctx = ctx.clone();
@@ -454,7 +456,7 @@ fn rayons_pool() {
             }
         });
 
-        let ctx = copy_context().inherited();
+        let ctx = inherit_context();
         let users: Vec<_> = pool.install(|| {
             (0..1000)
                 .into_par_iter()
@@ -532,7 +534,7 @@ fn a_message_takes_its_context_along() {
         let held = Arc::new(());
         for _ in 0..2 {
             let (reply, answer) = oneshot::channel();
-            let message = ada(&held).run(|| (copy_context().inherited(), reply));
+            let message = ada(&held).run(|| (inherit_context(), reply));
             sender.send(message).await.unwrap();
             assert_eq!(answer.await.unwrap(), "the actor's");
         }
@@ -633,7 +635,7 @@ fn builders_of_tasks() {
         })
         .await;
         calls_follow(|work| {
-            let task = named().spawn_blocking(copy_context().inherited().bind(work)).unwrap();
+            let task = named().spawn_blocking(inherit_context().bind(work)).unwrap();
             async { drop(task.await) }
         })
         .await;
@@ -654,7 +656,7 @@ fn names_of_tasks() {
     async fn names() {
         USER.set("ada");
         // tokio's builder of tasks, by composition and by hooks.
-        let wrapped = Context::new().with(&USER, "grace");
+        let wrapped = Context::new().with_value(&USER, "grace");
         let wrapped = Builder::new().name("named").spawn(async { USER.get() }.in_context(wrapped)).unwrap();
         let plain = Builder::new().name("plain").spawn(async { USER.get() }).unwrap();
         let inherited = Builder::new().spawn(async { USER.get() }.in_inherited_context()).unwrap();

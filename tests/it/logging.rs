@@ -4,9 +4,9 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use contextvar::tracing::WithContext;
+use contextvar::tracing::ContextFormat;
 use contextvar::{
-    Context, ContextVar, InContext, context_var, log_fields, task, thread, with_copied_context,
+    Context, ContextVar, InContext, context_var, for_each_log_field, task, thread, with_copied_context,
 };
 use tracing::{Subscriber, debug, error, info, info_span};
 use tracing_subscriber::fmt::MakeWriter;
@@ -38,7 +38,7 @@ static SECRET: ContextVar<&str> = ContextVar::new("password").log().secret();
 
 fn fields() -> String {
     let mut fields = Vec::new();
-    log_fields(|name, value| fields.push(format!("{name}={value}")));
+    for_each_log_field(|name, value| fields.push(format!("{name}={value}")));
     fields.sort();
     fields.join(" ")
 }
@@ -85,7 +85,7 @@ fn what_is_being_shown_may_change_everything() {
 
     fn fields_but(left_out: &str) -> String {
         let mut fields = Vec::new();
-        log_fields(|name, value| {
+        for_each_log_field(|name, value| {
             if name != left_out {
                 fields.push(format!("{name}={value}"));
             }
@@ -97,7 +97,7 @@ fn what_is_being_shown_may_change_everything() {
         SHOWN.set(Shows);
         TENANT.set("acme".to_owned());
         let mut seen = Vec::new();
-        log_fields(|name, value| seen.push(format!("{name}={value}")));
+        for_each_log_field(|name, value| seen.push(format!("{name}={value}")));
         seen.sort();
         assert_eq!(seen, ["SHOWN=shown", "TENANT=acme"]);
         assert_eq!(TENANT.get(), "another");
@@ -136,12 +136,12 @@ impl<'a> MakeWriter<'a> for Output {
 fn logged(f: impl FnOnce()) -> String {
     let output = Output::default();
     let subscriber = tracing_subscriber::fmt().without_time().with_ansi(false).with_writer(output.clone());
-    tracing::subscriber::with_default(subscriber.map_event_format(WithContext::new).finish(), f);
+    tracing::subscriber::with_default(subscriber.map_event_format(ContextFormat::new).finish(), f);
     output.take()
 }
 
 fn acme() -> Context {
-    Context::new().with(&REQUEST_ID, 7).with(&TENANT, "acme".to_owned())
+    Context::new().with_value(&REQUEST_ID, 7).with_value(&TENANT, "acme".to_owned())
 }
 
 /// The variables may have been first written in any order.
@@ -201,7 +201,7 @@ fn a_value_cannot_forge_a_line_or_a_field() {
 fn colours() {
     let output = Output::default();
     let subscriber = tracing_subscriber::fmt().without_time().with_ansi(true).with_writer(output.clone());
-    let subscriber = subscriber.map_event_format(WithContext::new).finish();
+    let subscriber = subscriber.map_event_format(ContextFormat::new).finish();
     tracing::subscriber::with_default(subscriber, || REQUEST_ID.sync_scope(7, || info!("hello")));
     assert_eq!(
         output.take(),
@@ -219,13 +219,13 @@ fn other_formats() {
         tracing::subscriber::with_default(subscriber(), || REQUEST_ID.sync_scope(7, log));
         output.take()
     };
-    let compact = run(&|| Box::new(builder().compact().map_event_format(WithContext::new).finish()));
+    let compact = run(&|| Box::new(builder().compact().map_event_format(ContextFormat::new).finish()));
     assert_eq!(compact, " INFO span: it::logging: hello a=1 request_id=7\n");
-    let pretty = run(&|| Box::new(builder().pretty().map_event_format(WithContext::new).finish()));
+    let pretty = run(&|| Box::new(builder().pretty().map_event_format(ContextFormat::new).finish()));
     assert!(pretty.contains("hello") && pretty.trim_end().ends_with(" request_id=7"), "{pretty}");
     // Spans have their own fields, and no others.
     let full = run(&|| {
-        Box::new(builder().with_span_events(FmtSpan::NEW).map_event_format(WithContext::new).finish())
+        Box::new(builder().with_span_events(FmtSpan::NEW).map_event_format(ContextFormat::new).finish())
     });
     let lines = [
         " INFO span{a=1}: it::logging: new request_id=7\n",
@@ -257,7 +257,7 @@ fn values_that_log_when_they_are_shown() {
     const CHILD: &str = "CONTEXTVAR_TEST_LOGS_IN_DISPLAY";
     if std::env::var_os(CHILD).is_some() {
         let subscriber = tracing_subscriber::fmt().without_time().with_ansi(false);
-        subscriber.map_event_format(WithContext::new).init();
+        subscriber.map_event_format(ContextFormat::new).init();
         A.set(Logs(1));
         B.set(Logs(2));
         C.set(Logs(3));
@@ -304,7 +304,7 @@ fn a_value_that_panics_when_it_is_shown() {
 fn logged_as_json(f: impl FnOnce()) -> Vec<serde_json::Value> {
     let output = Output::default();
     let subscriber = tracing_subscriber::fmt().json().with_writer(output.clone());
-    tracing::subscriber::with_default(subscriber.map_event_format(WithContext::new).finish(), f);
+    tracing::subscriber::with_default(subscriber.map_event_format(ContextFormat::new).finish(), f);
     output.take().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
@@ -341,7 +341,7 @@ fn text_that_looks_like_json() {
     let output = Output::default();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_level(false).with_target(false);
     let subscriber = subscriber.without_time().with_writer(output.clone());
-    let subscriber = subscriber.map_event_format(WithContext::new).finish();
+    let subscriber = subscriber.map_event_format(ContextFormat::new).finish();
     tracing::subscriber::with_default(subscriber, || REQUEST_ID.sync_scope(7, || info!("{{\"a\":1}}")));
     assert_eq!(output.take(), "{\"a\":1} request_id=7\n");
 }
@@ -350,7 +350,7 @@ fn text_that_looks_like_json() {
 fn json_that_is_flattened() {
     let output = Output::default();
     let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(output.clone());
-    let subscriber = subscriber.map_event_format(WithContext::new).finish();
+    let subscriber = subscriber.map_event_format(ContextFormat::new).finish();
     tracing::subscriber::with_default(subscriber, || acme().run(|| info!(n = 1, "hello")));
     let line: serde_json::Value = serde_json::from_str(&output.take()).unwrap();
     assert_eq!((&line["request_id"], &line["message"]), (&"7".into(), &"hello".into()));
@@ -371,7 +371,7 @@ fn in_tasks_calls_and_threads_with_their_spans() {
         });
         let call = task::spawn_blocking(move || work("call"));
         let thread = thread::spawn(move || work("thread"));
-        let detached = task::spawn_detached(async move { work("detached") });
+        let detached = task::spawn_in_empty_context(async move { work("detached") });
         let ours_alone = tokio::spawn(async move { work("ours alone") }.in_inherited_context());
         struct Dropped(tracing::Span);
         impl Drop for Dropped {
@@ -395,7 +395,7 @@ fn in_tasks_calls_and_threads_with_their_spans() {
     let output = Output::default();
     let subscriber = tracing_subscriber::fmt().without_time().with_ansi(false).with_writer(output.clone());
     let subscriber = subscriber.with_target(false).with_env_filter("followed=info");
-    subscriber.map_event_format(WithContext::new).init();
+    subscriber.map_event_format(ContextFormat::new).init();
     on_both_flavours(|| async {
         futures::future::join_all((0..20).map(handler)).await;
     });

@@ -32,7 +32,7 @@ fn a_panic_leaves_nothing_on_the_worker_thread() {
     for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
         let runtime = builder.worker_threads(1).build().unwrap();
         runtime.block_on(async {
-            let panics = tokio::spawn(Context::new().with(&NUMBER, 1).scope(async {
+            let panics = tokio::spawn(Context::new().with_value(&NUMBER, 1).scope(async {
                 NUMBER.set(2);
                 yield_now().await;
                 panic!("on purpose");
@@ -68,7 +68,7 @@ fn the_drop_of_a_replaced_value_sees_the_context() {
 
     let log = Log::default();
     let note = log.clone();
-    let mut ctx = Context::new().with(&NUMBER, 1);
+    let mut ctx = Context::new().with_value(&NUMBER, 1);
     ctx.run(|| {
         REPORTS.set(OnDrop(Box::new(move || note.push(NUMBER.get()))));
         REPORTS.set(OnDrop(Box::new(|| ())));
@@ -87,7 +87,7 @@ fn the_destructors_of_a_cancelled_future_see_its_context() {
             std::future::pending::<()>().await;
         };
         {
-            let mut scope = pin!(Context::new().with(&NUMBER, 1).scope(suspended));
+            let mut scope = pin!(Context::new().with_value(&NUMBER, 1).scope(suspended));
             assert!(scope.as_mut().now_or_never().is_none());
         }
         assert_eq!(log.take(), ["1"]);
@@ -142,7 +142,7 @@ fn all_variables_are_inherited_through_one_wrapper() {
 /// A panic that was caught inside a scope must not make the next poll see another context.
 #[test]
 fn a_caught_panic_leaves_the_scope_s_context_current() {
-    let seen = Context::new().with(&NUMBER, 1).scope(async {
+    let seen = Context::new().with_value(&NUMBER, 1).scope(async {
         let inner = AssertUnwindSafe(async { panic!("on purpose") }).catch_unwind();
         assert!(inner.await.is_err());
         NUMBER.get()

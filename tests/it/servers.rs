@@ -13,7 +13,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
-use contextvar::tower::{BaggageLayer, ContextLayer, MakeInContext};
+use contextvar::tower::{ContextLayer, InjectBaggageLayer, MakeContextService, Rejection};
 use contextvar::{Context, context_var, copy_context, task, with_copied_context};
 use futures::FutureExt;
 use futures::future::join_all;
@@ -45,9 +45,9 @@ fn id_of(request: &axum::http::request::Parts) -> Option<u64> {
     request.headers.get("x-request-id")?.to_str().ok()?.parse().ok()
 }
 
-fn layer() -> ContextLayer<Body> {
+fn layer() -> ContextLayer<Response<Body>> {
     ContextLayer::new()
-        .try_set(
+        .set_or_reject(
             &REQUEST_ID,
             |request| id_of(request).ok_or(StatusCode::BAD_REQUEST),
             |status| (status, format!("for {}", TENANT.get())).into_response(),
@@ -155,7 +155,7 @@ fn a_request_that_is_dropped_fails_or_panics_lets_go_of_its_context() {
         let held = Arc::new(());
         let layer = {
             let held = held.clone();
-            ContextLayer::<Full<Bytes>>::new().set(&HELD, move |_| held.clone())
+            ContextLayer::new().set(&HELD, move |_| held.clone())
         };
         let service = |how: &'static str| {
             let inner = service_fn(move |_: axum::http::Request<()>| async move {
@@ -191,8 +191,11 @@ fn a_request_that_is_dropped_fails_or_panics_lets_go_of_its_context() {
         drop(call("answers").await.unwrap());
         assert_eq!(Arc::strong_count(&held), 2);
         // A response that is refused has a body in the context too.
-        let refuses =
-            layer.clone().try_set(&ROUTE, |_| Err("refused"), |text| Response::new(Full::new(text.into())));
+        let refuses = layer.clone().set_or_reject(
+            &ROUTE,
+            |_| Err("refused"),
+            |text| Response::new(Full::new(text.into())),
+        );
         let never =
             service_fn(|_: axum::http::Request<()>| async { unreachable!() as Result<_, Infallible> });
         let response = refuses.layer(never).call(request("/", "")).await.unwrap();
@@ -205,13 +208,13 @@ fn a_request_that_is_dropped_fails_or_panics_lets_go_of_its_context() {
 
 #[test]
 fn a_copy_of_the_connections_context_or_an_empty_one() {
-    let layer = ContextLayer::<()>::copied();
-    assert_eq!(format!("{layer:?}"), "ContextLayer { copied: true, .. }");
+    let layer = ContextLayer::from_current();
+    assert_eq!(format!("{layer:?}"), "ContextLayer { copies_current: true, .. }");
     assert_eq!(format!("{:?}", layer.layer(7)), "ContextService { inner: 7, .. }");
 
     on_both_flavours(|| async {
         for (layer, expected) in
-            [(ContextLayer::copied(), "the connection's, 7"), (ContextLayer::default(), "none, 7")]
+            [(ContextLayer::from_current(), "the connection's, 7"), (ContextLayer::default(), "none, 7")]
         {
             let handler = || async {
                 assert_eq!(copy_context().contains(&ROUTE), TENANT.is_set());
@@ -219,12 +222,13 @@ fn a_copy_of_the_connections_context_or_an_empty_one() {
             };
             let layer = layer.set(&REQUEST_ID, |request| id_of(request).unwrap());
             let app = Router::new().route("/", get(handler)).layer(layer);
-            let mut make = MakeInContext::new(service_fn(move |()| {
+            let mut make = MakeContextService::new(service_fn(move |()| {
                 TENANT.set("the connection's".to_owned());
                 let app = app.clone();
                 async { Ok::<_, Infallible>(app) }
             }));
-            let connection = Context::new().with(&ROUTE, "accepted").run(|| make.call(())).await.unwrap();
+            let connection =
+                Context::new().with_value(&ROUTE, "accepted").run(|| make.call(())).await.unwrap();
             assert_eq!(text(connection.oneshot(request::<Body>("/", "7")).await.unwrap()).await, expected);
         }
     });
@@ -277,12 +281,12 @@ fn hyper_alone_and_its_client() {
     on_both_flavours(|| async {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let service = ContextLayer::<Full<Bytes>>::new()
-            .set(&REQUEST_ID, |request| id_of(request).unwrap())
-            .layer(service_fn(|_: hyper::Request<Incoming>| async {
+        let service = ContextLayer::new().set(&REQUEST_ID, |request| id_of(request).unwrap()).layer(
+            service_fn(|_: hyper::Request<Incoming>| async {
                 tokio::task::yield_now().await;
                 Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(REQUEST_ID.get().to_string()))))
-            }));
+            }),
+        );
         let server = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
@@ -296,7 +300,7 @@ fn hyper_alone_and_its_client() {
 
         // The client is a service too: its layer gives each call a context.
         let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
-        let client = ContextLayer::copied().set(&ROUTE, |_| "a client's").layer(client);
+        let client = ContextLayer::from_current().set(&ROUTE, |_| "a client's").layer(client);
         let calls = (1..20).map(|n: u64| {
             let uri = format!("http://{address}/");
             let request = request::<Empty<Bytes>>(&uri, &n.to_string());
@@ -313,12 +317,51 @@ fn hyper_alone_and_its_client() {
     });
 }
 
+/// A layer that rejects nothing has no type parameter, and fits services with any response body.
+struct Plain(ContextLayer);
+
+#[test]
+fn setters_run_in_order_whether_they_reject_or_not() {
+    fn call<R: Rejection<B>, B>(layer: ContextLayer<R>, body: fn(String) -> B) -> String
+    where
+        B: hyper::body::Body<Data = Bytes>,
+        B::Error: std::fmt::Debug,
+    {
+        let show = |_| async move {
+            let seen = format!("{} {} {:?}", REQUEST_ID.get(), TENANT.get(), ROUTE.try_get().ok());
+            Ok::<_, Infallible>(axum::http::Response::new(body(seen)))
+        };
+        let response = layer.layer(service_fn(show)).call(axum::http::Request::new(()));
+        text(response.now_or_never().unwrap().unwrap()).now_or_never().unwrap()
+    }
+
+    let plain = Plain(ContextLayer::new().set(&REQUEST_ID, |_| 1));
+    assert_eq!(call(plain.0.clone(), Full::<Bytes>::from), "1 none None");
+    assert_eq!(call(plain.0.clone(), Body::from), "1 none None");
+
+    let rejecting = |tenant: Result<&'static str, &'static str>,
+                     route: Result<&'static str, &'static str>| {
+        let reject = |error: &str| Response::new(Body::from(format!("{error} {}", REQUEST_ID.get())));
+        let layer = plain
+            .0
+            .clone()
+            .set_or_reject(&TENANT, move |_| tenant.map(str::to_owned), reject)
+            .set(&REQUEST_ID, |_| REQUEST_ID.get() + 1)
+            .set_or_reject(&ROUTE, move |_| route, reject);
+        call(layer, Body::from)
+    };
+    assert_eq!(rejecting(Ok("acme"), Ok("/")), r#"2 acme Some("/")"#);
+    assert_eq!(rejecting(Err("no tenant"), Ok("/")), "no tenant 1");
+    assert_eq!(rejecting(Ok("acme"), Err("no route")), "no route 2");
+}
+
 #[test]
 fn a_response_that_was_given_is_not_given_again() {
-    let refuse = ContextLayer::<Body>::new().try_set(&REQUEST_ID, |_| Err(()), |()| Response::default());
+    let accept = ContextLayer::new().set_or_reject(&REQUEST_ID, |_| Ok::<_, ()>(7), |()| Response::default());
+    let reject = ContextLayer::new().set_or_reject(&REQUEST_ID, |_| Err(()), |()| Response::default());
     for (layer, text) in [
-        (ContextLayer::new(), "`Scope` polled after it has finished"),
-        (refuse, "`ResponseFuture` polled after it has finished"),
+        (accept, "`Scoped` polled after it has finished"),
+        (reject, "`ResponseFuture` polled after it has finished"),
     ] {
         let mut service =
             layer.layer(service_fn(async |_: Request| Ok::<_, Infallible>(Response::new(Body::empty()))));
@@ -352,8 +395,8 @@ fn what_is_not_ready_is_not_called() {
     }
 
     assert_eq!(error(ContextLayer::new().layer(Closed)), Some("closed"));
-    assert_eq!(error(BaggageLayer::new().layer(Closed)), Some("closed"));
-    assert_eq!(error(MakeInContext::new(Closed)), Some("closed"));
-    let made = MakeInContext::new(service_fn(|()| ready(Ok::<_, Infallible>(Closed)))).oneshot(());
+    assert_eq!(error(InjectBaggageLayer::new().layer(Closed)), Some("closed"));
+    assert_eq!(error(MakeContextService::new(Closed)), Some("closed"));
+    let made = MakeContextService::new(service_fn(|()| ready(Ok::<_, Infallible>(Closed)))).oneshot(());
     assert_eq!(error(made.now_or_never().unwrap().unwrap()), Some("closed"));
 }

@@ -7,6 +7,8 @@
 #[allow(dead_code, unreachable_pub)]
 #[path = "../../contextvar/src/storage/counted.rs"]
 mod counted;
+#[path = "../../contextvar/src/on_drop.rs"]
+mod on_drop;
 
 /// What `counted` counts with.
 mod sync {

@@ -75,7 +75,7 @@ async fn interleaved_tasks_each_see_their_own_context() {
     static NUMBER: ContextVar<u64> = ContextVar::new("number");
     NUMBER.set(7);
     let (sender, steps) = mpsc::unbounded();
-    let one = spawn(count(1, &NUMBER, sender.clone()).in_context(Context::new().with(&NUMBER, 100)));
+    let one = spawn(count(1, &NUMBER, sender.clone()).in_context(Context::new().with_value(&NUMBER, 100)));
     let two = spawn(NUMBER.sync_scope(200, || count(2, &NUMBER, sender).in_copied_context()));
     // The test sets the variable between their steps; neither task sees that.
     yield_now().await;
@@ -136,7 +136,7 @@ async fn a_stream_is_polled_in_its_context() {
         NUMBER.set(NUMBER.get() + 1);
         Some((NUMBER.get(), ()))
     });
-    let numbers = numbers.take(3).in_context(Context::new().with(&NUMBER, 5));
+    let numbers = numbers.take(3).in_context(Context::new().with_value(&NUMBER, 5));
     assert_eq!(spawn(numbers.collect::<Vec<_>>()).await, [6, 7, 8]);
     assert!(!NUMBER.is_set());
 }

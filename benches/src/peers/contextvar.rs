@@ -31,13 +31,14 @@ impl Contextvar {
     fn context(&mut self, variables: usize, with_text: bool) -> Context {
         let made = self.contexts.entry((variables, with_text)).or_insert_with(|| {
             // Variables get their places at the first write. This one has one too, and is unset again.
-            let mut unset = Context::new().with(&NUMBER, 1).with(&TEXT, String::new()).with(&UNSET, 1);
+            let mut unset =
+                Context::new().with_value(&NUMBER, 1).with_value(&TEXT, String::new()).with_value(&UNSET, 1);
             unset.unset(&UNSET);
             let first = match with_text {
-                true => Context::new().with(&TEXT, "some text".to_owned()),
-                false => Context::new().with(&NUMBER, 1),
+                true => Context::new().with_value(&TEXT, "some text".to_owned()),
+                false => Context::new().with_value(&NUMBER, 1),
             };
-            FILLERS.iter().take(variables - 1).fold(first, |context, filler| context.with(filler, 1))
+            FILLERS.iter().take(variables - 1).fold(first, |context, filler| context.with_value(filler, 1))
         });
         // The clone shares everything with the one kept here. A first set makes it its own.
         let mut context = made.clone();

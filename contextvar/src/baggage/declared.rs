@@ -1,7 +1,7 @@
 //! The variables that the attribute has declared, each with its codec.
 
 use crate::context::Context;
-use crate::var::{ContextVar, Value};
+use crate::var::{ContextValue, ContextVar};
 
 /// One of them.
 #[expect(missing_debug_implementations, reason = "only expansions name it")]
@@ -44,7 +44,7 @@ impl<T> Coded<T> {
     }
 }
 
-impl<T: Value> Field for Coded<T> {
+impl<T: ContextValue> Field for Coded<T> {
     fn encode(&self, context: &Context) -> Option<String> {
         context.get(self.var).map(self.encode)
     }

@@ -1,4 +1,4 @@
-//! Contexts of whole tasks, for runtimes that enter and leave them by hooks before and after each poll.
+//! The contexts of tasks whose runtime has hooks. The hooks enter and leave them before and after each poll.
 
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::mem;
@@ -7,121 +7,122 @@ use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{
-    Contents, Frame, OUTSIDE, Reading, TaskId, abort_on_suspended_coroutine, enter_for, innermost,
-    is_outside, task_id, this_thread,
-};
+use super::abort_on_out_of_order_exit;
+use super::active_read::ActiveRead;
+use super::frame::{Contents, Frame, enter_for, enter_sentinel, innermost, is_sentinel};
+use super::task::{TaskId, task_id};
+use super::thread_context::this_thread;
 use crate::storage::Map;
 
-/// The context of a task, which is current while tokio says that the task is.
+/// The context of a task. It is the current context while tokio reports that its task is the current task.
 ///
-/// No lock guards the contents. tokio makes a task current on one thread at a time, to poll it or to drop what it holds, and
-/// what happened there happened before the next time: code of the current task can use the contents. It becomes their owner
-/// by that, see `owner`. Hooks run outside of the task. They can use the contents of a task that they own, or else the map
+/// No lock guards the contents. tokio makes a task current on one thread at a time, to poll it or to drop its future, and each
+/// such period happens before the next one. So code of the current task can use the contents, and becomes their owner: see
+/// `owner`. Hooks run outside of the task. On the owner's thread they can use the contents; on other threads they use the map
 /// that was published last.
 ///
-/// A thread can have an entry for a task whose poll is over: from the end of the poll to the hook after it; or for longer, if
-/// that hook is never called because a panic left the poll or because another hook took its place. Such a stale entry has
-/// no effect while its task is not the current one. The next poll on that thread discards it.
+/// A thread can have an entry for a task whose poll has ended: from the end of the poll to the hook after it; or longer, if
+/// that hook never runs because a panic left the poll or because another hook replaced it. Such a stale entry has no effect
+/// while its task is not the current one. The next poll on that thread discards it.
 pub(crate) struct TaskContext {
     task: TaskId,
-    /// The [number](this_thread) of the thread that used the contents last, or `NOBODY`, or `ENDED`.
+    /// The [number](this_thread) of the thread that used the contents last, or `NO_OWNER`, or `ENDED`.
     owner: AtomicUsize,
     contents: UnsafeCell<Contents>,
     frame: Frame,
-    /// The map for hooks of the user's on threads that are not the owner. Only where there are such hooks. Locked while
-    /// a hook uses the contents, and while the owner changes.
+    /// The map for the user's hooks on threads other than the owner's. `None` if the user has no hooks. Locked while a hook
+    /// uses the contents, and while the owner changes.
     published: Option<Mutex<Map>>,
 }
 
-/// The owner of contents that were not used yet.
-const NOBODY: usize = 0;
+/// The owner of contents that no thread has used yet.
+const NO_OWNER: usize = 0;
 
-/// The owner of contents whose task has ended. No thread becomes their owner again.
+/// The owner of contents whose task has ended. No thread becomes their owner any more.
 const ENDED: usize = 1;
 
-// SAFETY: `task`, the atomic and the mutex can be shared. All else is used by code of the current task, by hooks on the
-// owner's thread while the owner can't change, as described above, and by the drop of the last `Arc`.
+// SAFETY: `task`, the atomic and the mutex can be shared. The other fields are used by code of the current task, by hooks on the
+// owner's thread while the owner cannot change, as described above, and by the drop of the last `Arc`.
 unsafe impl Send for TaskContext {}
 // SAFETY: as above.
 unsafe impl Sync for TaskContext {}
 
 /// The task contexts that a thread has entered and not left, the innermost last.
 #[derive(Default)]
-struct Entered(RefCell<Vec<Entry>>);
+struct EnteredContexts(RefCell<Vec<Entered>>);
 
-struct Entry {
+struct Entered {
     context: Arc<TaskContext>,
-    /// The frame that was current before.
+    /// The frame that was innermost before.
     outer: *const Frame,
 }
 
 thread_local! {
-    static ENTERED: Entered = Entered::default();
+    static ENTERED: EnteredContexts = EnteredContexts::default();
 
-    /// The last entry's context, or null. The entry keeps it alive.
+    /// The context of the last entry, or null. The entry keeps it alive.
     static TOP: Cell<*const TaskContext> = const { Cell::new(ptr::null()) };
 }
 
 impl TaskContext {
-    /// Makes a context with the values of `map`, whose map is published for hooks of the user's if there are any.
+    /// Makes a context with the values of `map`. If the user has hooks, publishes the map for them.
     pub(crate) fn new(task: TaskId, map: Map, has_hooks: bool) -> Arc<TaskContext> {
         let context = Arc::new(TaskContext {
             task,
-            owner: AtomicUsize::new(NOBODY),
+            owner: AtomicUsize::new(NO_OWNER),
             published: has_hooks.then(|| Mutex::new(map.clone())),
             contents: UnsafeCell::new(Contents::new(map)),
-            frame: Frame { task: Some(task), ..Frame::empty() },
+            frame: Frame::of_task(task),
         });
         let contents = context.contents.get();
-        // SAFETY: nothing else uses the contents yet. They stay in this allocation, together with the frame, and each
-        // write updates the frame.
-        context.frame.map.set(unsafe { (*contents).map.alias() });
-        context.frame.contents.set(contents);
+        // SAFETY: no other code uses the contents yet. They stay in this allocation together with the frame, and each write
+        // updates the frame.
+        context.frame.set_map(unsafe { (*contents).map.alias() });
+        context.frame.set_contents(contents);
         context
     }
 
     /// Makes this the context of the poll that is about to begin on this thread, until [`leave`](Self::leave). Touches only
-    /// this thread's entries, not the contents: tokio may still decide not to poll the task.
+    /// this thread's entries, not the contents: tokio can still decide not to poll the task.
     ///
     /// Does nothing on a thread that is exiting: the task has no context there.
     pub(crate) fn enter(self: Arc<Self>) {
         let stale = discard_stale(task_id());
         let _ = ENTERED.try_with(|entered| {
             TOP.set(&raw const *self);
-            let outer = innermost(|it| it.frame.replace(&raw const OUTSIDE.0));
-            entered.0.borrow_mut().push(Entry { context: self, outer });
+            let outer = enter_sentinel();
+            entered.0.borrow_mut().push(Entered { context: self, outer });
         });
         drop(stale);
     }
 
-    /// Leaves the context of `task`, if this thread has entered it, and hands out what kept it alive. The frame that was
-    /// current before is current again.
+    /// Leaves the context of `task`, if this thread has entered it, and returns the owner that kept it alive. The frame that
+    /// was innermost before is innermost again.
     pub(crate) fn leave(task: TaskId) -> Option<Arc<TaskContext>> {
         if TOP.get().is_null() {
             return None;
         }
         drop(discard_stale(Some(task)));
-        let leave = |entered: &Entered| {
+        let leave = |entered: &EnteredContexts| {
             let mut entries = entered.0.borrow_mut();
             let index = entries.iter().rposition(|entry| entry.context.task == task)?;
             if index + 1 != entries.len() {
-                // A frame stands above the entries of polls that are over.
-                abort_on_suspended_coroutine();
+                // A frame is above the entries of polls that have ended.
+                abort_on_out_of_order_exit();
             }
             Some(pop(&mut entries))
         };
         ENTERED.try_with(leave).ok()?
     }
 
-    /// Returns the frame, if this is the context of the current task, of which the caller has made sure.
+    /// Returns the frame. The caller has checked that this is the context of the current task.
     #[inline]
     fn frame_of_current_task(&self) -> Option<*const Frame> {
         #[cold]
         fn become_owner(context: &TaskContext) -> bool {
             let _published = context.published.as_ref().map(lock);
             let owner = context.owner.load(Ordering::Relaxed);
-            // It fails if a hook on the owner's thread ends the context at this moment.
+            // Fails if a hook on the owner's thread ends the context at this moment.
             owner != ENDED
                 && context
                     .owner
@@ -133,10 +134,10 @@ impl TaskContext {
             .then_some(&raw const self.frame)
     }
 
-    /// Runs `f` in a copy of this context that it cannot write: a copy of the context as it is now, if the last poll was on
-    /// this thread, or else as it was when a hook ran on the thread of an earlier poll. To be called outside of the task.
+    /// Runs `f` in a copy of this context that `f` cannot write. The copy is of the context as it is now if the last poll was on
+    /// this thread, and otherwise as it was when a hook ran on the thread of an earlier poll. Call it outside of the task.
     pub(crate) fn run_in_copy(&self, f: impl FnOnce()) {
-        /// Drops the copy as the context itself is dropped, also on a panic.
+        /// Drops the copy in the same way as the context itself, also on a panic.
         struct Copy<'a>(&'a TaskContext, Map);
 
         impl Drop for Copy<'_> {
@@ -145,17 +146,18 @@ impl TaskContext {
             }
         }
 
-        let copy = Copy(self, self.published_now());
+        let copy = Copy(self, self.publish());
         enter_for(&mut Contents::new(copy.1.clone()), Some(self.task), f);
     }
 
-    fn published_now(&self) -> Map {
+    /// Publishes the map if this thread is the owner. Returns the published map.
+    fn publish(&self) -> Map {
         let Some(published) = &self.published else { return Map::EMPTY };
         let mut published = lock(published);
         if self.owner.load(Ordering::Relaxed) != this_thread() {
             return published.clone();
         }
-        // No other thread can become the owner while this one has the lock.
+        // No other thread can become the owner while this thread has the lock.
         let now = self.frame.map().clone();
         let before = mem::replace(&mut *published, now.clone());
         drop(published);
@@ -163,15 +165,15 @@ impl TaskContext {
         now
     }
 
-    /// Drops the values of a task that has ended, if its last poll was on this thread. Otherwise the last owner of the `Arc`
-    /// drops them.
+    /// Drops the values of a task that has ended if the task's last poll was on this thread. Otherwise the last owner of the
+    /// `Arc` drops them.
     pub(crate) fn end(&self) {
         let is_owner = self.owner.compare_exchange(this_thread(), ENDED, Ordering::AcqRel, Ordering::Relaxed);
         if is_owner.is_ok() {
-            if Reading::is_under_way_in(&self.frame) {
-                abort_on_suspended_coroutine();
+            if ActiveRead::is_active_in(&self.frame) {
+                abort_on_out_of_order_exit();
             }
-            self.drop_values(self.frame.take());
+            self.drop_values(self.frame.take_map());
         }
         if let Some(published) = &self.published {
             let map = mem::take(&mut *lock(published));
@@ -179,9 +181,9 @@ impl TaskContext {
         }
     }
 
-    /// Drops values in an empty context, so that what their destructors set is not seen elsewhere.
+    /// Drops values in an empty context, so that no other code sees what their destructors set.
     fn drop_values(&self, map: Map) {
-        enter_for(&mut Contents::default(), Some(self.task), || discard_panic(|| drop(map)));
+        enter_for(&mut Contents::new(Map::EMPTY), Some(self.task), || discard_panic(|| drop(map)));
     }
 }
 
@@ -200,43 +202,43 @@ impl Drop for TaskContext {
     }
 }
 
-impl Drop for Entered {
+impl Drop for EnteredContexts {
     fn drop(&mut self) {
         TOP.set(ptr::null());
         let entries = mem::take(self.0.get_mut());
         // A coroutine may be suspended in a read on a stack of its own, which outlives the thread.
-        if Reading::is_any_under_way() {
+        if ActiveRead::is_any_active() {
             mem::forget(entries);
         }
     }
 }
 
-/// Returns the frame that stands behind [`OUTSIDE`] on this thread: that of the current task's context; or the one that was
-/// current before the stale entries were made. `None` if there is no such frame.
+/// Returns the frame that the sentinel stands for on this thread: that of the current task's context, or the one that was
+/// innermost before the stale entries were made. `None` if there is no such frame.
 #[inline]
-pub(super) fn behind_outside(task: Option<TaskId>) -> Option<*const Frame> {
+pub(super) fn frame_behind_sentinel(task: Option<TaskId>) -> Option<*const Frame> {
     // SAFETY: its entry keeps it alive.
     let top = unsafe { TOP.get().as_ref() }?;
-    if Some(top.task) == task { top.frame_of_current_task() } else { behind_stale(task) }
+    if Some(top.task) == task { top.frame_of_current_task() } else { frame_behind_stale(task) }
 }
 
 #[cold]
-fn behind_stale(task: Option<TaskId>) -> Option<*const Frame> {
-    let find = |entered: &Entered| {
+fn frame_behind_stale(task: Option<TaskId>) -> Option<*const Frame> {
+    let find = |entered: &EnteredContexts| {
         let entries = entered.0.borrow();
         if task.is_some_and(|task| entries.iter().all(|entry| entry.context.task != task)) {
-            // A task that was not entered, such as one of a `LocalSet`. The entries may not be stale.
+            // A task that was not entered, such as one of a `LocalSet`. Entries of tasks around it are not stale.
             return None;
         }
         for entry in entries.iter().rev() {
             if Some(entry.context.task) == task {
                 return entry.context.frame_of_current_task();
             }
-            // A reading that begins now would hide one that a coroutine is suspended in.
-            if Reading::is_under_way_in(&entry.context.frame) {
-                abort_on_suspended_coroutine();
+            // A read that begins now would hide one that a coroutine is suspended in.
+            if ActiveRead::is_active_in(&entry.context.frame) {
+                abort_on_out_of_order_exit();
             }
-            if !is_outside(entry.outer) {
+            if !is_sentinel(entry.outer) {
                 return Some(entry.outer);
             }
         }
@@ -245,7 +247,7 @@ fn behind_stale(task: Option<TaskId>) -> Option<*const Frame> {
     ENTERED.try_with(find).ok()?
 }
 
-/// Removes the entries of polls that are over, where `task` is current. To be called before a poll.
+/// Removes the entries of polls that have ended, with `task` as the current task. Call it before a poll.
 #[inline]
 fn discard_stale(task: Option<TaskId>) -> Vec<Arc<TaskContext>> {
     #[cold]
@@ -269,7 +271,7 @@ fn discard_stale(task: Option<TaskId>) -> Vec<Arc<TaskContext>> {
     }
 }
 
-/// Removes the stale entries that were made since `frame` was current.
+/// Removes the stale entries that were made since `frame` was innermost.
 #[cold]
 pub(super) fn discard_above(frame: &Frame) -> Vec<Arc<TaskContext>> {
     let task = task_id();
@@ -279,12 +281,12 @@ pub(super) fn discard_above(frame: &Frame) -> Vec<Arc<TaskContext>> {
     })
 }
 
-/// Removes entries while `is_stale` returns true and no frame stands above them.
-fn discard_while(is_stale: impl Fn(&[Entry]) -> bool) -> Vec<Arc<TaskContext>> {
-    let discard = |entered: &Entered| {
+/// Removes entries while `is_stale` returns true and no frame is above them.
+fn discard_while(is_stale: impl Fn(&[Entered]) -> bool) -> Vec<Arc<TaskContext>> {
+    let discard = |entered: &EnteredContexts| {
         let mut entries = entered.0.borrow_mut();
         let mut stale = Vec::new();
-        while !entries.is_empty() && is_outside(innermost(|it| it.frame.get())) && is_stale(&entries) {
+        while !entries.is_empty() && is_sentinel(innermost(|it| it.frame.get())) && is_stale(&entries) {
             stale.push(pop(&mut entries));
         }
         stale
@@ -292,12 +294,13 @@ fn discard_while(is_stale: impl Fn(&[Entry]) -> bool) -> Vec<Arc<TaskContext>> {
     ENTERED.try_with(discard).unwrap_or_default()
 }
 
-/// Removes the innermost entry, of a poll that is over.
-fn pop(entries: &mut Vec<Entry>) -> Arc<TaskContext> {
-    let Entry { context, outer } = entries.pop().expect("the caller has found an entry");
-    // What a poll enters and reads, it leaves: only a coroutine on a stack of its own can stay in there.
-    if !is_outside(innermost(|it| it.frame.get())) || Reading::is_under_way_in(&context.frame) {
-        abort_on_suspended_coroutine();
+/// Removes the innermost entry, of a poll that has ended.
+fn pop(entries: &mut Vec<Entered>) -> Arc<TaskContext> {
+    let Entered { context, outer } = entries.pop().expect("the caller has found an entry");
+    // A poll leaves the contexts that it enters and ends the reads that it begins. Only a coroutine with a stack of its own can
+    // be suspended inside.
+    if !is_sentinel(innermost(|it| it.frame.get())) || ActiveRead::is_active_in(&context.frame) {
+        abort_on_out_of_order_exit();
     }
     innermost(|it| it.frame.set(outer));
     TOP.set(entries.last().map_or(ptr::null(), |entry| Arc::as_ptr(&entry.context)));

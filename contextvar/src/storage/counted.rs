@@ -1,5 +1,6 @@
-//! A counted pointer to a value of any type, one word wide: `Arc<dyn Any>` in half the size, and without the
-//! weak count that makes asking for a sole owner expensive.
+//! A counted pointer to a value of any type, one word wide.
+//!
+//! It takes half the size of an `Arc<dyn Any>`. It has no weak count, which makes `Arc::get_mut` expensive.
 
 use std::any::TypeId;
 use std::cell::{Cell, RefCell};
@@ -7,14 +8,15 @@ use std::mem::{self, ManuallyDrop};
 use std::ptr::{self, NonNull};
 
 use super::sync::{AtomicUsize, Ordering};
+use crate::on_drop::OnDrop;
 
-/// Points to the header of an `Allocation<T>` with a `T` that only the owner of the pointer knows.
+/// Points to the header of an `Allocation<T>`. Only the owner of the pointer knows `T`.
 #[repr(transparent)]
 pub(super) struct Counted(NonNull<Header>);
 
 struct Header {
     count: AtomicUsize,
-    /// [`free`], or [`free_nested`], for the [`Allocation`] of which this is the header.
+    /// [`free`] or [`free_nested`] with the type of the value.
     free: unsafe fn(NonNull<Header>),
 }
 
@@ -25,14 +27,14 @@ pub(super) struct Allocation<T> {
     value: T,
 }
 
-// SAFETY: what `Counted` points to is `Send + Sync`: a node, or the value of a `Stored<T>`, which is made
-// with a `Variable<T>` at hand, which is made only where `T: Send + Sync`.
+// SAFETY: it points to a node or to the value of a `Value<T>`. Both are `Send + Sync`: a `Value<T>` is made with a
+// `Variable<T>`, which exists only if `T: Send + Sync`.
 unsafe impl Send for Counted {}
 // SAFETY: as above.
 unsafe impl Sync for Counted {}
 
 impl<T> Allocation<T> {
-    /// One for a static. It is never to be counted; its `count` of 0 is nobody's sole property.
+    /// Makes an allocation for a static. It must never be counted. With a `count` of 0, [`Counted::is_unique`] is false.
     pub(super) const fn fixed(value: T, count: AtomicUsize) -> Self {
         unsafe fn never(_: NonNull<Header>) {}
         Allocation { header: Header { count, free: never }, value }
@@ -42,17 +44,17 @@ impl<T> Allocation<T> {
 impl Counted {
     #[inline]
     pub(super) fn new<T: 'static>(value: T) -> Counted {
-        // Types that are known to hold no context and no token, the most common one among them.
+        // Types that cannot hold a context or a token. `String` is the most common one with drop glue.
         let is_leaf = !mem::needs_drop::<T>() || TypeId::of::<T>() == TypeId::of::<String>();
         let free: unsafe fn(NonNull<Header>) = if is_leaf { free::<T> } else { free_nested::<T> };
-        // SAFETY: the place is there for a `T`.
+        // SAFETY: the closure gets room for a `T` and fills it.
         unsafe { Counted::allocate(free, |place: *mut T| place.write(value)) }
     }
 
-    /// For a node, which frees others only through the values in it.
+    /// Allocates a node. Its drop frees other nodes only through the values in it.
     ///
     /// # Safety
-    /// `init` writes a `T` to the place that it gets.
+    /// `init` writes a `T` to the pointer that it gets.
     #[inline]
     pub(super) unsafe fn new_with<T: 'static>(init: impl FnOnce(*mut T)) -> Counted {
         // SAFETY: as the caller promises.
@@ -60,11 +62,11 @@ impl Counted {
     }
 
     /// # Safety
-    /// `free` frees an `Allocation<T>`, and `init` writes a `T` to the place that it gets.
+    /// `free` frees an `Allocation<T>`, and `init` writes a `T` to the pointer that it gets.
     #[inline]
     unsafe fn allocate<T: 'static>(free: unsafe fn(NonNull<Header>), init: impl FnOnce(*mut T)) -> Counted {
         let allocation = Box::into_raw(Box::<Allocation<T>>::new_uninit()).cast::<Allocation<T>>();
-        // SAFETY: the allocation is there, for both parts, and a box is not null.
+        // SAFETY: the allocation has room for both fields, and a box is not null.
         unsafe {
             (&raw mut (*allocation).header).write(Header { count: AtomicUsize::new(1), free });
             init(&raw mut (*allocation).value);
@@ -72,7 +74,7 @@ impl Counted {
         }
     }
 
-    /// A pointer to a static, which is never to be cloned or dropped.
+    /// Returns a pointer to a static. It must never be cloned or dropped.
     pub(super) const fn fixed<T>(allocation: &'static Allocation<T>) -> ManuallyDrop<Counted> {
         let allocation: *const Allocation<T> = allocation;
         // SAFETY: a reference is not null.
@@ -90,22 +92,22 @@ impl Counted {
     }
 
     /// # Safety
-    /// It points to a `T`.
+    /// The pointer is one to a `T`.
     #[inline]
     pub(super) unsafe fn get<T>(&self) -> &T {
         // SAFETY: the allocation lives while this `Counted` does.
         unsafe { &(*self.0.cast::<Allocation<T>>().as_ptr()).value }
     }
 
-    /// Whether nobody else has the value.
+    /// Returns true if this is the only pointer to the value.
     #[inline]
     pub(super) fn is_unique(&self) -> bool {
-        // Acquire: what the other owners did was before they released it.
+        // Acquire: synchronizes with the release of the other owners, so that their uses happened before.
         self.header().count.load(Ordering::Acquire) == 1
     }
 
     /// # Safety
-    /// It points to a `T`, and [`is_unique`](Self::is_unique) is true.
+    /// The pointer is one to a `T`, and [`is_unique`](Self::is_unique) is true.
     #[inline]
     pub(super) unsafe fn get_mut<T>(&mut self) -> &mut T {
         // SAFETY: as in `get`. No other `Counted` points to it, and this one is borrowed.
@@ -114,7 +116,7 @@ impl Counted {
 
     #[inline]
     fn header(&self) -> &Header {
-        // SAFETY: the allocation lives while it is counted, and this `Counted` counts.
+        // SAFETY: the allocation lives while it is counted, and it counts this pointer.
         unsafe { self.0.as_ref() }
     }
 }
@@ -123,7 +125,7 @@ impl Clone for Counted {
     #[inline]
     fn clone(&self) -> Self {
         let pointer = self.0;
-        // Relaxed, and a limit far from the end, for the reasons that std's `Arc` gives.
+        // Relaxed, and a limit far below the overflow, for the reasons given at std's `Arc::clone`.
         let before = self.header().count.fetch_add(1, Ordering::Relaxed);
         if before > isize::MAX as usize {
             std::process::abort();
@@ -136,18 +138,18 @@ impl Drop for Counted {
     #[inline]
     fn drop(&mut self) {
         #[inline(never)]
-        fn last(allocation: NonNull<Header>) {
+        fn free_last(allocation: NonNull<Header>) {
             // SAFETY: the allocation lives until it is freed.
             let header = unsafe { allocation.as_ref() };
-            // Acquire: all uses by the other owners happened before their release. A load and not a fence, which
-            // ThreadSanitizer does not know.
+            // Acquire: the other owners' uses happened before their releases. A load instead of a fence, because
+            // ThreadSanitizer does not support fences.
             header.count.load(Ordering::Acquire);
-            // SAFETY: the count was the caller's alone.
+            // SAFETY: the caller released the last count.
             unsafe { (header.free)(allocation) }
         }
 
         if self.header().count.fetch_sub(1, Ordering::Release) == 1 {
-            last(self.0);
+            free_last(self.0);
         }
     }
 }
@@ -155,99 +157,83 @@ impl Drop for Counted {
 /// Drops the value and frees its allocation.
 ///
 /// # Safety
-/// `header` is that of an `Allocation<T>` that has no owner any more.
+/// `header` is that of an `Allocation<T>` that no pointer counts any more.
 unsafe fn free<T>(header: NonNull<Header>) {
     // SAFETY: the allocation came from `Box::into_raw`.
     drop(unsafe { Box::from_raw(header.cast::<Allocation<T>>().as_ptr()) });
 }
 
-/// How many values can be dropped within one another. A chain of contexts, each of which is a value in the next one, can
-/// be of any length; the stack can't.
-const DEEPEST: u32 = 32;
+/// The greatest number of values whose drops run within one another on the stack. A chain of contexts, each of which is a
+/// value in the next one, can be longer than any stack.
+const MAX_DEPTH: u32 = 32;
 
 thread_local! {
-    /// How many values this thread is dropping within one another.
+    /// The number of values that this thread is dropping within one another.
     static DEPTH: Cell<u32> = const { Cell::new(0) };
 
-    /// The allocations that the innermost call at the greatest depth has yet to free. Null outside of such a call.
-    static WAITING: Cell<*const Waiting> = const { Cell::new(ptr::null()) };
+    /// The queue of the innermost call that frees allocations at the greatest depth. Null outside of such a call.
+    static QUEUE: Cell<*const FreeQueue> = const { Cell::new(ptr::null()) };
 }
 
-/// Does what [`free`] does, with a limit on the depth of the stack.
+/// Does what [`free`] does, with a limit on the use of the stack.
 ///
 /// # Safety
 /// As for `free`.
 unsafe fn free_nested<T>(header: NonNull<Header>) {
-    /// Sets the depth back, also on a panic.
-    struct Depth(u32);
-
-    impl Drop for Depth {
-        fn drop(&mut self) {
-            DEPTH.set(self.0);
-        }
-    }
-
-    let waits = Waits { header, free: free::<T> };
+    let unowned = Unowned { header, free: free::<T> };
     let depth = DEPTH.get();
-    if depth == DEEPEST {
-        return waits.free_after_others();
+    if depth == MAX_DEPTH {
+        return unowned.free_in_queue();
     }
     DEPTH.set(depth + 1);
-    let _depth = Depth(depth);
-    waits.free_now();
+    let _restore_depth = OnDrop(|| DEPTH.set(depth));
+    unowned.free_now();
 }
 
-/// An allocation that has no owner any more.
-struct Waits {
+/// An allocation that no pointer counts any more.
+struct Unowned {
     header: NonNull<Header>,
     free: unsafe fn(NonNull<Header>),
 }
 
-struct Waiting(RefCell<Vec<Waits>>);
+struct FreeQueue(RefCell<Vec<Unowned>>);
 
-impl Waits {
+impl Unowned {
     fn free_now(self) {
         // SAFETY: `free` is that of the allocation, and this is its only use.
         unsafe { (self.free)(self.header) }
     }
 
-    /// Leaves the allocation to the innermost call of this function; or frees it, and then all that are left to it.
+    /// Adds the allocation to the current queue. If there is none, makes one and frees all that is added to it.
     #[cold]
-    fn free_after_others(self) {
-        // SAFETY: it is reset before the call that has set it returns, which is further up the stack.
-        if let Some(waiting) = unsafe { WAITING.get().as_ref() } {
-            return waiting.0.borrow_mut().push(self);
+    fn free_in_queue(self) {
+        // SAFETY: the call that set the pointer, further up the stack, resets it before it returns.
+        if let Some(queue) = unsafe { QUEUE.get().as_ref() } {
+            return queue.0.borrow_mut().push(self);
         }
-        let waiting = Waiting(RefCell::new(vec![self]));
-        WAITING.set(&waiting);
-        let rest = FreeRest(&waiting);
-        waiting.free_all();
-        drop(rest);
+        let queue = FreeQueue(RefCell::new(vec![self]));
+        QUEUE.set(&queue);
+        // Continues after a panic, as `Vec` does. Not a `Drop` of `FreeQueue`, which would borrow the queue mutably while the
+        // values that are freed push to it.
+        let _rest = OnDrop(|| {
+            queue.free_all();
+            if !ptr::eq(QUEUE.replace(ptr::null()), &queue) {
+                // A coroutine has moved the stack of this call to another thread.
+                std::process::abort();
+            }
+        });
+        queue.free_all();
     }
 }
 
-impl Waiting {
+impl FreeQueue {
     fn free_all(&self) {
-        while let Some(waits) = self.next() {
-            waits.free_now();
+        while let Some(unowned) = self.pop() {
+            unowned.free_now();
         }
     }
 
-    fn next(&self) -> Option<Waits> {
+    fn pop(&self) -> Option<Unowned> {
         self.0.borrow_mut().pop()
-    }
-}
-
-/// Goes on after a panic, as `Vec` does, and resets `WAITING`. Not a `Drop` of `Waiting`, which would have it mutably while
-/// what is freed pushes to it.
-struct FreeRest<'a>(&'a Waiting);
-
-impl Drop for FreeRest<'_> {
-    fn drop(&mut self) {
-        self.0.free_all();
-        if !ptr::eq(WAITING.replace(ptr::null()), self.0) {
-            // A coroutine has taken the stack of this call to another thread.
-            std::process::abort();
-        }
     }
 }

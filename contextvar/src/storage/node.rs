@@ -1,36 +1,40 @@
 //! The nodes of the trie.
 //!
-//! A slot below 32 has its word in the node at hand. Any other slot s belongs to the child s % 32, where it is
-//! slot s / 32. So a slot is never 0 in any node: word 0 has the table of the children instead, which is a
-//! node too, whose 32 words are the children. One child of the root is for the variables that tasks don't inherit.
+//! A node holds the word of each slot below 32 itself. Any other slot s is in child s % 32, as slot s / 32. So no node has a
+//! slot 0. Word 0 points to the table of the children instead: a node whose 32 words point to the children. One child of the
+//! root holds the variables that are not inherited, and no others.
 
 use std::mem::{self, ManuallyDrop};
 use std::ptr;
 
 use super::counted::Counted;
-use super::value::{Stored, Word, is_inline};
+use super::value::{Value, Word, is_inline};
 
 pub(super) const WIDTH: u32 = 32;
 
-/// Where a node has its children.
+/// The word of a node that points to the table of its children.
 const TABLE: u32 = 0;
 
-/// The child of the root that has the variables which tasks don't inherit, and no others.
-const OWN: u32 = WIDTH - 1;
+/// The child of the root that holds the variables that are not inherited.
+const NOT_INHERITED: u32 = WIDTH - 1;
 
+/// Returns true if `slot` is that of a variable that is inherited.
 pub(super) fn is_inherited(slot: u32) -> bool {
-    slot < WIDTH || slot % WIDTH != OWN
+    slot < WIDTH || slot % WIDTH != NOT_INHERITED
 }
 
-/// Returns the slot of the variable that was registered as number `index` of those that tasks inherit, or of the others.
-/// `None` if there are too many.
+/// The number of inherited variables in the root, and in each row of slots below it.
+const PER_ROW: u32 = WIDTH - 1;
+
+/// Returns the slot of the variable number `index` among those that are inherited, or among the others. `None` if there are
+/// too many.
 pub(super) fn slot(index: usize, inherit: bool) -> Option<u32> {
     let index = u32::try_from(index).ok()?;
-    match (inherit, index.checked_sub(OWN)) {
-        // The root's own slots are inherited, all but 0, which is no slot.
+    match (inherit, index.checked_sub(PER_ROW)) {
+        // All slots in the root itself are inherited. 0 is no slot.
         (true, None) => Some(index + 1),
-        (true, Some(index)) => (index / OWN + 1).checked_mul(WIDTH)?.checked_add(index % OWN),
-        (false, _) => index.checked_add(1)?.checked_mul(WIDTH)?.checked_add(OWN),
+        (true, Some(index)) => (index / PER_ROW + 1).checked_mul(WIDTH)?.checked_add(index % PER_ROW),
+        (false, _) => index.checked_add(1)?.checked_mul(WIDTH)?.checked_add(NOT_INHERITED),
     }
 }
 
@@ -38,20 +42,20 @@ pub(super) fn slot(index: usize, inherit: bool) -> Option<u32> {
 pub(super) fn index(slot: u32) -> usize {
     let index = match (is_inherited(slot), slot / WIDTH) {
         (true, 0) => slot - 1,
-        (true, row) => OWN + (row - 1) * OWN + slot % WIDTH,
+        (true, row) => PER_ROW + (row - 1) * PER_ROW + slot % WIDTH,
         (false, row) => row - 1,
     };
     index as usize
 }
 
-/// Stands for a child that is not there.
-static NONE: Node = Node::EMPTY;
+/// Stands in for a child that does not exist.
+static NO_NODE: Node = Node::EMPTY;
 
 /// 32 words.
 pub(super) struct Node {
-    /// Bit n: word n is a value.
+    /// Bit n is set if word n is a value.
     set: u32,
-    /// Bit n: word n is a counted pointer, to a value or to a node.
+    /// Bit n is set if word n is a counted pointer: to a value or to a node.
     counted: u32,
     words: [Word; WIDTH as usize],
 }
@@ -60,68 +64,72 @@ impl Node {
     pub(super) const EMPTY: Node =
         Node { set: 0, counted: 0, words: [const { Word::UNSET }; WIDTH as usize] };
 
-    /// The value in a slot below 32.
+    /// Returns the value in a slot below 32.
     #[inline]
-    pub(super) fn here(&self, slot: u32) -> Option<&Word> {
+    pub(super) fn own_word(&self, slot: u32) -> Option<&Word> {
         if self.set >> slot & 1 == 0 { None } else { Some(&self.words[slot as usize]) }
     }
 
-    /// The value in any slot.
+    /// Returns the value in any slot.
     #[inline(never)]
-    pub(super) fn below(&self, mut slot: u32) -> Option<&Word> {
+    pub(super) fn nested_word(&self, mut slot: u32) -> Option<&Word> {
         let mut node = self;
         while slot >= WIDTH {
             node = node.child(TABLE)?.child(slot % WIDTH)?;
             slot /= WIDTH;
         }
-        node.here(slot)
+        node.own_word(slot)
     }
 
     fn child(&self, index: u32) -> Option<&Node> {
-        // SAFETY: a counted pointer that is no value is one to a node.
+        // SAFETY: a counted pointer that is no value points to a node.
         (self.counted >> index & 1 != 0).then(|| unsafe { self.words[index as usize].counted.get() })
     }
 
-    /// Of the root: whether nothing in it is for a task of its own.
+    /// Returns true if no variable below this root is one that is not inherited.
     #[inline]
     pub(super) fn is_all_inherited(&self) -> bool {
-        self.child(TABLE).and_then(|table| table.child(OWN)).is_none()
+        self.child(TABLE).and_then(|table| table.child(NOT_INHERITED)).is_none()
     }
 
-    /// Takes out what is not inherited, which there is. As for [`place`](Self::place).
+    /// Removes and returns the node with the variables that are not inherited, which must exist. `replaced` is as in
+    /// [`unshare_path`](Self::unshare_path).
     #[cold]
-    pub(super) fn take_own(root: &mut Counted, replaced: &mut Option<Counted>) -> Counted {
+    pub(super) fn take_not_inherited(root: &mut Counted, replaced: &mut Option<Counted>) -> Counted {
         // SAFETY: the root is a node.
-        let table = unsafe { Node::make_unique(root, replaced) }.make_child(TABLE, replaced);
-        table.counted &= !(1 << OWN);
-        // SAFETY: there was a counted pointer, of which no bit tells any more.
-        unsafe { ManuallyDrop::take(&mut table.words[OWN as usize].counted) }
+        let table = unsafe { Node::make_unique(root, replaced) }.child_mut(TABLE, replaced);
+        table.counted &= !(1 << NOT_INHERITED);
+        // SAFETY: the word is a counted pointer, and its bit is clear now, so nothing else takes or drops it.
+        unsafe { ManuallyDrop::take(&mut table.words[NOT_INHERITED as usize].counted) }
     }
 
-    /// The node that has the slot, and which slot it is there. All on the way are made and unshared. The
-    /// topmost that a copy has replaced is put into `replaced`; it keeps alive the others.
+    /// Makes the path to a slot writable: creates the nodes that are missing, and replaces those that are shared by copies.
+    /// Returns the node at the end of the path, and the slot's number there.
+    ///
+    /// Stores the topmost node that it replaced in `replaced`, which keeps the other ones alive.
     #[inline]
-    pub(super) fn place<'a>(
+    pub(super) fn unshare_path<'a>(
         root: &'a mut Counted,
         slot: u32,
         replaced: &mut Option<Counted>,
     ) -> (&'a mut Node, u32) {
         // SAFETY: the root is a node.
         let node = unsafe { Node::make_unique(root, replaced) };
-        if slot < WIDTH { (node, slot) } else { node.place_below(slot, replaced) }
+        if slot < WIDTH { (node, slot) } else { node.unshare_nested_path(slot, replaced) }
     }
 
     #[inline(never)]
-    fn place_below(&mut self, mut slot: u32, replaced: &mut Option<Counted>) -> (&mut Node, u32) {
+    fn unshare_nested_path(&mut self, mut slot: u32, replaced: &mut Option<Counted>) -> (&mut Node, u32) {
         let mut node = self;
         while slot >= WIDTH {
-            node = node.make_child(TABLE, replaced).make_child(slot % WIDTH, replaced);
+            node = node.child_mut(TABLE, replaced).child_mut(slot % WIDTH, replaced);
             slot /= WIDTH;
         }
         (node, slot)
     }
 
-    fn make_child(&mut self, index: u32, replaced: &mut Option<Counted>) -> &mut Node {
+    /// Returns a child that only this node has. Creates it if it does not exist.
+    fn child_mut(&mut self, index: u32, replaced: &mut Option<Counted>) -> &mut Node {
         let bit = 1 << index;
         let word = &mut self.words[index as usize];
         if self.counted & bit == 0 {
@@ -132,16 +140,18 @@ impl Node {
         unsafe { Node::make_unique(&mut word.counted, replaced) }
     }
 
+    /// Replaces the node by a copy if it is shared.
+    ///
     /// # Safety
-    /// It is a node that is counted.
+    /// `node` points to a node that is counted.
     #[inline]
     unsafe fn make_unique<'a>(node: &'a mut Counted, replaced: &mut Option<Counted>) -> &'a mut Node {
         if !node.is_unique() {
             // SAFETY: it is a node.
-            let copy = unsafe { node.get::<Node>() }.copy();
+            let copy = unsafe { node.get::<Node>() }.shallow_copy();
             let shared = mem::replace(node, copy);
             match replaced {
-                // Not the last: it is in a node that is in `replaced`.
+                // Not its last owner: a node in `replaced` also points to it.
                 Some(_) => drop(shared),
                 None => *replaced = Some(shared),
             }
@@ -150,26 +160,26 @@ impl Node {
         unsafe { node.get_mut() }
     }
 
-    /// A copy, which shares the values and the children.
+    /// Returns a copy that shares the values and the children.
     #[inline(never)]
-    fn copy(&self) -> Counted {
+    fn shallow_copy(&self) -> Counted {
         const HALF: usize = WIDTH as usize / 2;
         let upper_half_used = (self.set | self.counted) >> HALF != 0;
-        // SAFETY: the place is there for a node, which has as many words as this one. Any bits will do for the
-        // words that are not used; of the others the counted pointers are cloned, and the values are of types that
-        // are `Copy`. All this after the allocation, in which an allocator may do anything.
+        // SAFETY: the allocation has room for a node, which has as many words as this one. Unused words may hold any bits.
+        // The counted pointers among the used words are cloned; the other values are of types that are `Copy`. The closure
+        // runs after the allocation: an allocator may run any code.
         unsafe {
             Counted::new_with::<Node>(|node| {
                 let mut counted = self.counted;
                 while counted != 0 {
                     let index = counted.trailing_zeros();
-                    // The clone, which is not dropped here, is the one in the new node.
+                    // Not dropped here: the copied word in the new node is this clone.
                     let _clone: ManuallyDrop<Counted> = self.words[index as usize].counted.clone();
                     counted &= counted - 1;
                 }
                 (*node).set = self.set;
                 (*node).counted = self.counted;
-                // In two parts of a size that is known and small, so that no function is called for it.
+                // In two halves of a constant size, so that the compiler inlines the copies.
                 let (from, to) = (self.words.as_ptr(), (&raw mut (*node).words).cast::<Word>());
                 to.copy_from_nonoverlapping(from, HALF);
                 if upper_half_used {
@@ -179,12 +189,12 @@ impl Node {
         }
     }
 
-    /// Puts `new` into a slot below 32, or clears it, and hands back what was there.
+    /// Puts `new` into a slot below 32, or clears the slot, and returns the old value.
     ///
     /// # Safety
-    /// The slot is that of a variable of this type.
+    /// The slot is that of a `Variable<T>`.
     #[inline]
-    pub(super) unsafe fn replace<T>(&mut self, slot: u32, new: Option<Stored<T>>) -> Option<Stored<T>> {
+    pub(super) unsafe fn replace_value<T>(&mut self, slot: u32, new: Option<Value<T>>) -> Option<Value<T>> {
         let bit = 1 << slot;
         let was_set = self.set & bit != 0;
         let word = &mut self.words[slot as usize];
@@ -202,19 +212,20 @@ impl Node {
                 mem::replace(word, Word::UNSET)
             }
         };
-        was_set.then(|| Stored::from_word(old))
+        was_set.then(|| Value::from_word(old))
     }
 
-    /// Gives `f` the slots, here and below, that are not as they are in `base`, but for those of variables
-    /// that tasks don't inherit. Looks only at nodes that the two don't share. The rest as for `for_each`.
+    /// Calls `f` with each slot whose value differs from that in `base`, except those of variables that are not inherited.
+    /// Visits only nodes that the two tries do not share. `first` and `step` are as in
+    /// [`for_each_word`](Self::for_each_word).
     pub(super) fn for_each_change(&self, base: &Node, first: u32, step: u32, f: &mut impl FnMut(u32)) {
         let mut slots = self.set | base.set;
         while slots != 0 {
             let n = slots.trailing_zeros();
             slots &= slots - 1;
-            // SAFETY: a slot belongs to one variable; whether the value is counted follows from that.
-            let is = |word: &Word, old| unsafe { word.is(old, self.counted >> n & 1 != 0) };
-            if !self.here(n).zip(base.here(n)).is_some_and(|(word, old)| is(word, old)) {
+            // SAFETY: a slot belongs to one variable, which determines whether its values are counted.
+            let is_same = |word: &Word, old| unsafe { word.is_same(old, self.counted >> n & 1 != 0) };
+            if !self.own_word(n).zip(base.own_word(n)).is_some_and(|(word, old)| is_same(word, old)) {
                 f(first + n * step);
             }
         }
@@ -224,9 +235,9 @@ impl Node {
         }
         for n in 0..WIDTH {
             let (child, old) = (table.and_then(|t| t.child(n)), old_table.and_then(|t| t.child(n)));
-            let is_own = step == 1 && n == OWN;
-            if !is_own && child.map(ptr::from_ref) != old.map(ptr::from_ref) {
-                let (child, old) = (child.unwrap_or(&NONE), old.unwrap_or(&NONE));
+            let is_not_inherited = step == 1 && n == NOT_INHERITED;
+            if !is_not_inherited && child.map(ptr::from_ref) != old.map(ptr::from_ref) {
+                let (child, old) = (child.unwrap_or(&NO_NODE), old.unwrap_or(&NO_NODE));
                 child.for_each_change(old, first + n * step, step * WIDTH, f);
             }
         }
@@ -241,24 +252,25 @@ impl Node {
         self.set.count_ones() as usize + self.children().map(|(_, child)| child.len()).sum::<usize>()
     }
 
-    /// Gives `f` the words here and below, each with its slot: slot n here is `first + n * step` of the whole.
-    pub(super) fn for_each<'a>(&'a self, first: u32, step: u32, f: &mut impl FnMut(u32, &'a Word)) {
+    /// Calls `f` with each value in this node and below it, and with the value's slot. Slot n of this node is slot
+    /// `first + n * step` of the trie.
+    pub(super) fn for_each_word<'a>(&'a self, first: u32, step: u32, f: &mut impl FnMut(u32, &'a Word)) {
         for n in 0..WIDTH {
-            if let Some(word) = self.here(n) {
+            if let Some(word) = self.own_word(n) {
                 f(first + n * step, word);
             }
         }
         for (n, child) in self.children() {
-            child.for_each(first + n * step, step * WIDTH, f);
+            child.for_each_word(first + n * step, step * WIDTH, f);
         }
     }
 }
 
 impl Drop for Node {
-    /// Drops all values, also where the drop of one panics, as `Vec` does.
+    /// Drops all values, also if the drop of one panics, as `Vec` does.
     #[inline]
     fn drop(&mut self) {
-        /// Those that bits are left of.
+        /// The counted pointers that are not dropped yet: a bit and a word each.
         struct Rest<'a>(u32, &'a mut [Word; WIDTH as usize]);
 
         impl Rest<'_> {
@@ -267,7 +279,7 @@ impl Drop for Node {
                 while self.0 != 0 {
                     let index = self.0.trailing_zeros();
                     self.0 &= self.0 - 1;
-                    // SAFETY: the bits said that the word is a counted pointer, and do so no more.
+                    // SAFETY: the bit said that the word is a counted pointer, and is clear now.
                     unsafe { ManuallyDrop::drop(&mut self.1[index as usize].counted) }
                 }
             }
@@ -281,5 +293,27 @@ impl Drop for Node {
         }
 
         Rest(self.counted, &mut self.words).drop_each();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_dense() {
+        let last = |inherit| (0..1000).map(|index| slot(index, inherit).unwrap()).max().unwrap();
+        assert_eq!((last(true), last(false)), (32 * 32 + 7, 32 * 1000 + 31));
+    }
+
+    #[test]
+    fn the_last_slots() {
+        let last = |inherit, end: usize| {
+            let last = slot(end - 1, inherit).unwrap();
+            assert_eq!((slot(end, inherit), index(last)), (None, end - 1));
+            last
+        };
+        assert_eq!(last(false, (1 << 27) - 1), u32::MAX);
+        assert_eq!(last(true, u32::MAX as usize - ((1 << 27) - 1)), u32::MAX - 1);
     }
 }

@@ -1,17 +1,17 @@
-//! Values, of any type, in a word.
+//! Values of any type in one word.
 //!
-//! The primitive types are kept in the word itself; of others the word has a counted pointer. Which of the
-//! two, and of which type, is not noted here: it follows from the variable.
+//! A word holds a value of a primitive type inline, and a counted pointer to a value of any other type. The word does not
+//! record the type: the variable determines it.
 
 use std::any::TypeId;
 use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ops::Deref;
 
-use super::Variable;
 use super::counted::Counted;
+use super::variable::Variable;
 
-/// A value of the variable whose slot this stands in.
+/// A value of the variable that owns the word's slot; or a node's pointer to another node.
 pub(crate) union Word {
     pub(super) inline: MaybeUninit<u64>,
     pub(super) counted: ManuallyDrop<Counted>,
@@ -20,12 +20,12 @@ pub(crate) union Word {
 impl Word {
     pub(super) const UNSET: Word = Word { inline: MaybeUninit::uninit() };
 
-    /// Whether this is the very value that `other` is: the same bits, or the same allocation.
+    /// Returns true if the two words hold the same value: the same bits, or the same allocation.
     ///
     /// # Safety
-    /// Both hold values of one variable, counted ones if `counted`.
-    pub(super) unsafe fn is(&self, other: &Word, counted: bool) -> bool {
-        // SAFETY: all of an inline word was written by `Stored::new`.
+    /// Both words hold values of one variable, which are counted if `counted` is true.
+    pub(super) unsafe fn is_same(&self, other: &Word, counted: bool) -> bool {
+        // SAFETY: `Value::new` initialized all bytes of an inline word.
         unsafe {
             if counted {
                 self.counted.is_same(&other.counted)
@@ -36,21 +36,21 @@ impl Word {
     }
 
     /// # Safety
-    /// The word holds a value, a `T`, and it came from a [`Stored<T>`].
+    /// The word came from a [`Value<T>`].
     #[inline]
     pub(super) unsafe fn value<T: 'static>(&self) -> &T {
         if is_inline::<T>() {
-            // SAFETY: `Stored::new` wrote a `T` here, which fits.
+            // SAFETY: `Value::new` wrote a `T` into the word, which is large enough.
             unsafe { &*(&raw const self.inline).cast::<T>() }
         } else {
-            // SAFETY: `Stored::new` put a pointer to a `T` here.
+            // SAFETY: `Value::new` stored a pointer to a `T`.
             unsafe { self.counted.get() }
         }
     }
 }
 
-/// Whether a `T` is kept in the word itself. Only types known to be `Copy` can be: a node is copied word by
-/// word, and types without drop glue, such as `&mut U`, may still not be duplicated.
+/// Returns true if a word holds a `T` inline. The types must be known to be `Copy`, because nodes are copied word by word.
+/// That a type has no drop glue is not enough: `&mut U` has none and must not be duplicated.
 #[inline]
 pub(super) fn is_inline<T: 'static>() -> bool {
     macro_rules! one_of {
@@ -59,25 +59,25 @@ pub(super) fn is_inline<T: 'static>() -> bool {
     one_of!(bool char u8 u16 u32 u64 usize i8 i16 i32 i64 isize f32 f64)
 }
 
-/// A copy of `value` where `T` is one of the types kept inline, which are all `Copy`.
+/// Returns a copy of `value` if `T` is one of the inline types, which are all `Copy`.
 #[inline]
-pub(crate) fn copied<T: 'static>(value: &T) -> Option<T> {
+pub(crate) fn copy_inline<T: 'static>(value: &T) -> Option<T> {
     // SAFETY: `T` is `Copy`.
     is_inline::<T>().then(|| unsafe { std::ptr::read(value) })
 }
 
-/// A value outside of a map, on its way into or out of one.
-pub(crate) struct Stored<T: 'static> {
+/// A value that is not in a map: it has not been set yet, or has been taken out.
+pub(crate) struct Value<T: 'static> {
     word: Word,
     _value: PhantomData<fn() -> T>,
 }
 
-impl<T> Stored<T> {
-    /// For use with this variable, which shows that `T: Send + Sync`.
+impl<T> Value<T> {
+    /// Wraps a value. The variable proves that `T: Send + Sync`.
     #[inline]
     pub(crate) fn new(_: &Variable<T>, value: T) -> Self {
-        Stored::from_word(if is_inline::<T>() {
-            // All of it, so that words can be compared.
+        Value::from_word(if is_inline::<T>() {
+            // Zeroed, because `Word::is_same` compares all bytes.
             let mut inline = MaybeUninit::<u64>::zeroed();
             // SAFETY: the inline types are no larger and no more aligned than a `u64`.
             unsafe { inline.as_mut_ptr().cast::<T>().write(value) };
@@ -87,13 +87,13 @@ impl<T> Stored<T> {
         })
     }
 
-    /// The same value once more.
+    /// Returns a second owner of the value in `word`.
     ///
     /// # Safety
     /// As for [`Word::value`].
     pub(super) unsafe fn share(word: &Word) -> Self {
-        Stored::from_word(if is_inline::<T>() {
-            // SAFETY: the word is inline, a value of a type that is `Copy`.
+        Value::from_word(if is_inline::<T>() {
+            // SAFETY: the word is inline, and its type is `Copy`.
             Word { inline: unsafe { word.inline } }
         } else {
             // SAFETY: the word is a counted pointer.
@@ -103,28 +103,28 @@ impl<T> Stored<T> {
 
     #[inline]
     pub(super) fn from_word(word: Word) -> Self {
-        Stored { word, _value: PhantomData }
+        Value { word, _value: PhantomData }
     }
 
     #[inline]
     pub(super) fn into_word(self) -> Word {
         let this = ManuallyDrop::new(self);
-        // SAFETY: the word is read once, and the `Stored` it came from is not dropped.
+        // SAFETY: this is the only read of the word, and `this` is not dropped.
         unsafe { std::ptr::read(&this.word) }
     }
 }
 
-impl<T> Deref for Stored<T> {
+impl<T> Deref for Value<T> {
     type Target = T;
 
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: the word came from a `Stored<T>` or from the slot of a `Variable<T>`.
+        // SAFETY: the word came from a `Value<T>` or from the slot of a `Variable<T>`.
         unsafe { self.word.value() }
     }
 }
 
-impl<T> Drop for Stored<T> {
+impl<T> Drop for Value<T> {
     #[inline]
     fn drop(&mut self) {
         if !is_inline::<T>() {

@@ -13,7 +13,7 @@ use crate::baggage;
 /// use std::convert::Infallible;
 ///
 /// use contextvar::context_var;
-/// use contextvar::tower::BaggageLayer;
+/// use contextvar::tower::InjectBaggageLayer;
 /// use tower::{Layer, ServiceExt, service_fn};
 ///
 /// #[context_var(baggage = "tenant.id")]
@@ -22,37 +22,37 @@ use crate::baggage;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
 /// # let transport = service_fn(|request: http::Request<()>| async move { Ok::<_, Infallible>(request.headers()["baggage"].clone()) });
-/// let client = BaggageLayer::new().layer(transport);
+/// let client = InjectBaggageLayer::new().layer(transport);
 /// TENANT.set(7);
 /// let sent = client.oneshot(http::Request::new(())).await.unwrap();
 /// assert_eq!(sent, "tenant.id=7");
 /// # }
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
-pub struct BaggageLayer(());
+pub struct InjectBaggageLayer(());
 
-impl BaggageLayer {
+impl InjectBaggageLayer {
     /// The layer.
     pub fn new() -> Self {
-        BaggageLayer(())
+        InjectBaggageLayer(())
     }
 }
 
-impl<S> Layer<S> for BaggageLayer {
-    type Service = BaggageService<S>;
+impl<S> Layer<S> for InjectBaggageLayer {
+    type Service = InjectBaggage<S>;
 
-    fn layer(&self, inner: S) -> BaggageService<S> {
-        BaggageService { inner }
+    fn layer(&self, inner: S) -> InjectBaggage<S> {
+        InjectBaggage { inner }
     }
 }
 
-/// A client whose requests carry baggage. Made by [`BaggageLayer`].
+/// A client whose requests carry baggage. Made by [`InjectBaggageLayer`].
 #[derive(Clone, Debug)]
-pub struct BaggageService<S> {
+pub struct InjectBaggage<S> {
     inner: S,
 }
 
-impl<S, B> Service<Request<B>> for BaggageService<S>
+impl<S, B> Service<Request<B>> for InjectBaggage<S>
 where
     S: Service<Request<B>>,
 {

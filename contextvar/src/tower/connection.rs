@@ -4,8 +4,8 @@ use std::task::{self, Poll, ready};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::context::{Context, copy_context};
-use crate::scope::{Scope, ScopeAndContext};
+use crate::context::{Context, inherit_context};
+use crate::scoped::{Scoped, ScopedAndContext};
 
 /// A service of services (axum's `into_make_service`, tower's `MakeService`) whose connections each have a
 /// context: a copy of the one that is current where the connection is accepted, without the variables that are [not
@@ -19,14 +19,14 @@ use crate::scope::{Scope, ScopeAndContext};
 /// use std::convert::Infallible;
 ///
 /// use contextvar::ContextVar;
-/// use contextvar::tower::MakeInContext;
+/// use contextvar::tower::MakeContextService;
 /// use tower::{MakeService, Service, ServiceExt, service_fn};
 ///
 /// static PEER: ContextVar<String> = ContextVar::new("peer");
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Infallible> {
-/// let mut make = MakeInContext::new(service_fn(|peer: &'static str| async move {
+/// let mut make = MakeContextService::new(service_fn(|peer: &'static str| async move {
 ///     PEER.set(peer.to_owned());
 ///     Ok::<_, Infallible>(service_fn(|greeting: &'static str| async move {
 ///         Ok::<_, Infallible>(format!("{greeting}, {}", PEER.get()))
@@ -40,78 +40,78 @@ use crate::scope::{Scope, ScopeAndContext};
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct MakeInContext<M> {
+pub struct MakeContextService<M> {
     make: M,
 }
 
-impl<M> MakeInContext<M> {
+impl<M> MakeContextService<M> {
     /// Wraps a service that makes services.
     pub fn new(make: M) -> Self {
-        MakeInContext { make }
+        MakeContextService { make }
     }
 }
 
-impl<M, Target> Service<Target> for MakeInContext<M>
+impl<M, Target> Service<Target> for MakeContextService<M>
 where
     M: Service<Target>,
 {
-    type Response = ServiceInContext<M::Response>;
+    type Response = ConnectionService<M::Response>;
     type Error = M::Error;
-    type Future = MakeFuture<M::Future>;
+    type Future = MakeContextServiceFuture<M::Future>;
 
     fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), M::Error>> {
         self.make.poll_ready(cx)
     }
 
-    fn call(&mut self, target: Target) -> MakeFuture<M::Future> {
-        let mut context = copy_context().inherited();
+    fn call(&mut self, target: Target) -> MakeContextServiceFuture<M::Future> {
+        let mut context = inherit_context();
         let future = context.run(|| self.make.call(target));
-        MakeFuture { scope: context.scope(future).and_context() }
+        MakeContextServiceFuture { scope: context.scope(future).and_context() }
     }
 }
 
 pin_project! {
-    /// The future of [`MakeInContext`].
+    /// The future of [`MakeContextService`].
     #[derive(Debug)]
-    pub struct MakeFuture<F> {
+    pub struct MakeContextServiceFuture<F> {
         #[pin]
-        scope: ScopeAndContext<F>,
+        scope: ScopedAndContext<F>,
     }
 }
 
-impl<F, S, E> Future for MakeFuture<F>
+impl<F, S, E> Future for MakeContextServiceFuture<F>
 where
     F: Future<Output = Result<S, E>>,
 {
-    type Output = Result<ServiceInContext<S>, E>;
+    type Output = Result<ConnectionService<S>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
         let (service, context) = ready!(self.project().scope.poll(cx));
-        Poll::Ready(service.map(|service| ServiceInContext { service, context }))
+        Poll::Ready(service.map(|service| ConnectionService { service, context }))
     }
 }
 
-/// A service whose calls each run in a copy of one context. Made by [`MakeInContext`].
+/// A service whose calls each run in a copy of one context. Made by [`MakeContextService`].
 #[derive(Clone, Debug)]
-pub struct ServiceInContext<S> {
+pub struct ConnectionService<S> {
     service: S,
     context: Context,
 }
 
-impl<S, Request> Service<Request> for ServiceInContext<S>
+impl<S, Request> Service<Request> for ConnectionService<S>
 where
     S: Service<Request>,
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = Scope<S::Future>;
+    type Future = Scoped<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), S::Error>> {
         // In a copy too: what it sets no request sees.
         self.context.clone().run(|| self.service.poll_ready(cx))
     }
 
-    fn call(&mut self, request: Request) -> Scope<S::Future> {
+    fn call(&mut self, request: Request) -> Scoped<S::Future> {
         let mut context = self.context.clone();
         let future = context.run(|| self.service.call(request));
         context.scope(future)

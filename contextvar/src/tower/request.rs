@@ -1,3 +1,4 @@
+use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,8 +11,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::context::{Context, copy_context};
-use crate::scope::{Scope, ScopeAndContext};
-use crate::var::{ContextVar, Value};
+use crate::scoped::{Scoped, ScopedAndContext};
+use crate::var::{ContextValue, ContextVar};
 
 /// Gives each request a context of its own, and fills variables from the request.
 ///
@@ -19,7 +20,7 @@ use crate::var::{ContextVar, Value};
 /// sets is seen by the layers between it and this one when it has returned, and by a body that is streamed. Put
 /// this layer outside of those that are to see the variables.
 ///
-/// The context is [empty](Self::new) at first, or a [copy](Self::copied) of the one that is current where the request
+/// The context is [empty](Self::new) at first, or a [copy](Self::from_current) of the one that is current where the request
 /// comes in.
 ///
 /// # Examples
@@ -37,7 +38,7 @@ use crate::var::{ContextVar, Value};
 ///
 /// let layer = ContextLayer::new()
 ///     .set(&REQUEST_ID, |request| request.uri.path().to_owned())
-///     .try_set(
+///     .set_or_reject(
 ///         &TENANT,
 ///         |request| request.headers.get("x-tenant").ok_or("who are you?")?.to_str().map_err(|_| "what?").map(str::to_owned),
 ///         |error| (StatusCode::BAD_REQUEST, error).into_response(),
@@ -48,42 +49,51 @@ use crate::var::{ContextVar, Value};
 /// # let response = futures::executor::block_on(app.oneshot(request)).unwrap();
 /// assert_eq!(response.status(), StatusCode::BAD_REQUEST);
 /// ```
-pub struct ContextLayer<B> {
-    copied: bool,
-    setters: Vec<Setter<B>>,
+pub struct ContextLayer<R = Infallible> {
+    copies_current: bool,
+    setters: Vec<Setter<R>>,
 }
 
-/// Sets a variable in the current context, or says what to answer instead.
-type Setter<B> = Arc<dyn Fn(&Parts) -> Result<(), Response<B>> + Send + Sync>;
+/// Sets a variable in the current context, or returns the response that rejects the request.
+enum Setter<R> {
+    Set(Arc<dyn Fn(&Parts) + Send + Sync>),
+    SetOrReject(Arc<TrySet<R>>),
+}
 
-impl<B> ContextLayer<B> {
-    /// Each request starts from an empty context.
+type TrySet<R> = dyn Fn(&Parts) -> Result<(), R> + Send + Sync;
+
+impl ContextLayer {
+    /// Returns a layer that gives each request an empty context.
     pub fn new() -> Self {
-        ContextLayer { copied: false, setters: Vec::new() }
+        ContextLayer { copies_current: false, setters: Vec::new() }
     }
 
-    /// Each request starts from a copy of the context that is current where it comes in: that of its connection,
-    /// with [`MakeInContext`](super::MakeInContext).
-    pub fn copied() -> Self {
-        ContextLayer { copied: true, setters: Vec::new() }
+    /// Returns a layer that gives each request a copy of the context that is current where the request arrives: that of its
+    /// connection, with [`MakeContextService`](super::MakeContextService).
+    pub fn from_current() -> Self {
+        ContextLayer { copies_current: true, setters: Vec::new() }
     }
+}
 
-    /// Sets a variable from each request. `value` runs in the request's context, and sees what was set before it.
-    #[must_use = "this hands back the layer"]
-    pub fn set<T: Value>(
-        mut self,
-        var: &'static ContextVar<T>,
-        value: impl Fn(&Parts) -> T + Send + Sync + 'static,
-    ) -> Self {
-        self.setters.push(Arc::new(move |request| {
-            var.set(value(request));
-            Ok(())
-        }));
+impl<R> ContextLayer<R> {
+    fn with_setter(mut self, set: impl Fn(&Parts) + Send + Sync + 'static) -> Self {
+        self.setters.push(Setter::Set(Arc::new(set)));
         self
     }
 
-    /// Sets a variable from each request that has something to set it to. In others it is left as it is: not set, or
-    /// what was set before it.
+    /// Sets a variable from each request. `value` runs in the request's context and sees the variables that were set before it.
+    #[must_use = "this returns the layer"]
+    pub fn set<T: ContextValue>(
+        self,
+        var: &'static ContextVar<T>,
+        value: impl Fn(&Parts) -> T + Send + Sync + 'static,
+    ) -> Self {
+        self.with_setter(move |request| {
+            var.set(value(request));
+        })
+    }
+
+    /// Sets a variable from each request for which `value` returns `Some`. For other requests the variable stays as it was.
     ///
     /// ```
     /// use contextvar::ContextVar;
@@ -91,113 +101,182 @@ impl<B> ContextLayer<B> {
     ///
     /// static TENANT: ContextVar<String> = ContextVar::with_default("tenant", || "public".to_owned());
     ///
-    /// let layer = ContextLayer::<String>::new()
+    /// let layer = ContextLayer::new()
     ///     .set_if_some(&TENANT, |request| Some(request.headers.get("x-tenant")?.to_str().ok()?.to_owned()));
     /// # let _ = layer;
     /// ```
-    #[must_use = "this hands back the layer"]
-    pub fn set_if_some<T: Value>(
-        mut self,
+    #[must_use = "this returns the layer"]
+    pub fn set_if_some<T: ContextValue>(
+        self,
         var: &'static ContextVar<T>,
         value: impl Fn(&Parts) -> Option<T> + Send + Sync + 'static,
     ) -> Self {
-        self.setters.push(Arc::new(move |request| {
+        self.with_setter(move |request| {
             if let Some(value) = value(request) {
                 var.set(value);
             }
-            Ok(())
-        }));
-        self
+        })
     }
 
-    /// Sets a variable from each request; or, where there is an error, answers the request with what `refuse` makes of
-    /// it. The inner service is not called then.
-    #[must_use = "this hands back the layer"]
-    pub fn try_set<T: Value, E>(
-        mut self,
+    /// Sets a variable from each request for which `value` returns `Ok`. Otherwise answers the request with the response
+    /// that `reject` makes of the error, without a call of the inner service.
+    ///
+    /// The body of that response has the type of the inner service's bodies.
+    #[must_use = "this returns the layer"]
+    pub fn set_or_reject<T: ContextValue, E, B>(
+        self,
         var: &'static ContextVar<T>,
         value: impl Fn(&Parts) -> Result<T, E> + Send + Sync + 'static,
-        refuse: impl Fn(E) -> Response<B> + Send + Sync + 'static,
-    ) -> Self {
-        self.setters.push(Arc::new(move |request| {
-            var.set(value(request).map_err(&refuse)?);
+        reject: impl Fn(E) -> Response<B> + Send + Sync + 'static,
+    ) -> ContextLayer<Response<B>>
+    where
+        R: Rejection<B>,
+    {
+        let mut setters = R::widen(self.setters);
+        setters.push(Setter::SetOrReject(Arc::new(move |request| {
+            var.set(value(request).map_err(&reject)?);
             Ok(())
-        }));
-        self
+        })));
+        ContextLayer { copies_current: self.copies_current, setters }
     }
 
-    /// Sets the variables that are declared as [baggage](crate::baggage) from the headers of each request. Entries that
-    /// a variable can't be set from are handed to `ignored`.
+    /// Sets the variables that are declared as [baggage](crate::baggage) from the headers of each request. Calls `on_error`
+    /// for each entry that cannot set its variable.
     ///
-    /// Only where the clients may say who they are: see [there](crate::baggage#trust).
+    /// Use it only where clients may choose these values: see [Trust](crate::baggage#trust).
     ///
     /// ```
     /// use contextvar::tower::ContextLayer;
     ///
-    /// let layer = ContextLayer::<String>::new().baggage(|error| eprintln!("{error}"));
+    /// let layer = ContextLayer::new().extract_baggage(|error| eprintln!("{error}"));
     /// # let _ = layer;
     /// ```
     #[cfg(feature = "baggage")]
-    #[must_use = "this hands back the layer"]
-    pub fn baggage(mut self, ignored: impl Fn(crate::baggage::BaggageError) + Send + Sync + 'static) -> Self {
-        self.setters.push(Arc::new(move |request| {
-            crate::baggage::extract_headers(&request.headers).into_iter().for_each(&ignored);
-            Ok(())
-        }));
-        self
+    #[must_use = "this returns the layer"]
+    pub fn extract_baggage(
+        self,
+        on_error: impl Fn(crate::baggage::BaggageError) + Send + Sync + 'static,
+    ) -> Self {
+        self.with_setter(move |request| {
+            crate::baggage::extract_headers(&request.headers).into_iter().for_each(&on_error);
+        })
     }
 }
 
-impl<B> Default for ContextLayer<B> {
+/// The type parameter of a [`ContextLayer`]: `Infallible` if the layer rejects no request, or `Response<B>`.
+pub trait Rejection<B>: sealed::Widen<B> {}
+
+impl<B> Rejection<B> for Infallible {}
+impl<B> Rejection<B> for Response<B> {}
+
+mod sealed {
+    use std::convert::Infallible;
+
+    use http::Response;
+
+    use super::Setter;
+
+    pub trait Widen<B>: Sized {
+        fn into_response(self) -> Response<B>;
+
+        /// Converts the setters of a layer to those of a layer that can reject.
+        #[expect(private_interfaces, reason = "sealed")]
+        fn widen(setters: Vec<Setter<Self>>) -> Vec<Setter<Response<B>>>;
+    }
+
+    impl<B> Widen<B> for Infallible {
+        fn into_response(self) -> Response<B> {
+            match self {}
+        }
+
+        #[expect(private_interfaces, reason = "sealed")]
+        fn widen(setters: Vec<Setter<Self>>) -> Vec<Setter<Response<B>>> {
+            let widen = |setter| match setter {
+                Setter::Set(set) => Setter::Set(set),
+                Setter::SetOrReject(set) => Setter::SetOrReject(std::sync::Arc::new(move |request| {
+                    set(request).map_err(Widen::into_response)
+                })),
+            };
+            setters.into_iter().map(widen).collect()
+        }
+    }
+
+    impl<B> Widen<B> for Response<B> {
+        fn into_response(self) -> Response<B> {
+            self
+        }
+
+        #[expect(private_interfaces, reason = "sealed")]
+        fn widen(setters: Vec<Setter<Self>>) -> Vec<Setter<Response<B>>> {
+            setters
+        }
+    }
+}
+
+impl Default for ContextLayer {
     fn default() -> Self {
         ContextLayer::new()
     }
 }
 
-impl<B> Clone for ContextLayer<B> {
+impl<R> Clone for ContextLayer<R> {
     fn clone(&self) -> Self {
-        ContextLayer { copied: self.copied, setters: self.setters.clone() }
+        ContextLayer { copies_current: self.copies_current, setters: self.setters.clone() }
     }
 }
 
-impl<B> fmt::Debug for ContextLayer<B> {
+impl<R> Clone for Setter<R> {
+    fn clone(&self) -> Self {
+        match self {
+            Setter::Set(set) => Setter::Set(set.clone()),
+            Setter::SetOrReject(set) => Setter::SetOrReject(set.clone()),
+        }
+    }
+}
+
+impl<R> fmt::Debug for ContextLayer<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ContextLayer").field("copied", &self.copied).finish_non_exhaustive()
+        f.debug_struct("ContextLayer").field("copies_current", &self.copies_current).finish_non_exhaustive()
     }
 }
 
-impl<S, B> Layer<S> for ContextLayer<B> {
-    type Service = ContextService<S, B>;
+impl<S, R> Layer<S> for ContextLayer<R> {
+    type Service = ContextService<S, R>;
 
-    fn layer(&self, inner: S) -> ContextService<S, B> {
-        ContextService { inner, copied: self.copied, setters: self.setters.clone().into() }
+    fn layer(&self, inner: S) -> ContextService<S, R> {
+        ContextService { inner, copies_current: self.copies_current, setters: self.setters.clone().into() }
     }
 }
 
 /// A service whose requests each have a context. Made by [`ContextLayer`].
-pub struct ContextService<S, B> {
+pub struct ContextService<S, R = Infallible> {
     inner: S,
-    copied: bool,
-    setters: Arc<[Setter<B>]>,
+    copies_current: bool,
+    setters: Arc<[Setter<R>]>,
 }
 
-impl<S: Clone, B> Clone for ContextService<S, B> {
+impl<S: Clone, R> Clone for ContextService<S, R> {
     fn clone(&self) -> Self {
-        ContextService { inner: self.inner.clone(), copied: self.copied, setters: self.setters.clone() }
+        ContextService {
+            inner: self.inner.clone(),
+            copies_current: self.copies_current,
+            setters: self.setters.clone(),
+        }
     }
 }
 
-impl<S: fmt::Debug, B> fmt::Debug for ContextService<S, B> {
+impl<S: fmt::Debug, R> fmt::Debug for ContextService<S, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ContextService").field("inner", &self.inner).finish_non_exhaustive()
     }
 }
 
-impl<S, A, B> Service<Request<A>> for ContextService<S, B>
+impl<S, A, B, R> Service<Request<A>> for ContextService<S, R>
 where
     S: Service<Request<A>, Response = Response<B>>,
+    R: Rejection<B>,
 {
-    type Response = Response<Scope<B>>;
+    type Response = Response<Scoped<B>>;
     type Error = S::Error;
     type Future = ResponseFuture<S::Future, B>;
 
@@ -206,18 +285,25 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> ResponseFuture<S::Future, B> {
-        let mut context = if self.copied { copy_context() } else { Context::new() };
+        let mut context = if self.copies_current { copy_context() } else { Context::new() };
         let (parts, body) = request.into_parts();
         let called = context.run(|| {
-            self.setters.iter().try_for_each(|set| set(&parts))?;
+            for setter in &*self.setters {
+                match setter {
+                    Setter::Set(set) => set(&parts),
+                    Setter::SetOrReject(set) => set(&parts)?,
+                }
+            }
             Ok(self.inner.call(Request::from_parts(parts, body)))
         });
         match called {
             Ok(future) => {
                 let future = Some(context.scope(future).and_context());
-                ResponseFuture { future, refused: None }
+                ResponseFuture { future, rejection: None }
             }
-            Err(response) => ResponseFuture { future: None, refused: Some((response, context)) },
+            Err(rejection) => {
+                ResponseFuture { future: None, rejection: Some((R::into_response(rejection), context)) }
+            }
         }
     }
 }
@@ -227,8 +313,8 @@ pin_project! {
     #[derive(Debug)]
     pub struct ResponseFuture<F, B> {
         #[pin]
-        future: Option<ScopeAndContext<F>>,
-        refused: Option<(Response<B>, Context)>,
+        future: Option<ScopedAndContext<F>>,
+        rejection: Option<(Response<B>, Context)>,
     }
 }
 
@@ -236,7 +322,7 @@ impl<F, B, E> Future for ResponseFuture<F, B>
 where
     F: Future<Output = Result<Response<B>, E>>,
 {
-    type Output = Result<Response<Scope<B>>, E>;
+    type Output = Result<Response<Scoped<B>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
@@ -245,7 +331,7 @@ where
                 let (response, context) = ready!(future.poll(cx));
                 (response?, context)
             }
-            None => this.refused.take().expect("`ResponseFuture` polled after it has finished"),
+            None => this.rejection.take().expect("`ResponseFuture` polled after it has finished"),
         };
         Poll::Ready(Ok(response.map(|body| context.scope(body))))
     }

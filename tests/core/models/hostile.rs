@@ -183,7 +183,7 @@ fn step() {
         }
         17 => {
             if let (Some(base), Some(context)) = (context(), context()) {
-                context.apply_changes_since(&base);
+                context.apply_changes_to_current(&base);
             }
         }
         18 => {

@@ -131,7 +131,7 @@ fn do_it(op: &Op, step: u64, contexts: &mut [Context; CONTEXTS], models: &mut [M
         }
         Op::Apply(base, from, to) => {
             let (base_context, from_context) = (contexts[base].clone(), contexts[from].clone());
-            contexts[to].run(|| from_context.apply_changes_since(&base_context));
+            contexts[to].run(|| from_context.apply_changes_to_current(&base_context));
             let changed: Vec<usize> = (0..3 * EACH)
                 .filter(|var| !is_kept(*var) && models[base].get(var) != models[from].get(var))
                 .collect();

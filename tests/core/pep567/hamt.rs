@@ -91,7 +91,7 @@ fn test_hamt_gc_1() {
     static VAR: Arc<()>;
 
     let value = Arc::new(());
-    let ctx = Context::new().with(&VAR, value.clone());
+    let ctx = Context::new().with_value(&VAR, value.clone());
     let mut copy = ctx.clone();
     let token = copy.run(|| VAR.set(Arc::default()));
     drop(copy);
@@ -110,9 +110,9 @@ fn test_hamt_gc_2() {
     static EARLIER: Context;
 
     let value = Arc::new(());
-    let mut ctx = Context::new().with(&VAR, value.clone());
+    let mut ctx = Context::new().with_value(&VAR, value.clone());
     for _ in 0..10 {
-        ctx = ctx.clone().with(&EARLIER, ctx);
+        ctx = ctx.clone().with_value(&EARLIER, ctx);
     }
     assert_eq!(ctx[&EARLIER][&EARLIER].len(), 2);
     drop(ctx);

@@ -119,7 +119,7 @@ async fn test_to_thread_contextvars() {
     };
     assert_eq!(task::spawn_blocking(set).await.unwrap(), "parrot");
     assert_eq!(VAR.get(), "parrot");
-    let mut ctx = Context::new().with(&VAR, "spam");
+    let mut ctx = Context::new().with_value(&VAR, "spam");
     assert_eq!(tokio::task::spawn_blocking(move || ctx.run(set)).await.unwrap(), "spam");
 
     // `run_in_executor` hands over nothing. Here nothing is left on its threads, either.

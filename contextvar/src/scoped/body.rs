@@ -3,9 +3,9 @@ use std::task::{self, Poll};
 
 use http_body::{Body, Frame, SizeHint};
 
-use super::Scope;
+use super::Scoped;
 
-impl<B: Body> Body for Scope<B> {
+impl<B: Body> Body for Scoped<B> {
     type Data = B::Data;
     type Error = B::Error;
 

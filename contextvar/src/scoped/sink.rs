@@ -3,13 +3,13 @@ use std::task::{self, Poll};
 
 use futures_sink::Sink;
 
-use super::Scope;
+use super::Scoped;
 
 /// # Panics
 ///
 /// On sending to a sink that is a stream too, and has ended as that: it has been dropped then. Split it
 /// first, and scope the halves.
-impl<S: Sink<Item>, Item> Sink<Item> for Scope<S> {
+impl<S: Sink<Item>, Item> Sink<Item> for Scoped<S> {
     type Error = S::Error;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Result<(), S::Error>> {
@@ -29,10 +29,10 @@ impl<S: Sink<Item>, Item> Sink<Item> for Scope<S> {
     }
 }
 
-const DROPPED: &str = "sent to a `Scope` whose stream has ended, which dropped the sink too: split it first, and \
+const DROPPED: &str = "sent to a `Scoped` whose stream has ended, which dropped the sink too: split it first, and \
                        scope the halves";
 
-impl<S> Scope<S> {
+impl<S> Scoped<S> {
     /// Runs `f` in the context, if the sink is still there.
     fn with_sink<R>(self: Pin<&mut Self>, f: impl FnOnce(Pin<&mut S>) -> R) -> Option<R> {
         let mut this = self.project();

@@ -5,7 +5,7 @@ use std::task::{self, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::context::{Context, copy_context};
+use crate::context::Context;
 
 #[cfg(feature = "http-body")]
 mod body;
@@ -13,9 +13,6 @@ mod body;
 mod sink;
 #[cfg(feature = "stream")]
 mod stream;
-
-#[cfg(feature = "stream")]
-pub use stream::StreamInContext;
 
 pin_project! {
     /// A future that runs in a context; or a stream (feature `stream`), a sink (feature `sink`) or an HTTP body
@@ -26,7 +23,7 @@ pin_project! {
     /// not. What the future sets stays in it: of what a stream sets its consumer sees nothing. When the future is
     /// finished, it and the context are dropped at once; [`and_context`](Self::and_context) hands the context out
     /// instead. A stream and a body are finished when they have ended; a sink is closed, and dropped with
-    /// its `Scope`.
+    /// its `Scoped`.
     ///
     /// # Cancel safety
     ///
@@ -51,13 +48,13 @@ pin_project! {
     /// # });
     /// ```
     #[must_use = "futures do nothing unless you `.await` or poll them"]
-    pub struct Scope<F> {
+    pub struct Scoped<F> {
         #[pin]
         inner: Option<F>,
         context: Context,
     }
 
-    impl<F> PinnedDrop for Scope<F> {
+    impl<F> PinnedDrop for Scoped<F> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             if this.inner.is_some() {
@@ -67,9 +64,9 @@ pin_project! {
     }
 }
 
-impl<F> Scope<F> {
+impl<F> Scoped<F> {
     pub(crate) fn new(context: Context, inner: F) -> Self {
-        Scope { inner: Some(inner), context }
+        Scoped { inner: Some(inner), context }
     }
 
     /// The context, as the polls so far have left it. An empty one when the future has finished.
@@ -79,7 +76,7 @@ impl<F> Scope<F> {
     ///
     /// static USER: ContextVar<&str> = ContextVar::new("user");
     ///
-    /// let scope = Context::new().with(&USER, "ada").scope(async {});
+    /// let scope = Context::new().with_value(&USER, "ada").scope(async {});
     /// assert_eq!(scope.context()[&USER], "ada");
     /// ```
     pub fn context(&self) -> &Context {
@@ -100,12 +97,12 @@ impl<F> Scope<F> {
     /// assert_eq!(ctx[&USER], "ada");
     /// # });
     /// ```
-    pub fn and_context(self) -> ScopeAndContext<F> {
-        ScopeAndContext { scope: self }
+    pub fn and_context(self) -> ScopedAndContext<F> {
+        ScopedAndContext { scope: self }
     }
 }
 
-impl<F> Scope<F> {
+impl<F> Scoped<F> {
     /// Runs a closure in its context. One that is dropped without being run is dropped in its context too.
     pub(crate) fn call<R>(self) -> R
     where
@@ -126,13 +123,13 @@ impl<F> Scope<F> {
     }
 }
 
-impl<F: Future> Scope<F> {
+impl<F: Future> Scoped<F> {
     #[inline]
     fn poll_with_context(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<(F::Output, Context)> {
         let mut this = self.project();
         let output = this.context.run(|| {
             let future = this.inner.as_mut().as_pin_mut();
-            let output = future.expect("`Scope` polled after it has finished").poll(cx);
+            let output = future.expect("`Scoped` polled after it has finished").poll(cx);
             if output.is_ready() {
                 // Here, so that the future's destructors see its context.
                 this.inner.set(None);
@@ -143,7 +140,7 @@ impl<F: Future> Scope<F> {
     }
 }
 
-impl<F: Future> Future for Scope<F> {
+impl<F: Future> Future for Scoped<F> {
     type Output = F::Output;
 
     #[inline]
@@ -157,7 +154,7 @@ impl<F: Future> Future for Scope<F> {
 }
 
 #[cfg(any(feature = "http-body", feature = "stream"))]
-impl<F> Scope<F> {
+impl<F> Scoped<F> {
     /// One step of something that ends with `None`, and is then dropped with its context. From there on it is
     /// fused.
     fn poll_until_none<T>(
@@ -182,14 +179,14 @@ impl<F> Scope<F> {
     }
 }
 
-impl<F> fmt::Debug for Scope<F> {
+impl<F> fmt::Debug for Scoped<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scope").field("context", &self.context).finish_non_exhaustive()
+        f.debug_struct("Scoped").field("context", &self.context).finish_non_exhaustive()
     }
 }
 
 pin_project! {
-    /// A [`Scope`] that hands its context out at the end. Made by [`Scope::and_context`].
+    /// A [`Scoped`] that hands its context out at the end. Made by [`Scoped::and_context`].
     ///
     /// ```
     /// use contextvar::{ContextVar, InContext};
@@ -209,13 +206,13 @@ pin_project! {
     /// # });
     /// ```
     #[must_use = "futures do nothing unless you `.await` or poll them"]
-    pub struct ScopeAndContext<F> {
+    pub struct ScopedAndContext<F> {
         #[pin]
-        scope: Scope<F>,
+        scope: Scoped<F>,
     }
 }
 
-impl<F: Future> Future for ScopeAndContext<F> {
+impl<F: Future> Future for ScopedAndContext<F> {
     type Output = (F::Output, Context);
 
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
@@ -223,71 +220,8 @@ impl<F: Future> Future for ScopeAndContext<F> {
     }
 }
 
-impl<F> fmt::Debug for ScopeAndContext<F> {
+impl<F> fmt::Debug for ScopedAndContext<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ScopeAndContext").field("context", self.scope.context()).finish_non_exhaustive()
+        f.debug_struct("ScopedAndContext").field("context", self.scope.context()).finish_non_exhaustive()
     }
 }
-
-/// Wraps futures in contexts, as a method of theirs.
-pub trait InContext: Future + Sized {
-    /// Wraps the future so that it runs in `context`, like [`Context::scope`].
-    ///
-    /// ```
-    /// use contextvar::{Context, ContextVar, InContext};
-    ///
-    /// static USER: ContextVar<&str> = ContextVar::new("user");
-    ///
-    /// # futures::executor::block_on(async {
-    /// let ctx = Context::new().with(&USER, "ada");
-    /// assert_eq!(async { USER.get() }.in_context(ctx).await, "ada");
-    /// # });
-    /// ```
-    fn in_context(self, context: Context) -> Scope<Self> {
-        context.scope(self)
-    }
-
-    /// Wraps the future so that it runs in a copy of the current context, taken at this call.
-    ///
-    /// ```
-    /// use contextvar::{ContextVar, InContext};
-    ///
-    /// static USER: ContextVar<&str> = ContextVar::new("user");
-    ///
-    /// # futures::executor::block_on(async {
-    /// USER.set("ada");
-    /// let future = async { USER.get() }.in_copied_context();
-    /// USER.set("grace");
-    /// assert_eq!(future.await, "ada");
-    /// # });
-    /// ```
-    fn in_copied_context(self) -> Scope<Self> {
-        self.in_context(copy_context())
-    }
-
-    /// Wraps the future for another task: it runs in what that [inherits](Context::inherited) of the current
-    /// context, taken at this call. So everything that starts tasks carries the context along: a `JoinSet`, a
-    /// `TaskTracker`, a runtime's handle.
-    ///
-    /// ```
-    /// use contextvar::{ContextVar, InContext};
-    ///
-    /// static USER: ContextVar<&str> = ContextVar::new("user");
-    ///
-    /// # #[cfg(feature = "tokio")] {
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() {
-    /// USER.set("ada");
-    /// let mut tasks = tokio::task::JoinSet::new();
-    /// tasks.spawn(async { USER.get() }.in_inherited_context());
-    /// assert_eq!(tasks.join_all().await, ["ada"]);
-    /// # }
-    /// # main();
-    /// # }
-    /// ```
-    fn in_inherited_context(self) -> Scope<Self> {
-        self.in_context(copy_context().inherited())
-    }
-}
-
-impl<F: Future> InContext for F {}

@@ -1,0 +1,279 @@
+use std::cell::Cell;
+use std::mem::{self, ManuallyDrop};
+use std::ptr;
+
+use super::abort_on_out_of_order_exit;
+use super::active_read::ActiveRead;
+use super::identity::Identity;
+use super::task::{TaskId, task_id};
+#[cfg(all(feature = "runtime-hooks", tokio_unstable))]
+use super::task_context;
+use super::thread_context;
+use crate::storage::{AnyVariable, Map, Value, Variable};
+
+/// The contents of a context: its values, and its identity once a token was made in it.
+pub(crate) struct Contents {
+    pub(crate) map: Map,
+    identity: Option<Identity>,
+}
+
+impl Contents {
+    #[inline]
+    pub(crate) const fn new(map: Map) -> Self {
+        Contents { map, identity: None }
+    }
+}
+
+/// A context while it is current.
+pub(crate) struct Frame {
+    /// An alias of the map in `contents`, which saves a read one step.
+    map: Cell<ManuallyDrop<Map>>,
+    /// The contents that `enter` was given. No other code uses them while the frame exists.
+    contents: Cell<*mut Contents>,
+    /// The task that entered the context.
+    task: Option<TaskId>,
+}
+
+/// The frame that is innermost if no context was entered. No variable is set in it, and it is never written. It spares reads a
+/// check for null.
+static SENTINEL: Sentinel = Sentinel(Frame::empty());
+
+struct Sentinel(Frame);
+
+// SAFETY: it is only read.
+unsafe impl Sync for Sentinel {}
+
+/// The innermost frame and the innermost active read of a thread, in one thread-local so that they share its address.
+pub(super) struct Innermost {
+    pub(super) frame: Cell<*const Frame>,
+    pub(super) read: Cell<*const ActiveRead>,
+}
+
+thread_local! {
+    /// Has no destructor, so that it can be used at any time.
+    static INNERMOST: Innermost = const {
+        Innermost { frame: Cell::new(&raw const SENTINEL.0), read: Cell::new(ptr::null()) }
+    };
+}
+
+#[inline]
+pub(super) fn innermost<R>(f: impl FnOnce(&Innermost) -> R) -> R {
+    INNERMOST.with(f)
+}
+
+/// Returns the innermost frame, which can be the [sentinel](is_sentinel).
+///
+/// It stays alive while the caller runs: frames end in the reverse order of their beginning.
+#[inline]
+pub(super) fn innermost_frame<'a>() -> &'a Frame {
+    // SAFETY: `enter_for` set the pointer to a frame on its stack, and resets it before that frame ends.
+    unsafe { &*innermost(|it| it.frame.get()) }
+}
+
+#[inline]
+pub(super) fn is_sentinel(frame: *const Frame) -> bool {
+    ptr::eq(frame, &raw const SENTINEL.0)
+}
+
+/// Makes the sentinel the innermost frame, and returns the frame that was.
+#[cfg(all(feature = "runtime-hooks", tokio_unstable))]
+pub(super) fn enter_sentinel() -> *const Frame {
+    innermost(|it| it.frame.replace(&raw const SENTINEL.0))
+}
+
+/// Returns the frame of the context that is current if none was entered: the context that hooks gave the task; otherwise the
+/// thread's own context, except in a task. A task that was given no context has none.
+pub(super) fn base_frame<'a>() -> Option<&'a Frame> {
+    let task = task_id();
+    #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
+    if let Some(frame) = task_context::frame_behind_sentinel(task) {
+        // SAFETY: the frame stays alive while the caller runs: a task's context is left after the task's poll, and other
+        // frames end in the reverse order of their beginning.
+        return Some(unsafe { &*frame });
+    }
+    task.is_none().then(thread_context::frame)
+}
+
+/// Runs `f` with the context of `contents` as the current one.
+#[inline]
+pub(crate) fn enter<R>(contents: &mut Contents, f: impl FnOnce() -> R) -> R {
+    enter_for(contents, task_id(), f)
+}
+
+/// Runs `f` with the context of `contents` as the current one, which only `task` can write.
+#[inline]
+pub(super) fn enter_for<R>(contents: &mut Contents, task: Option<TaskId>, f: impl FnOnce() -> R) -> R {
+    /// Leaves the frame on a panic.
+    struct LeaveOnPanic<'a> {
+        frame: &'a Frame,
+        outer: *const Frame,
+    }
+
+    impl Drop for LeaveOnPanic<'_> {
+        #[inline]
+        fn drop(&mut self) {
+            leave_on_panic(self.frame, self.outer);
+        }
+    }
+
+    #[cold]
+    fn leave_on_panic(frame: &Frame, outer: *const Frame) {
+        leave(frame, outer);
+    }
+
+    let frame = Frame {
+        // SAFETY: the map lives until this function returns, and each write updates the frame.
+        map: Cell::new(unsafe { contents.map.alias() }),
+        contents: Cell::new(contents),
+        task,
+    };
+    let on_panic = LeaveOnPanic { frame: &frame, outer: innermost(|it| it.frame.replace(&frame)) };
+    let result = f();
+    let outer = on_panic.outer;
+    mem::forget(on_panic);
+    leave(&frame, outer);
+    result
+}
+
+/// Leaves `frame`: makes `outer` the innermost frame again.
+#[inline]
+fn leave(frame: &Frame, outer: *const Frame) {
+    let left = innermost(|it| it.frame.replace(outer));
+    if !ptr::eq(left, frame) || ActiveRead::is_active_in(frame) {
+        check_and_leave(left, frame, outer);
+    }
+}
+
+/// Leaves `frame` if another frame is innermost, or if a read of `frame` may be active.
+///
+/// An active read of another frame does no harm. Nor does the context of a task that hooks have entered, and that a panic
+/// kept them from leaving. Anything else is a coroutine.
+#[cold]
+fn check_and_leave(left: *const Frame, frame: &Frame, outer: *const Frame) {
+    innermost(|it| it.frame.set(left));
+    #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
+    let stale = task_context::discard_above(frame);
+    if !ptr::eq(innermost(|it| it.frame.get()), frame) || ActiveRead::is_active_in(frame) {
+        abort_on_out_of_order_exit();
+    }
+    innermost(|it| it.frame.set(outer));
+    #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
+    drop(stale);
+}
+
+/// The value that a `set` replaced, and the identity of the context that it was set in.
+pub(crate) struct Undo<T: 'static> {
+    pub(crate) old: Option<Value<T>>,
+    identity: Identity,
+}
+
+impl Frame {
+    pub(super) const fn empty() -> Frame {
+        let map = Cell::new(ManuallyDrop::new(Map::EMPTY));
+        Frame { map, contents: Cell::new(ptr::null_mut()), task: None }
+    }
+
+    /// Makes the frame of a task's context. [`set_contents`](Self::set_contents) and [`set_map`](Self::set_map) come next.
+    #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
+    pub(super) const fn of_task(task: TaskId) -> Frame {
+        Frame { task: Some(task), ..Frame::empty() }
+    }
+
+    #[inline]
+    pub(super) fn task(&self) -> Option<TaskId> {
+        self.task
+    }
+
+    #[inline]
+    pub(super) fn map(&self) -> &Map {
+        // SAFETY: the reference is used only until a value is found. No other code runs on this thread meanwhile.
+        unsafe { &*self.map.as_ptr() }
+    }
+
+    #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
+    pub(super) fn set_map(&self, map: ManuallyDrop<Map>) {
+        self.map.set(map);
+    }
+
+    pub(super) fn set_contents(&self, contents: *mut Contents) {
+        self.contents.set(contents);
+    }
+
+    /// Sets `variable`.
+    #[inline]
+    pub(crate) fn set<T: 'static>(&self, variable: &'static Variable<T>, value: Value<T>) -> Undo<T> {
+        let identity = *self.contents().identity.get_or_insert_with(Identity::new);
+        Undo { old: self.write(variable, Some(value)), identity }
+    }
+
+    /// Returns true if `undo` came from a `set` in this context.
+    #[inline]
+    pub(crate) fn is_origin_of<T>(&self, undo: &Undo<T>) -> bool {
+        self.contents().identity.map_or(0, Identity::number) == undo.identity.number()
+    }
+
+    /// Undoes a `set` of `variable`.
+    #[inline]
+    pub(crate) fn reset<T: 'static>(&self, variable: &'static Variable<T>, undo: Undo<T>) {
+        drop(self.write(variable, undo.old));
+    }
+
+    /// Sets `variable` to `new`, or unsets it, and returns the old value.
+    #[inline(always)]
+    fn write<T: 'static>(&self, variable: &'static Variable<T>, new: Option<Value<T>>) -> Option<Value<T>> {
+        if !ActiveRead::is_any_active() {
+            if let Some(place) = self.contents().map.unshared_place(variable) {
+                return place.replace(new);
+            }
+        }
+        self.write_shared(variable, new)
+    }
+
+    /// Does what [`write`](Self::write) does if another context or an active read may share the map.
+    #[inline(never)]
+    fn write_shared<T: 'static>(
+        &self,
+        variable: &'static Variable<T>,
+        new: Option<Value<T>>,
+    ) -> Option<Value<T>> {
+        let map = &mut self.contents().map;
+        // The active read shares the map, so this write changes or drops nothing that the reader sees.
+        ActiveRead::keep_for_reader(self, map);
+        let (old, replaced) = map.write(variable, new);
+        // SAFETY: the map lives as long as the frame, and each write that moves its root updates the alias, as here.
+        self.map.set(unsafe { map.alias() });
+        // The write is complete. Only now can a value be dropped: its `Drop` can run any code.
+        drop(replaced);
+        old
+    }
+
+    /// Copies the state of these variables from `source`. It is one write: no code sees a part of it.
+    pub(crate) fn copy_states(&self, variables: &[&'static dyn AnyVariable], source: &Map) {
+        let map = &mut self.contents().map;
+        // The old map keeps the values that are replaced here alive.
+        let mut new = map.clone();
+        for variable in variables {
+            variable.copy_state(source, &mut new);
+        }
+        ActiveRead::keep_for_reader(self, map);
+        let old = mem::replace(map, new);
+        // SAFETY: as in `write_shared`.
+        self.map.set(unsafe { map.alias() });
+        drop(old);
+    }
+
+    /// Unsets all variables and returns the old map, which must stay alive while a read of this frame is active.
+    pub(super) fn take_map(&self) -> Map {
+        self.map.set(ManuallyDrop::new(Map::EMPTY));
+        mem::take(&mut self.contents().map)
+    }
+
+    /// Returns the contents of the context. Call it only on a frame that may be written, and use one result at a time.
+    #[expect(clippy::mut_from_ref, reason = "the contents are not in the frame")]
+    #[inline]
+    fn contents(&self) -> &mut Contents {
+        // SAFETY: `contents` points to contents that outlive this frame. Only this frame uses them, and each use in this file
+        // ends before any other code runs on this thread.
+        unsafe { &mut *self.contents.get() }
+    }
+}

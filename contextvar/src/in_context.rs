@@ -1,0 +1,134 @@
+#[cfg(feature = "stream")]
+use futures_core::Stream;
+
+use crate::context::{Context, copy_context, inherit_context};
+use crate::scoped::Scoped;
+
+/// Wraps futures in contexts, as a method of theirs.
+#[doc(alias = "instrument")]
+pub trait InContext: Future + Sized {
+    /// Wraps the future so that it runs in `context`, like [`Context::scope`].
+    ///
+    /// ```
+    /// use contextvar::{Context, ContextVar, InContext};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// # futures::executor::block_on(async {
+    /// let ctx = Context::new().with_value(&USER, "ada");
+    /// assert_eq!(async { USER.get() }.in_context(ctx).await, "ada");
+    /// # });
+    /// ```
+    fn in_context(self, context: Context) -> Scoped<Self> {
+        context.scope(self)
+    }
+
+    /// Wraps the future so that it runs in a copy of the current context, taken at this call.
+    ///
+    /// ```
+    /// use contextvar::{ContextVar, InContext};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// # futures::executor::block_on(async {
+    /// USER.set("ada");
+    /// let future = async { USER.get() }.in_copied_context();
+    /// USER.set("grace");
+    /// assert_eq!(future.await, "ada");
+    /// # });
+    /// ```
+    #[doc(alias = "in_current_context")]
+    fn in_copied_context(self) -> Scoped<Self> {
+        self.in_context(copy_context())
+    }
+
+    /// Wraps the future for another task: it runs in what that [inherits](Context::inherited) of the current
+    /// context, taken at this call. So everything that starts tasks carries the context along: a `JoinSet`, a
+    /// `TaskTracker`, a runtime's handle.
+    ///
+    /// ```
+    /// use contextvar::{ContextVar, InContext};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// # #[cfg(feature = "tokio")] {
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// USER.set("ada");
+    /// let mut tasks = tokio::task::JoinSet::new();
+    /// tasks.spawn(async { USER.get() }.in_inherited_context());
+    /// assert_eq!(tasks.join_all().await, ["ada"]);
+    /// # }
+    /// # main();
+    /// # }
+    /// ```
+    fn in_inherited_context(self) -> Scoped<Self> {
+        self.in_context(inherit_context())
+    }
+}
+
+impl<F: Future> InContext for F {}
+
+/// Wraps streams in contexts, as a method of theirs.
+#[cfg(feature = "stream")]
+pub trait StreamInContext: Stream + Sized {
+    /// Wraps the stream so that it runs in `context`, like [`Context::scope`].
+    ///
+    /// ```
+    /// use contextvar::{Context, ContextVar, StreamInContext};
+    /// use futures::stream::{self, StreamExt};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// # futures::executor::block_on(async {
+    /// let ctx = Context::new().with_value(&USER, "ada");
+    /// let users = stream::iter(0..2).map(|_| USER.get()).in_context(ctx);
+    /// assert_eq!(users.collect::<Vec<_>>().await, ["ada", "ada"]);
+    /// # });
+    /// ```
+    fn in_context(self, context: Context) -> Scoped<Self> {
+        context.scope(self)
+    }
+
+    /// Wraps the stream so that it runs in a copy of the current context, taken at this call.
+    ///
+    /// ```
+    /// use contextvar::{ContextVar, StreamInContext};
+    /// use futures::stream::{self, StreamExt};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// # futures::executor::block_on(async {
+    /// USER.set("ada");
+    /// let users = stream::iter(0..2).map(|_| USER.get()).in_copied_context();
+    /// USER.set("grace");
+    /// assert_eq!(users.collect::<Vec<_>>().await, ["ada", "ada"]);
+    /// # });
+    /// ```
+    #[doc(alias = "in_current_context")]
+    fn in_copied_context(self) -> Scoped<Self> {
+        self.in_context(copy_context())
+    }
+
+    /// The same without the variables that are [not inherited](crate::ContextVar::inherit): for a stream that another
+    /// task is to consume.
+    ///
+    /// ```
+    /// use contextvar::{ContextVar, StreamInContext};
+    /// use futures::stream::{self, StreamExt};
+    ///
+    /// static TRANSACTION: ContextVar<u64> = ContextVar::new("transaction").inherit(false);
+    ///
+    /// # futures::executor::block_on(async {
+    /// TRANSACTION.set(7);
+    /// let seen = stream::iter(0..2).map(|_| TRANSACTION.is_set()).in_inherited_context();
+    /// assert_eq!(seen.collect::<Vec<_>>().await, [false, false]);
+    /// # });
+    /// ```
+    fn in_inherited_context(self) -> Scoped<Self> {
+        self.in_context(inherit_context())
+    }
+}
+
+#[cfg(feature = "stream")]
+impl<S: Stream> StreamInContext for S {}

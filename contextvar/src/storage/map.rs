@@ -1,0 +1,236 @@
+//! The persistent map behind every context.
+
+use std::any::TypeId;
+use std::fmt;
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::ptr;
+use std::sync::atomic::AtomicUsize;
+
+use super::counted::{Allocation, Counted};
+use super::node::{Node, WIDTH};
+use super::registry::{self, Registered};
+use super::value::{Value, Word};
+use super::variable::{AnyVariable, Variable};
+
+/// A persistent map from variables to values.
+#[repr(transparent)]
+pub(crate) struct Map {
+    /// Points to a node. In a map that was never written it points to [`EMPTY`], so that readers need no check for null.
+    root: ManuallyDrop<Counted>,
+}
+
+static EMPTY: Allocation<Node> = Allocation::fixed(Node::EMPTY, AtomicUsize::new(0));
+
+/// The nodes that a write replaced. If this is their last owner, its drop drops values, which runs user code: drop it only
+/// after the write is complete.
+pub(crate) type Replaced = Option<Map>;
+
+impl Map {
+    pub(crate) const EMPTY: Map = Map { root: Counted::fixed(&EMPTY) };
+
+    #[inline]
+    pub(crate) fn get<T: 'static>(&self, variable: &Variable<T>) -> Option<&T> {
+        let word = self.word(variable.slot())?;
+        // SAFETY: a slot belongs to one variable, and only `write` fills it, from a `Value<T>`.
+        Some(unsafe { word.value() })
+    }
+
+    /// Returns the variable's value, which this map keeps as well.
+    pub(super) fn share<T: 'static>(&self, variable: &Variable<T>) -> Option<Value<T>> {
+        let word = self.word(variable.slot())?;
+        // SAFETY: as in `get`.
+        Some(unsafe { Value::share(word) })
+    }
+
+    #[inline]
+    fn word(&self, slot: u32) -> Option<&Word> {
+        if slot < WIDTH { self.root().own_word(slot) } else { self.root().nested_word(slot) }
+    }
+
+    /// Returns true if the map was never written.
+    #[inline]
+    pub(crate) fn is_vacant(&self) -> bool {
+        self.root.is(&EMPTY)
+    }
+
+    #[inline]
+    fn root(&self) -> &Node {
+        // SAFETY: the root is a node.
+        unsafe { self.root.get() }
+    }
+
+    /// Returns the same map without counting it.
+    ///
+    /// # Safety
+    /// The alias is used only while this map is alive and not written.
+    #[inline]
+    pub(crate) unsafe fn alias(&self) -> ManuallyDrop<Map> {
+        // SAFETY: `ManuallyDrop` prevents a second drop.
+        ManuallyDrop::new(Map { root: unsafe { ptr::read(&self.root) } })
+    }
+
+    /// Returns the variable's place if it can be written without a copy: if it is in the root and no other map shares the root.
+    #[inline]
+    pub(crate) fn unshared_place<T>(&mut self, variable: &'static Variable<T>) -> Option<Place<'_, T>> {
+        let slot = variable.slot();
+        if (1..WIDTH).contains(&slot) && self.root.is_unique() {
+            // SAFETY: the root is a node, and unique.
+            Some(Place { node: unsafe { self.root.get_mut() }, slot, variable: PhantomData })
+        } else {
+            None
+        }
+    }
+
+    /// Sets the variable to `new`, or unsets it, and returns the old value and the nodes that were replaced.
+    ///
+    /// Runs no user code: that runs when the caller drops what this returns.
+    #[inline(always)]
+    pub(crate) fn write<T: 'static>(
+        &mut self,
+        variable: &'static Variable<T>,
+        new: Option<Value<T>>,
+    ) -> (Option<Value<T>>, Replaced) {
+        let mut replaced = None;
+        let (node, slot) = Node::unshare_path(&mut self.root, variable.slot_for_write(), &mut replaced);
+        let old = Place { node, slot, variable: PhantomData }.replace(new);
+        (old, replaced.map(|root| Map { root: ManuallyDrop::new(root) }))
+    }
+
+    /// Returns this map without the values of variables that are not inherited. These values are all below one node, so the time
+    /// does not depend on their number.
+    #[inline]
+    pub(crate) fn inherited(mut self) -> Map {
+        if self.root().is_all_inherited() {
+            return self;
+        }
+        let mut replaced = None;
+        let not_inherited = Node::take_not_inherited(&mut self.root, &mut replaced);
+        // The write is complete.
+        drop((not_inherited, replaced));
+        self
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.root().len()
+    }
+
+    /// Returns the variables whose state differs from that in `base`, except those that are not inherited. Takes time
+    /// proportional to their number.
+    pub(crate) fn changes_since(&self, base: &Map) -> Vec<&'static dyn AnyVariable> {
+        let mut slots = Vec::new();
+        if !ptr::eq(self.root(), base.root()) {
+            self.root().for_each_change(base.root(), 0, 1, &mut |slot| slots.push(slot));
+        }
+        let registry = registry::lock();
+        slots.into_iter().map(|slot| registry.variable(slot).variable).collect()
+    }
+
+    /// Returns the entry of `variable`, if it is set.
+    pub(crate) fn entry(&self, variable: &'static dyn AnyVariable) -> Option<Entry<'_>> {
+        Some(Entry { variable, word: self.word(variable.slot())? })
+    }
+
+    /// Returns all entries, in the order in which the process first wrote their variables.
+    pub(crate) fn entries(&self) -> Vec<Entry<'_>> {
+        let mut entries = Vec::with_capacity(self.len());
+        let registry = registry::lock();
+        self.root().for_each_word(0, 1, &mut |slot, word| {
+            let Registered { variable, number } = registry.variable(slot);
+            entries.push((number, Entry { variable, word }));
+        });
+        drop(registry);
+        entries.sort_unstable_by_key(|&(number, _)| number);
+        entries.into_iter().map(|(_, entry)| entry).collect()
+    }
+}
+
+/// The place of a variable's value in a node that no other map shares. The place can be empty.
+pub(crate) struct Place<'a, T: 'static> {
+    node: &'a mut Node,
+    slot: u32,
+    variable: PhantomData<&'static Variable<T>>,
+}
+
+impl<T> Place<'_, T> {
+    /// Puts `new` into the place, or clears it, and returns the old value.
+    #[inline]
+    pub(crate) fn replace(self, new: Option<Value<T>>) -> Option<Value<T>> {
+        // SAFETY: the slot is that of a `Variable<T>`.
+        unsafe { self.node.replace_value(self.slot, new) }
+    }
+}
+
+impl Default for Map {
+    #[inline]
+    fn default() -> Self {
+        Map::EMPTY
+    }
+}
+
+impl Clone for Map {
+    #[inline]
+    fn clone(&self) -> Self {
+        if self.is_vacant() { Map::EMPTY } else { Map { root: self.root.clone() } }
+    }
+}
+
+impl Drop for Map {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.is_vacant() {
+            // SAFETY: it is not used again.
+            unsafe { ManuallyDrop::drop(&mut self.root) }
+        }
+    }
+}
+
+/// A variable that is set in a context, with its value. Made by [`Context::iter`](crate::Context::iter).
+///
+/// `Debug` formats the value: with the type's own `Debug` if the variable has one, as `<redacted>` if the variable is
+/// secret, and otherwise as the name of the type.
+#[derive(Clone, Copy)]
+pub struct Entry<'a> {
+    variable: &'static dyn AnyVariable,
+    word: &'a Word,
+}
+
+impl<'a> Entry<'a> {
+    /// Returns the variable's name.
+    pub fn name(&self) -> &'static str {
+        self.variable.name()
+    }
+
+    /// Returns the value if it is a `T`.
+    ///
+    /// ```
+    /// use contextvar::{Context, ContextVar};
+    ///
+    /// static USER: ContextVar<String> = ContextVar::new("user");
+    ///
+    /// let ctx = Context::new().with_value(&USER, "ada".to_owned());
+    /// let entry = ctx.iter().next().unwrap();
+    /// assert_eq!(entry.downcast_ref::<String>().unwrap(), "ada");
+    /// assert_eq!(entry.downcast_ref::<u64>(), None);
+    /// ```
+    pub fn downcast_ref<T: 'static>(&self) -> Option<&'a T> {
+        if self.variable.type_id() != TypeId::of::<T>() {
+            return None;
+        }
+        // SAFETY: the word is a value of the variable, whose type is `T`.
+        Some(unsafe { self.word.value() })
+    }
+
+    /// Formats the value for logs.
+    pub(crate) fn fmt_log(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // SAFETY: the word is in the variable's slot.
+        unsafe { self.variable.fmt_log(self.word, f) }
+    }
+}
+
+impl fmt::Debug for Entry<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // SAFETY: the word is in the variable's slot.
+        unsafe { self.variable.fmt_debug(self.word, f) }
+    }
+}

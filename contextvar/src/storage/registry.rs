@@ -1,0 +1,115 @@
+//! The variables of the process, each with a slot.
+
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use super::node;
+use super::variable::AnyVariable;
+
+static REGISTRY: Mutex<Registry> =
+    Mutex::new(Registry { inherited: Vec::new(), not_inherited: Vec::new(), end_of_logged: &LOGGED });
+
+/// The variables that have been written at least once. Each has a slot.
+pub(super) struct Registry {
+    /// In the order of their slots, as `not_inherited` is: see [`node::slot`].
+    inherited: Vec<Registered>,
+    not_inherited: Vec<Registered>,
+    /// The end of the list that starts at [`LOGGED`].
+    end_of_logged: &'static OnceLock<&'static Logged>,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Registered {
+    pub(super) variable: &'static dyn AnyVariable,
+    /// The number of variables that were registered before this one.
+    pub(super) number: u32,
+}
+
+pub(super) fn lock() -> MutexGuard<'static, Registry> {
+    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Registry {
+    /// Registers a variable and returns its slot.
+    pub(super) fn add(&mut self, variable: &'static dyn AnyVariable, inherit: bool) -> u32 {
+        let number = self.inherited.len() + self.not_inherited.len();
+        let of_this_kind = if inherit { &mut self.inherited } else { &mut self.not_inherited };
+        let slot = node::slot(of_this_kind.len(), inherit);
+        let slot = slot.expect("fewer than 2^27 variables that are not inherited, and 2^32 in all");
+        of_this_kind.push(Registered { variable, number: number as u32 });
+        if variable.is_logged() {
+            let logged = Box::leak(Box::new(Logged { variable, next: OnceLock::new() }));
+            self.end_of_logged.get_or_init(|| logged);
+            self.end_of_logged = &logged.next;
+        }
+        slot
+    }
+
+    /// Returns the variable that has `slot`.
+    pub(super) fn variable(&self, slot: u32) -> Registered {
+        let of_this_kind = if node::is_inherited(slot) { &self.inherited } else { &self.not_inherited };
+        of_this_kind[node::index(slot)]
+    }
+}
+
+/// The list of the variables that logs show. It only grows, so readers need no lock.
+static LOGGED: OnceLock<&'static Logged> = OnceLock::new();
+
+struct Logged {
+    variable: &'static dyn AnyVariable,
+    next: OnceLock<&'static Logged>,
+}
+
+/// Returns the variables that logs show and that have a slot, in the order of their first writes. Takes no lock.
+pub(crate) fn logged_variables() -> impl Iterator<Item = &'static dyn AnyVariable> {
+    list_from(&LOGGED)
+}
+
+fn list_from(start: &'static OnceLock<&'static Logged>) -> impl Iterator<Item = &'static dyn AnyVariable> {
+    let mut next = start;
+    std::iter::from_fn(move || {
+        let logged = next.get()?;
+        next = &logged.next;
+        Some(logged.variable)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt;
+
+    use super::*;
+    use crate::storage::Variable;
+
+    #[test]
+    fn slots_are_unique() {
+        static VARIABLE: Variable<u64> = Variable::new("variable");
+
+        let mut registry =
+            Registry { inherited: Vec::new(), not_inherited: Vec::new(), end_of_logged: &LOGGED };
+        let mut slots = std::collections::HashSet::from([0]);
+        let count = if cfg!(miri) { 200 } else { 5000 };
+        for number in 0..count {
+            let inherit = number % 3 != 0;
+            let slot = registry.add(&VARIABLE, inherit);
+            assert!(slots.insert(slot));
+            assert_eq!(node::is_inherited(slot), inherit);
+            assert_eq!(registry.variable(slot).number, number);
+        }
+        assert_eq!(registry.inherited.len() + registry.not_inherited.len(), slots.len() - 1);
+    }
+
+    /// A walk of the whole list for each variable would take hours.
+    #[test]
+    fn a_million_logged_variables_register_quickly() {
+        static VARIABLE: Variable<u64> = Variable::new("variable").log(Some(fmt::Display::fmt));
+
+        let logged = Box::leak(Box::new(OnceLock::new()));
+        let mut registry =
+            Registry { inherited: Vec::new(), not_inherited: Vec::new(), end_of_logged: logged };
+        let count = if cfg!(miri) { 200 } else { 1_000_000 };
+        for _ in 0..count {
+            registry.add(&VARIABLE, true);
+        }
+        assert_eq!(list_from(logged).count(), count);
+    }
+}

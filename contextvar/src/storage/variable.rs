@@ -1,0 +1,174 @@
+//! What the storage knows of a context variable.
+
+use std::any::{TypeId, type_name};
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::map::Map;
+use super::registry;
+use super::value::Word;
+
+/// A context variable without its default.
+///
+/// A `Variable<T>` exists only if `T: Send + Sync + 'static`. Code that has one relies on these bounds.
+pub(crate) struct Variable<T> {
+    name: &'static str,
+    /// 0 until the first write.
+    slot: AtomicU32,
+    debug: Option<FormatFn<T>>,
+    /// Formats the value for logs. `None` if logs do not show it.
+    log: Option<FormatFn<T>>,
+    secret: bool,
+    inherit: bool,
+    /// Makes `T` invariant: a `ContextVar<for<'a> fn(&'a u8)>` must not coerce to a `ContextVar<fn(&'static u8)>`, which
+    /// would accept values of the wrong type.
+    _invariant: PhantomData<fn(T) -> T>,
+}
+
+/// `<T as Debug>::fmt` or `<T as Display>::fmt`.
+pub(crate) type FormatFn<T> = fn(&T, &mut fmt::Formatter<'_>) -> fmt::Result;
+
+impl<T> Variable<T> {
+    pub(crate) const fn new(name: &'static str) -> Self
+    where
+        T: Send + Sync + 'static,
+    {
+        Variable {
+            name,
+            slot: AtomicU32::new(0),
+            debug: None,
+            log: None,
+            secret: false,
+            inherit: true,
+            _invariant: PhantomData,
+        }
+    }
+
+    pub(crate) const fn debug(mut self, debug: Option<FormatFn<T>>) -> Self {
+        self.debug = debug;
+        self
+    }
+
+    pub(crate) const fn log(mut self, log: Option<FormatFn<T>>) -> Self {
+        self.log = log;
+        self
+    }
+
+    pub(crate) const fn secret(mut self) -> Self {
+        self.secret = true;
+        self
+    }
+
+    pub(crate) const fn inherit(mut self, inherit: bool) -> Self {
+        self.inherit = inherit;
+        self
+    }
+
+    pub(crate) const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Returns the slot, or 0 before the first write. No map has a value in slot 0.
+    ///
+    /// Relaxed is enough: a thread that can see a value of this variable has synchronized with the thread that wrote the
+    /// value, and that thread knew the slot.
+    #[inline]
+    pub(super) fn slot(&self) -> u32 {
+        self.slot.load(Ordering::Relaxed)
+    }
+}
+
+impl<T: 'static> Variable<T> {
+    /// Returns the slot, and assigns one if there is none yet.
+    #[inline]
+    pub(super) fn slot_for_write(&'static self) -> u32 {
+        match self.slot() {
+            0 => self.assign_slot(),
+            slot => slot,
+        }
+    }
+
+    /// Takes `&'static self` because from now on the variable must not be moved or dropped: the slot is its own forever.
+    #[cold]
+    fn assign_slot(&'static self) -> u32 {
+        let mut registry = registry::lock();
+        if self.slot() == 0 {
+            self.slot.store(registry.add(self, self.inherit), Ordering::Relaxed);
+        }
+        self.slot()
+    }
+}
+
+/// A [`Variable`] of any type.
+pub(crate) trait AnyVariable: Sync {
+    fn name(&self) -> &'static str;
+
+    fn type_id(&self) -> TypeId;
+
+    fn slot(&self) -> u32;
+
+    /// Returns true if logs show the variable.
+    fn is_logged(&self) -> bool;
+
+    /// Copies the variable's state from `source` to `target`: the value, or that it is unset.
+    ///
+    /// Drops the value in `target` if no other map has it.
+    fn copy_state(&'static self, source: &Map, target: &mut Map);
+
+    /// Formats a value for `Debug`.
+    ///
+    /// # Safety
+    /// `word` holds a value of this variable.
+    unsafe fn fmt_debug(&self, word: &Word, f: &mut fmt::Formatter<'_>) -> fmt::Result;
+
+    /// Formats a value for logs. Writes nothing if logs do not show the variable.
+    ///
+    /// # Safety
+    /// `word` holds a value of this variable.
+    unsafe fn fmt_log(&self, word: &Word, f: &mut fmt::Formatter<'_>) -> fmt::Result;
+}
+
+impl<T: 'static> AnyVariable for Variable<T> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn type_id(&self) -> TypeId {
+        TypeId::of::<T>()
+    }
+
+    fn slot(&self) -> u32 {
+        self.slot()
+    }
+
+    fn is_logged(&self) -> bool {
+        self.log.is_some() && !self.secret
+    }
+
+    fn copy_state(&'static self, source: &Map, target: &mut Map) {
+        match source.share(self) {
+            None if target.get(self).is_none() => (),
+            value => drop(target.write(self, value)),
+        }
+    }
+
+    unsafe fn fmt_debug(&self, word: &Word, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.secret {
+            return f.write_str("<redacted>");
+        }
+        match self.debug {
+            // SAFETY: the word holds a value of this variable, hence a `T`.
+            Some(debug) => debug(unsafe { word.value() }, f),
+            None => f.write_str(type_name::<T>()),
+        }
+    }
+
+    unsafe fn fmt_log(&self, word: &Word, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.log {
+            // SAFETY: as in `fmt_debug`.
+            Some(log) if !self.secret => log(unsafe { word.value() }, f),
+            _ => Ok(()),
+        }
+    }
+}
