@@ -14,14 +14,19 @@ use crate::context::{Context, copy_context};
 use crate::scoped::{Scoped, ScopedAndContext};
 use crate::var::{ContextValue, ContextVar};
 
-/// Gives each request a context of its own, and fills variables from the request.
+/// Gives each request a context of its own, and sets variables from the request.
 ///
-/// The inner service, and the body of its response, run in the context: the same one, not a copy. So what a handler
-/// sets is seen by the layers between it and this one when it has returned, and by a body that is streamed. Put
-/// this layer outside of those that are to see the variables.
+/// The inner service and the body of its response run in the same context, not in copies. So the layers between a handler and this
+/// layer see the values that the handler has set, and so does a body that is streamed. Put this layer outside of the layers that
+/// read the variables.
 ///
-/// The context is [empty](Self::new) at first, or a [copy](Self::from_current) of the one that is current where the request
-/// comes in.
+/// The context is [empty](Self::new) at first, or a [copy](Self::from_current) of the context that is current where the request
+/// arrives.
+///
+/// # The type parameter
+///
+/// It is `Infallible`, and you need not write it, if the layer rejects no request. Such a layer fits services with any response
+/// body. [`set_or_reject`](Self::set_or_reject) makes it `Response<B>`, where `B` is the type of the service's bodies.
 ///
 /// # Examples
 ///
