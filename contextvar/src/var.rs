@@ -1,9 +1,8 @@
 use std::fmt;
 use std::ops::Deref;
 use std::ptr;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-use once_cell::sync::OnceCell;
 
 use crate::context::copy_context;
 use crate::current;
@@ -44,7 +43,7 @@ use crate::token::Token;
 pub struct ContextVar<T: 'static> {
     variable: Variable<T>,
     default: Option<fn() -> T>,
-    default_value: OnceCell<Value<T>>,
+    default_value: OnceLock<Value<T>>,
     /// The number of the thread that is computing the default, or 0.
     computing: AtomicUsize,
 }
@@ -77,7 +76,7 @@ impl<T: ContextValue> ContextVar<T> {
         ContextVar {
             variable: Variable::new(name),
             default: None,
-            default_value: OnceCell::new(),
+            default_value: OnceLock::new(),
             computing: AtomicUsize::new(0),
         }
     }
