@@ -1,9 +1,10 @@
 //! Sends context variables to other processes as [W3C Baggage], with OpenTelemetry's propagator.
 //!
-//! Declare a variable with `#[context_var(baggage = "key")]`. If it is set, [`inject`] adds it to an outgoing request.
-//! [`extract`] sets it from an incoming request. No other variable is ever sent or set.
+//! Declare a variable with `#[context_var(baggage = "key")]`. If it is set, [`inject`] adds it to an outgoing
+//! request. [`extract`] sets it from an incoming request. No other variable is ever sent or set.
 //!
-//! The type needs `Display` and `FromStr`, or else a [`Codec`]: `#[context_var(baggage = "key", codec = MyCodec)]`.
+//! The type needs `Display` and `FromStr`, or else a [`Codec`]:
+//! `#[context_var(baggage = "key", codec = MyCodec)]`.
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -27,18 +28,19 @@
 //!
 //! # Trust
 //!
-//! A client chooses the baggage that it sends. Extract baggage only from clients that may choose these values: a public gateway
-//! should not extract. Every service that receives a request can read its baggage. A `secret` variable cannot be declared as baggage.
+//! A client chooses the baggage that it sends. Extract baggage only from clients that may choose these
+//! values: a public gateway should not extract. Every service that receives a request can read its baggage. A
+//! `secret` variable cannot be declared as baggage.
 //!
-//! If a service also has OpenTelemetry's propagator installed, that propagator stores the clients' baggage in OpenTelemetry's
-//! context, and [`inject`] sends it on. `inject` never sends a client's value under a key that a variable declares, whether the
-//! variable is set or not. The next service can declare other keys.
+//! If a service also has OpenTelemetry's propagator installed, that propagator stores the clients' baggage in
+//! OpenTelemetry's context, and [`inject`] sends it on. `inject` never sends a client's value under a key
+//! that a variable declares, whether the variable is set or not. The next service can declare other keys.
 //!
 //! # Limits
 //!
-//! The limits are those of the specification: 8192 bytes and 64 entries. Entries beyond them are not sent, and a longer header is
-//! not read. Values are percent-encoded, except white space at both ends, which is lost. Properties (`;`) are ignored. If two
-//! variables declare the same key, only one of them is sent.
+//! The limits are those of the specification: 8192 bytes and 64 entries. Entries beyond them are not sent,
+//! and a longer header is not read. Values are percent-encoded, except white space at both ends, which is
+//! lost. Properties (`;`) are ignored. If two variables declare the same key, only one of them is sent.
 //!
 //! [W3C Baggage]: https://www.w3.org/TR/baggage/
 
@@ -89,11 +91,11 @@ pub trait Codec<T> {
 
 /// Writes the declared variables that are set in the current context to the header `baggage`.
 ///
-/// After them it writes the entries of the current OpenTelemetry context, except those whose keys variables declare. If there are
-/// no entries it writes no header.
+/// After them it writes the entries of the current OpenTelemetry context, except those whose keys variables
+/// declare. If there are no entries it writes no header.
 ///
-/// It leaves out entries that would make the header longer than 8192 bytes or than 64 entries: receivers would drop the whole
-/// header.
+/// It leaves out entries that would make the header longer than 8192 bytes or than 64 entries: receivers
+/// would drop the whole header.
 ///
 /// `HashMap<String, String>` is an [`Injector`]. For an `http::HeaderMap` use [`inject_headers`].
 pub fn inject(injector: &mut dyn Injector) {
@@ -128,10 +130,12 @@ impl Outgoing {
     fn add(&mut self, key: &str, value: &str, metadata: &str) {
         const MAX_BYTES: usize = 8192;
 
-        // The propagator encodes every character that needs it except two: `%`, which would start an encoded character for a
-        // reader, and `\`, which other implementations reject. OpenTelemetry for Python reads a `+` as a space.
+        // The propagator encodes every character that needs it except two: `%`, which would start an encoded
+        // character for a reader, and `\`, which other implementations reject. OpenTelemetry for Python reads
+        // a `+` as a space.
         let value = value.trim().replace('%', "%25").replace('\\', "%5C").replace('+', "%2B");
-        // The propagator decodes incoming properties and does not encode them again: they could forge an entry or a header.
+        // The propagator decodes incoming properties and does not encode them again: they could forge an
+        // entry or a header.
         let metadata = if metadata.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b',') {
             metadata
         } else {
@@ -165,19 +169,20 @@ pub fn inject_headers(headers: &mut http::HeaderMap) {
     inject(&mut Headers(headers));
 }
 
-/// Returns HTTP headers with the baggage of the current context, as [`inject`] writes it. For a client's request:
-/// `reqwest_client.get(url).headers(baggage::headers())`.
+/// Returns HTTP headers with the baggage of the current context, as [`inject`] writes it. For a client's
+/// request: `reqwest_client.get(url).headers(baggage::headers())`.
 pub fn headers() -> http::HeaderMap {
     let mut headers = http::HeaderMap::new();
     inject_headers(&mut headers);
     headers
 }
 
-/// Sets the declared variables in the current context from the header `baggage`. Returns an error for each entry that cannot set
-/// its variable.
+/// Sets the declared variables in the current context from the header `baggage`. Returns an error for each
+/// entry that cannot set its variable.
 ///
-/// Such a variable stays as it was, and so does a variable without an entry. Entries that no variable declares are skipped, and so
-/// is text that does not follow the specification. If a key occurs twice, it counts once.
+/// Such a variable stays as it was, and so does a variable without an entry. Entries that no variable
+/// declares are skipped, and so is text that does not follow the specification. If a key occurs twice, it
+/// counts once.
 pub fn extract(extractor: &dyn Extractor) -> Vec<BaggageError> {
     let extracted = BaggagePropagator::new().extract_with_context(&opentelemetry::Context::new(), extractor);
     let baggage = extracted.baggage();
@@ -188,7 +193,8 @@ pub fn extract(extractor: &dyn Extractor) -> Vec<BaggageError> {
     declared().filter_map(set).collect()
 }
 
-/// Sets the declared variables from HTTP headers, as [`extract`] does. Several `baggage` headers count as one.
+/// Sets the declared variables from HTTP headers, as [`extract`] does. Several `baggage` headers count as
+/// one.
 pub fn extract_headers(headers: &http::HeaderMap) -> Vec<BaggageError> {
     struct Headers(String);
 

@@ -13,8 +13,9 @@ use crate::var::ContextVar;
 
 /// A mapping from context variables to values.
 ///
-/// `clone` copies the context ([PEP 567]'s `Context.copy()`) in constant time: it takes one atomic increment, however many
-/// variables are set. The copy is another context: a value that is set in one is never seen in the other.
+/// `clone` copies the context ([PEP 567]'s `Context.copy()`) in constant time: it takes one atomic increment,
+/// however many variables are set. The copy is another context: a value that is set in one is never seen in
+/// the other.
 ///
 /// [PEP 567]: https://peps.python.org/pep-0567/#contextvars-context
 ///
@@ -35,7 +36,8 @@ pub struct Context {
 
 /// Returns a copy of the current context, in constant time ([PEP 567]'s `copy_context()`).
 ///
-/// The copy is empty if there is no current context: in a tokio task that was given none, and on a thread that is exiting.
+/// The copy is empty if there is no current context: in a tokio task that was given none, and on a thread
+/// that is exiting.
 ///
 /// [PEP 567]: https://peps.python.org/pep-0567/#contextvars-copy-context
 ///
@@ -54,10 +56,11 @@ pub fn copy_context() -> Context {
     Context::from_map(current::copy_map())
 }
 
-/// Returns a copy of the current context as another task or thread inherits it: without the variables that are
-/// [not inherited](ContextVar::inherit). Short for `copy_context().inherited()`.
+/// Returns a copy of the current context as another task or thread inherits it: without the variables that
+/// are [not inherited](ContextVar::inherit). Short for `copy_context().inherited()`.
 ///
-/// Use it to hand work over where [`task`](crate::task) and [`thread`](crate::thread) have no function for that.
+/// Use it to hand work over where [`task`](crate::task) and [`thread`](crate::thread) have no function for
+/// that.
 ///
 /// ```
 /// use contextvar::{ContextVar, inherit_context};
@@ -92,8 +95,8 @@ impl Context {
         Context { contents: Contents::new(map) }
     }
 
-    /// Returns this context as another task or thread inherits it: without the values of variables that are declared
-    /// [`inherit(false)`](ContextVar::inherit). The result is a new context. Takes constant time.
+    /// Returns this context as another task or thread inherits it: without the values of variables that are
+    /// declared [`inherit(false)`](ContextVar::inherit). The result is a new context. Takes constant time.
     ///
     /// For the current context, [`inherit_context()`](inherit_context) is shorter. [`task`](crate::task) and
     /// [`thread`](crate::thread) start work in it.
@@ -117,9 +120,11 @@ impl Context {
         Context::from_map(self.contents.map.inherited())
     }
 
-    /// Returns a new context with the values of these variables, and no others. A variable that is not set here is not set there.
+    /// Returns a new context with the values of these variables, and no others. A variable that is not set
+    /// here is not set there.
     ///
-    /// Use it for work that outlives the request that started it, and should not keep the request's other values alive.
+    /// Use it for work that outlives the request that started it, and should not keep the request's other
+    /// values alive.
     ///
     /// ```
     /// use contextvar::{Context, ContextVar};
@@ -140,17 +145,18 @@ impl Context {
         few
     }
 
-    /// Applies to the current context the changes that this context has undergone since it was a copy of `base`. Panics if the
-    /// current context cannot be written.
+    /// Applies to the current context the changes that this context has undergone since it was a copy of
+    /// `base`. Panics if the current context cannot be written.
     ///
-    /// Sets the variables that were set in this context, and unsets those that were unset. All other variables of the current
-    /// context stay as they are. Use it to bring back what a function did in a copy.
+    /// Sets the variables that were set in this context, and unsets those that were unset. All other
+    /// variables of the current context stay as they are. Use it to bring back what a function did in a copy.
     ///
-    /// It is one write, and takes time proportional to the number of changes. It does not apply changes to variables that are
-    /// [not inherited](ContextVar::inherit). A variable of a primitive type (`u64`, `bool`) that was set to its old value counts
-    /// as unchanged.
+    /// It is one write, and takes time proportional to the number of changes. It does not apply changes to
+    /// variables that are [not inherited](ContextVar::inherit). A variable of a primitive type (`u64`,
+    /// `bool`) that was set to its old value counts as unchanged.
     ///
-    /// [PEP 567] has no counterpart; asgiref's `sync_to_async` does the same with the values that a thread has set.
+    /// [PEP 567] has no counterpart; asgiref's `sync_to_async` does the same with the values that a thread
+    /// has set.
     ///
     /// [PEP 567]: https://peps.python.org/pep-0567/
     ///
@@ -183,13 +189,14 @@ impl Context {
         }
     }
 
-    /// Applies to the current context the changes that this context has undergone since it was a copy of `base`. Returns an error
-    /// if the current context cannot be written. See [`apply_changes_to_current`](Self::apply_changes_to_current).
+    /// Applies to the current context the changes that this context has undergone since it was a copy of
+    /// `base`. Returns an error if the current context cannot be written. See
+    /// [`apply_changes_to_current`](Self::apply_changes_to_current).
     ///
     /// # Errors
     ///
-    /// Returns [`ApplyError`] if the current context cannot be written, for example in a tokio task that was given none. Nothing
-    /// has changed in this case.
+    /// Returns [`ApplyError`] if the current context cannot be written, for example in a tokio task that was
+    /// given none. Nothing has changed in this case.
     ///
     /// ```
     /// # #[cfg(feature = "tokio")] {
@@ -219,21 +226,22 @@ impl Context {
 
     /// Runs `f` with this context as the current one. The values that `f` sets stay in this context.
     ///
-    /// When `f` returns or panics, the context that was current before is current again. A context cannot be entered twice at a
-    /// time. PEP 567 raises `RuntimeError` for that; here it does not compile:
+    /// When `f` returns or panics, the context that was current before is current again. A context cannot be
+    /// entered twice at a time. PEP 567 raises `RuntimeError` for that; here it does not compile:
     ///
     /// ```compile_fail,E0499
     /// let mut ctx = contextvar::copy_context();
     /// ctx.run(|| ctx.run(|| ()));
     /// ```
     ///
-    /// An `async fn` that `f` calls only returns its future here. Its body runs where the future is awaited, in the context that
-    /// is current there. Use [`scope`](Self::scope) for futures, or annotate the function with
-    /// [`#[with_copied_context]`](macro@crate::with_copied_context).
+    /// An `async fn` that `f` calls only returns its future here. Its body runs where the future is awaited,
+    /// in the context that is current there. Use [`scope`](Self::scope) for futures, or annotate the function
+    /// with [`#[with_copied_context]`](macro@crate::with_copied_context).
     ///
-    /// `move |x| ctx.run(|| f(x))` is a callback that carries a context. The values that it sets persist from call to call. If
-    /// calls must not see each other's values, clone the context for each call: `move |x| ctx.clone().run(|| f(x))`, which is also
-    /// a `Fn`. For a closure without arguments that is called once, use [`bind`](Self::bind).
+    /// `move |x| ctx.run(|| f(x))` is a callback that carries a context. The values that it sets persist from
+    /// call to call. If calls must not see each other's values, clone the context for each call:
+    /// `move |x| ctx.clone().run(|| f(x))`, which is also a `Fn`. For a closure without arguments that is
+    /// called once, use [`bind`](Self::bind).
     ///
     /// # Examples
     ///
@@ -259,8 +267,8 @@ impl Context {
         })
     }
 
-    /// Wraps a future so that this context is the current one during each poll and while the future is dropped. Wraps a stream, a
-    /// sink or an HTTP body as well (features `stream`, `sink`, `http-body`).
+    /// Wraps a future so that this context is the current one during each poll and while the future is
+    /// dropped. Wraps a stream, a sink or an HTTP body as well (features `stream`, `sink`, `http-body`).
     ///
     /// `tokio::spawn(ctx.scope(f))` is asyncio's `create_task(f(), context=ctx)`.
     ///
@@ -280,8 +288,8 @@ impl Context {
         Scoped::new(self, future_or_stream)
     }
 
-    /// Wraps a closure so that it runs in this context, for functions that take a `FnOnce()` to call it later or elsewhere. If the
-    /// returned closure is dropped without a call, `f` is dropped in this context.
+    /// Wraps a closure so that it runs in this context, for functions that take a `FnOnce()` to call it later
+    /// or elsewhere. If the returned closure is dropped without a call, `f` is dropped in this context.
     ///
     /// ```
     /// use contextvar::{ContextVar, inherit_context};
@@ -481,8 +489,8 @@ impl<T> Index<&'static ContextVar<T>> for Context {
 }
 
 impl fmt::Debug for Context {
-    /// Formats each variable's name and value. [`Entry`] says how a value is formatted. A context that is a value in another
-    /// context is formatted in full down to 32 levels.
+    /// Formats each variable's name and value. [`Entry`] says how a value is formatted. A context that is a
+    /// value in another context is formatted in full down to 32 levels.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const MAX_DEPTH: u32 = 32;
 

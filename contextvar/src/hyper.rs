@@ -5,13 +5,15 @@ use hyper::rt;
 use crate::in_context::InContext;
 use crate::scoped::Scoped;
 
-/// Runs each of hyper's tasks in a copy of the context that is current where hyper starts it, without the variables that are
-/// [not inherited](crate::ContextVar::inherit).
+/// Runs each of hyper's tasks in a copy of the context that is current where hyper starts it, without the
+/// variables that are [not inherited](crate::ContextVar::inherit).
 ///
-/// An HTTP/2 stream inherits from its connection. A client's connection inherits from the request that opened it.
+/// An HTTP/2 stream inherits from its connection. A client's connection inherits from the request that opened
+/// it.
 ///
-/// A client with a pool uses a connection for later requests as well. The connection's task keeps the first request's context alive
-/// until the connection closes. Give such a client hyper-util's executor without this wrapper.
+/// A client with a pool uses a connection for later requests as well. The connection's task keeps the first
+/// request's context alive until the connection closes. Give such a client hyper-util's executor without this
+/// wrapper.
 ///
 /// ```
 /// use contextvar::hyper::ContextExecutor;

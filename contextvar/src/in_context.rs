@@ -42,8 +42,8 @@ pub trait InContext: Future + Sized {
         self.in_context(copy_context())
     }
 
-    /// Wraps the future for another task: it runs in a copy of the current context without the variables that are
-    /// [not inherited](Context::inherited). The copy is taken at this call.
+    /// Wraps the future for another task: it runs in a copy of the current context without the variables that
+    /// are [not inherited](Context::inherited). The copy is taken at this call.
     ///
     /// Use it with any API that starts tasks: a `JoinSet`, a `TaskTracker`, a runtime's handle.
     ///
@@ -111,8 +111,8 @@ pub trait StreamInContext: Stream + Sized {
         self.in_context(copy_context())
     }
 
-    /// Wraps the stream for another task that consumes it: it runs in a copy of the current context without the variables that are
-    /// [not inherited](crate::ContextVar::inherit). The copy is taken at this call.
+    /// Wraps the stream for another task that consumes it: it runs in a copy of the current context without
+    /// the variables that are [not inherited](crate::ContextVar::inherit). The copy is taken at this call.
     ///
     /// ```
     /// use contextvar::{ContextVar, StreamInContext};

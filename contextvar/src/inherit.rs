@@ -1,5 +1,6 @@
-//! Wraps the work that [`task`](crate::task) and [`thread`](crate::thread) start, so that it inherits the current context; with
-//! features `tracing` and `opentelemetry` also the current span and OpenTelemetry's context.
+//! Wraps the work that [`task`](crate::task) and [`thread`](crate::thread) start, so that it inherits the
+//! current context; with features `tracing` and `opentelemetry` also the current span and OpenTelemetry's
+//! context.
 
 #[cfg(any(feature = "tracing", feature = "opentelemetry"))]
 mod surroundings;

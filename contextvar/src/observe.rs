@@ -1,7 +1,7 @@
 //! Calls an observer whenever a thread enters or exits a context.
 //!
-//! It is for profilers, and for bridges to libraries that keep values in thread-locals, such as the diagnostic contexts of logging
-//! libraries.
+//! It is for profilers, and for bridges to libraries that keep values in thread-locals, such as the
+//! diagnostic contexts of logging libraries.
 //!
 //! With feature `observe` but without an observer, each entry and each exit checks whether there is one.
 //!
@@ -46,17 +46,19 @@ use crate::on_drop::OnDrop;
 
 /// Observes the contexts that threads enter and exit. See [`set_observer`].
 ///
-/// The methods run on the thread that enters or exits a context, which happens at each poll of a future in a context. They are
-/// not called for contexts that an observer's method enters.
+/// The methods run on the thread that enters or exits a context, which happens at each poll of a future in a
+/// context. They are not called for contexts that an observer's method enters.
 pub trait Observer: Sync {
     /// Called after a thread has entered a context, which is now the current one.
     ///
     /// # Panics
     ///
-    /// A panic in this method propagates through the `run` or `poll` that entered the context, and exits the context.
+    /// A panic in this method propagates through the `run` or `poll` that entered the context, and exits the
+    /// context.
     fn on_enter(&self) {}
 
-    /// Called after a thread has exited a context, also by a panic. The context around it is the current one again.
+    /// Called after a thread has exited a context, also by a panic. The context around it is the current one
+    /// again.
     ///
     /// # Panics
     ///

@@ -1,10 +1,11 @@
 //! Makes every task of a tokio runtime inherit the context, for spawns in crates that are not yours.
 //!
-//! Each task of such a runtime runs in a context of its own, whether a plain `tokio::spawn`, a `JoinSet` or a library spawned it. The
-//! context is a copy of the one that was current at the spawn, without the variables that are
-//! [not inherited](crate::ContextVar::inherit). It is dropped when the task ends.
+//! Each task of such a runtime runs in a context of its own, whether a plain `tokio::spawn`, a `JoinSet` or a
+//! library spawned it. The context is a copy of the one that was current at the spawn, without the variables
+//! that are [not inherited](crate::ContextVar::inherit). It is dropped when the task ends.
 //!
-//! This needs feature `runtime-hooks` and tokio's unstable API: `RUSTFLAGS="--cfg tokio_unstable"` with tokio 1.46 or newer.
+//! This needs feature `runtime-hooks` and tokio's unstable API: `RUSTFLAGS="--cfg tokio_unstable"` with tokio
+//! 1.46 or newer.
 //!
 //! ```
 //! use contextvar::ContextVar;
@@ -25,22 +26,26 @@
 //! });
 //! ```
 //!
-//! The context is current while tokio reports that its task is the current task. So no other code on the thread sees it: neither a
-//! task that is polled inside a poll of this one, nor the code after a panic that has left a poll without tokio's own guard. The
-//! question to tokio costs about 60 instructions for each read outside of a further `run` or `scope`.
+//! The context is current while tokio reports that its task is the current task. So no other code on the
+//! thread sees it: neither a task that is polled inside a poll of this one, nor the code after a panic that
+//! has left a poll without tokio's own guard. The question to tokio costs about 60 instructions for each read
+//! outside of a further `run` or `scope`.
 //!
 //! # Limits
 //!
 //! tokio calls no hooks in these cases. They behave as in any runtime:
 //!
-//! - `spawn_blocking` gives its closure no context. Use [`task::spawn_blocking`](crate::task::spawn_blocking) or
-//!   [`Context::bind`](crate::Context::bind).
-//! - The tasks of a `LocalSet` have no context. Use [`task::spawn_local`](crate::task::spawn_local) or a `LocalRuntime`.
-//! - A task that has not finished when the runtime shuts down is dropped outside of its context. A task that is aborted is dropped
-//!   inside. A future in a [`Scoped`](crate::Scoped) is dropped in its context in both cases.
-//! - If one thread spawns a task while another shuts the runtime down, and the task never runs, its context can remain until
-//!   the runtime's builder and the last handle of the runtime and of its tasks are dropped.
-//! - A context is dropped just after its task has ended. Code that awaits the task can see the end of the task a moment earlier.
+//! - `spawn_blocking` gives its closure no context. Use [`task::spawn_blocking`](crate::task::spawn_blocking)
+//!   or [`Context::bind`](crate::Context::bind).
+//! - The tasks of a `LocalSet` have no context. Use [`task::spawn_local`](crate::task::spawn_local) or a
+//!   `LocalRuntime`.
+//! - A task that has not finished when the runtime shuts down is dropped outside of its context. A task that
+//!   is aborted is dropped inside. A future in a [`Scoped`](crate::Scoped) is dropped in its context in both
+//!   cases.
+//! - If one thread spawns a task while another shuts the runtime down, and the task never runs, its context
+//!   can remain until the runtime's builder and the last handle of the runtime and of its tasks are dropped.
+//! - A context is dropped just after its task has ended. Code that awaits the task can see the end of the
+//!   task a moment earlier.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -59,22 +64,26 @@ use crate::on_drop::OnDrop;
 
 /// Adds contexts to the tasks of a runtime. Only tokio's [`Builder`] implements it.
 pub trait InheritContext: sealed::Sealed {
-    /// Makes every task of the runtime inherit a copy of the context that is current where the task is spawned.
+    /// Makes every task of the runtime inherit a copy of the context that is current where the task is
+    /// spawned.
     ///
-    /// This sets all four of tokio's task hooks, and replaces hooks that were set before. To have hooks of your own, use
-    /// [`inherit_context_with`](Self::inherit_context_with).
+    /// This sets all four of tokio's task hooks, and replaces hooks that were set before. To have hooks of
+    /// your own, use [`inherit_context_with`](Self::inherit_context_with).
     ///
     /// A hook that is set on the [`Builder`] afterwards replaces one of these:
     ///
     /// - Without this `on_task_spawn` or `on_before_task_poll`, tasks have no context.
-    /// - Without this `on_task_terminate`, the contexts of tasks that have ended remain until the runtime is dropped.
-    /// - Without this `on_after_task_poll`, everything works with one exception: a coroutine with a stack of its own that a task
-    ///   leaves suspended inside [`ContextVar::with`](crate::ContextVar::with) is not detected, and must not be sent to another thread.
+    /// - Without this `on_task_terminate`, the contexts of tasks that have ended remain until the runtime is
+    ///   dropped.
+    /// - Without this `on_after_task_poll`, everything works with one exception: a coroutine with a stack of
+    ///   its own that a task leaves suspended inside [`ContextVar::with`](crate::ContextVar::with) is not
+    ///   detected, and must not be sent to another thread.
     fn inherit_context(&mut self) -> &mut Self {
         self.inherit_context_with(Hooks::new())
     }
 
-    /// Makes every task inherit a context, as [`inherit_context`](Self::inherit_context) does, and calls your hooks as well.
+    /// Makes every task inherit a context, as [`inherit_context`](Self::inherit_context) does, and calls your
+    /// hooks as well.
     ///
     /// ```
     /// use contextvar::ContextVar;
@@ -154,15 +163,15 @@ fn call_in(hook: &Hook, task: &TaskMeta<'_>, run: impl FnOnce(&dyn Fn())) {
     }
 }
 
-/// Your own hooks for a runtime whose tasks inherit contexts. They correspond to the methods of tokio's [`Builder`] with the same
-/// names.
+/// Your own hooks for a runtime whose tasks inherit contexts. They correspond to the methods of tokio's
+/// [`Builder`] with the same names.
 ///
-/// The spawn hook runs in the spawner's context. The other three run in a copy of the task's context, which they can read but not
-/// write, because tokio calls them outside of the task: before each poll, after each poll, and when the task ends. After the last
-/// poll the context is gone, and the copy is empty.
+/// The spawn hook runs in the spawner's context. The other three run in a copy of the task's context, which
+/// they can read but not write, because tokio calls them outside of the task: before each poll, after each
+/// poll, and when the task ends. After the last poll the context is gone, and the copy is empty.
 ///
-/// No thread waits for a hook. Another thread can begin the next poll before the hook of the last poll runs. In this case the
-/// hooks of both polls can see the context as another poll has left it.
+/// No thread waits for a hook. Another thread can begin the next poll before the hook of the last poll runs.
+/// In this case the hooks of both polls can see the context as another poll has left it.
 #[derive(Default)]
 #[must_use = "hooks do nothing unless they are passed to `inherit_context_with`"]
 pub struct Hooks {

@@ -15,16 +15,17 @@ mod sink;
 mod stream;
 
 pin_project! {
-    /// A future that runs in a context; or a stream (feature `stream`), a sink (feature `sink`) or an HTTP body
-    /// (feature `http-body`). Made by [`Context::scope`], [`ContextVar::scope`](crate::ContextVar::scope) and
-    /// [`InContext`](crate::InContext).
+    /// A future that runs in a context; or a stream (feature `stream`), a sink (feature `sink`) or an HTTP
+    /// body (feature `http-body`). Made by [`Context::scope`],
+    /// [`ContextVar::scope`](crate::ContextVar::scope) and [`InContext`](crate::InContext).
     ///
-    /// The context is the current one during each poll and while the inner future is dropped, whether it has finished or not. The
-    /// values that the future sets stay in that context: the consumer of a stream does not see what the stream sets.
+    /// The context is the current one during each poll and while the inner future is dropped, whether it has
+    /// finished or not. The values that the future sets stay in that context: the consumer of a stream does
+    /// not see what the stream sets.
     ///
     /// When the future finishes, the future and then the context are dropped before the poll returns.
-    /// [`and_context`](Self::and_context) returns the context instead. A stream or a body finishes when it returns `None`. A sink
-    /// and its context are dropped with the `Scoped`.
+    /// [`and_context`](Self::and_context) returns the context instead. A stream or a body finishes when it
+    /// returns `None`. A sink and its context are dropped with the `Scoped`.
     ///
     /// # Cancel safety
     ///
@@ -32,8 +33,8 @@ pin_project! {
     ///
     /// # Panics
     ///
-    /// Panics when polled after it has finished. A stream or a body can be polled again and returns `None`. A panic in the inner
-    /// future propagates after the thread's context has been restored.
+    /// Panics when polled after it has finished. A stream or a body can be polled again and returns `None`. A
+    /// panic in the inner future propagates after the thread's context has been restored.
     ///
     /// # Examples
     ///
@@ -70,8 +71,8 @@ impl<F> Scoped<F> {
         Scoped { inner: Some(inner), context }
     }
 
-    /// Returns the context with the changes that the polls so far have made. Returns an empty context after the future has
-    /// finished.
+    /// Returns the context with the changes that the polls so far have made. Returns an empty context after
+    /// the future has finished.
     ///
     /// ```
     /// use contextvar::{Context, ContextVar};
@@ -105,7 +106,8 @@ impl<F> Scoped<F> {
 }
 
 impl<F> Scoped<F> {
-    /// Runs the closure in its context. A closure that is dropped without running is dropped in its context as well.
+    /// Runs the closure in its context. A closure that is dropped without running is dropped in its context
+    /// as well.
     pub(crate) fn call<R>(self) -> R
     where
         F: FnOnce() -> R,
@@ -157,7 +159,8 @@ impl<F: Future> Future for Scoped<F> {
 
 #[cfg(any(feature = "http-body", feature = "stream"))]
 impl<F> Scoped<F> {
-    /// Polls a stream or a body once. When it returns `None`, drops it and its context. Later polls return `None`.
+    /// Polls a stream or a body once. When it returns `None`, drops it and its context. Later polls return
+    /// `None`.
     fn poll_until_none<T>(
         self: Pin<&mut Self>,
         poll: impl FnOnce(Pin<&mut F>) -> Poll<Option<T>>,

@@ -1,7 +1,8 @@
 //! The functions of [`tokio::task`] that start work, with the context carried along.
 //!
-//! Each takes and returns the same as tokio's. Each runs its work in a copy of the current context without the variables that are
-//! [not inherited](crate::ContextVar::inherit). The copy is taken in the caller, at the call.
+//! Each takes and returns the same as tokio's. Each runs its work in a copy of the current context without
+//! the variables that are [not inherited](crate::ContextVar::inherit). The copy is taken in the caller, at
+//! the call.
 //!
 //! A task that plain `tokio::spawn` starts has no context: no variable is set there, and a `set` is a
 //! [`SetError`](crate::SetError).
@@ -12,7 +13,8 @@ use crate::context::Context;
 use crate::in_context::InContext;
 use crate::inherit;
 
-/// Spawns a task that runs in a copy of the current context: [`tokio::spawn`] with the context, asyncio's `create_task(f())`.
+/// Spawns a task that runs in a copy of the current context: [`tokio::spawn`] with the context, asyncio's
+/// `create_task(f())`.
 ///
 /// # Panics
 ///
@@ -41,8 +43,8 @@ where
     tokio::task::spawn(inherit::future(future))
 }
 
-/// Spawns a task that runs in an empty context: [`tokio::spawn`] for work that outlives the request that started it, such as the
-/// refresh of a cache. The task keeps no value of the current context alive.
+/// Spawns a task that runs in an empty context: [`tokio::spawn`] for work that outlives the request that
+/// started it, such as the refresh of a cache. The task keeps no value of the current context alive.
 ///
 /// If the task needs some of the values, pick them with [`Context::only`]:
 /// `tokio::spawn(copy_context().only(&[&TENANT]).scope(f))`.
@@ -78,8 +80,8 @@ where
     tokio::task::spawn(future.in_context(Context::new()))
 }
 
-/// Runs a blocking closure in a copy of the current context: [`tokio::task::spawn_blocking`] with the context, asyncio's
-/// `to_thread(f)`.
+/// Runs a blocking closure in a copy of the current context: [`tokio::task::spawn_blocking`] with the
+/// context, asyncio's `to_thread(f)`.
 ///
 /// # Panics
 ///
@@ -108,8 +110,8 @@ where
     tokio::task::spawn_blocking(inherit::closure(f))
 }
 
-/// Runs a blocking closure in a copy of the current context and returns the copy with the closure's result, as
-/// [`Scoped::and_context`](crate::Scoped::and_context) does for futures.
+/// Runs a blocking closure in a copy of the current context and returns the copy with the closure's result,
+/// as [`Scoped::and_context`](crate::Scoped::and_context) does for futures.
 ///
 /// [`Context::apply_changes_to_current`] applies the values that the closure has set to the caller's context.
 ///
@@ -144,7 +146,8 @@ where
     tokio::task::spawn_blocking(inherit::closure_returning_context(f))
 }
 
-/// Spawns a local task that runs in a copy of the current context: [`tokio::task::spawn_local`] with the context.
+/// Spawns a local task that runs in a copy of the current context: [`tokio::task::spawn_local`] with the
+/// context.
 ///
 /// # Panics
 ///

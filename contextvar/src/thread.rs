@@ -1,7 +1,8 @@
 //! The functions of [`std::thread`] that start threads, with the context carried along.
 //!
-//! Each takes and returns the same as std's. Each runs its closure in a copy of the current context without the variables that are
-//! [not inherited](crate::ContextVar::inherit). The copy is taken in the caller, at the call.
+//! Each takes and returns the same as std's. Each runs its closure in a copy of the current context without
+//! the variables that are [not inherited](crate::ContextVar::inherit). The copy is taken in the caller, at
+//! the call.
 
 use std::fmt;
 use std::io;
@@ -9,11 +10,13 @@ use std::thread::{self, JoinHandle, ScopedJoinHandle};
 
 use crate::inherit;
 
-/// Spawns a thread whose closure runs in a copy of the current context: [`std::thread::spawn`] with the context.
+/// Spawns a thread whose closure runs in a copy of the current context: [`std::thread::spawn`] with the
+/// context.
 ///
 /// # Panics
 ///
-/// Panics if the system cannot start a thread, as std's function does. [`Builder::spawn`] returns an error instead.
+/// Panics if the system cannot start a thread, as std's function does. [`Builder::spawn`] returns an error
+/// instead.
 ///
 /// # Examples
 ///
@@ -34,11 +37,11 @@ where
     thread::spawn(inherit::closure(f))
 }
 
-/// Calls `f` with a scope whose threads each run in a copy of the context that is current where they are spawned:
-/// [`std::thread::scope`] with the context.
+/// Calls `f` with a scope whose threads each run in a copy of the context that is current where they are
+/// spawned: [`std::thread::scope`] with the context.
 ///
-/// The closure gets a [`Scope`] by value, which is `Copy`, where std's gets a reference. A thread that spawns further threads
-/// captures it with `move`.
+/// The closure gets a [`Scope`] by value, which is `Copy`, where std's gets a reference. A thread that spawns
+/// further threads captures it with `move`.
 ///
 /// # Panics
 ///
@@ -88,11 +91,13 @@ pub struct Scope<'scope, 'env> {
 }
 
 impl<'scope> Scope<'scope, '_> {
-    /// Spawns a thread whose closure runs in a copy of the current context: [`std::thread::Scope::spawn`] with the context.
+    /// Spawns a thread whose closure runs in a copy of the current context: [`std::thread::Scope::spawn`]
+    /// with the context.
     ///
     /// # Panics
     ///
-    /// Panics if the system cannot start a thread, as std's method does. [`Builder::spawn_scoped`] returns an error instead.
+    /// Panics if the system cannot start a thread, as std's method does. [`Builder::spawn_scoped`] returns an
+    /// error instead.
     pub fn spawn<F, T>(self, f: F) -> ScopedJoinHandle<'scope, T>
     where
         F: FnOnce() -> T + Send + 'scope,
@@ -142,7 +147,8 @@ impl Builder {
         Builder { builder: self.builder.stack_size(size) }
     }
 
-    /// Spawns a thread whose closure runs in a copy of the current context: [`std::thread::Builder::spawn`] with the context.
+    /// Spawns a thread whose closure runs in a copy of the current context: [`std::thread::Builder::spawn`]
+    /// with the context.
     ///
     /// # Errors
     ///

@@ -4,7 +4,8 @@ use std::marker::PhantomData;
 use crate::current::Undo;
 use crate::var::ContextVar;
 
-/// Restores the state of a variable before a [`set`](ContextVar::set). Pass it to [`reset`](ContextVar::reset).
+/// Restores the state of a variable before a [`set`](ContextVar::set). Pass it to
+/// [`reset`](ContextVar::reset).
 ///
 /// Dropping a token only drops the old value; the variable is not reset.
 ///
@@ -30,7 +31,8 @@ impl<T> Token<T> {
         self.var
     }
 
-    /// Returns the value before the `set`, or `None` if the variable was not set ([PEP 567]'s `Token.MISSING`).
+    /// Returns the value before the `set`, or `None` if the variable was not set ([PEP 567]'s
+    /// `Token.MISSING`).
     ///
     /// [PEP 567]: https://peps.python.org/pep-0567/#contextvars-token
     pub fn old_value(&self) -> Option<&T> {
@@ -65,8 +67,8 @@ impl<T> fmt::Debug for Token<T> {
 ///
 /// The drop never panics. In another context, where the token is not valid, it does nothing.
 ///
-/// The guard is not `Send`, so a spawned task cannot hold it across an `.await`: it could be dropped in another context. Use
-/// [`ContextVar::scope`] there.
+/// The guard is not `Send`, so a spawned task cannot hold it across an `.await`: it could be dropped in
+/// another context. Use [`ContextVar::scope`] there.
 ///
 /// ```compile_fail
 /// # static USER: contextvar::ContextVar<&str> = contextvar::ContextVar::new("user");

@@ -1,7 +1,8 @@
 //! Adds context variables to the lines that [`tracing`] logs, and carries spans into tasks.
 //!
-//! Variables that are marked [`log`](crate::ContextVar::log) appear in each event that the code of a request logs: in nested
-//! functions, spawned tasks, blocking calls, threads. No span needs to be open. Events that are filtered out cost nothing.
+//! Variables that are marked [`log`](crate::ContextVar::log) appear in each event that the code of a request
+//! logs: in nested functions, spawned tasks, blocking calls, threads. No span needs to be open. Events that
+//! are filtered out cost nothing.
 //!
 //! ```
 //! use contextvar::ContextVar;
@@ -18,7 +19,8 @@
 //! info!("saved"); // .. INFO shop: saved request_id=7 tenant=acme
 //! ```
 //!
-//! A value with spaces, quotes or control characters, which a client could have chosen, is quoted and escaped.
+//! A value with spaces, quotes or control characters, which a client could have chosen, is quoted and
+//! escaped.
 //!
 //! With `fmt().json()` the variables are strings in the event's `fields`:
 //! `{"timestamp":..,"level":"INFO","fields":{"request_id":"7","tenant":"acme","message":"saved"},"target":"shop"}`.
@@ -26,8 +28,9 @@
 //!
 //! # Spans
 //!
-//! With this feature, [`task`](crate::task) and [`thread`](crate::thread) carry the current span along: it is entered at each poll
-//! of the task and while the task is dropped. [`task::spawn_in_empty_context`](crate::task::spawn_in_empty_context) does not, and
+//! With this feature, [`task`](crate::task) and [`thread`](crate::thread) carry the current span along: it is
+//! entered at each poll of the task and while the task is dropped.
+//! [`task::spawn_in_empty_context`](crate::task::spawn_in_empty_context) does not, and
 //! [`in_inherited_context`](crate::InContext::in_inherited_context) carries only the context.
 
 use std::any::TypeId;
@@ -40,14 +43,16 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::log::for_each_log_field;
 
-/// A format for `tracing_subscriber::fmt` that shows the variables that are marked [`log`](crate::ContextVar::log).
+/// A format for `tracing_subscriber::fmt` that shows the variables that are marked
+/// [`log`](crate::ContextVar::log).
 ///
-/// Wrap one of that crate's formats (full, compact, pretty or JSON) with `map_event_format`, as the last step. The layer decides
-/// whether lines have colors, not the format. See [the module](self).
+/// Wrap one of that crate's formats (full, compact, pretty or JSON) with `map_event_format`, as the last
+/// step. The layer decides whether lines have colors, not the format. See [the module](self).
 #[derive(Clone, Debug)]
 pub struct ContextFormat<E> {
     format: E,
-    /// The same format with colors, for writers that support them. A line is written to a buffer first, which cannot report that.
+    /// The same format with colors, for writers that support them. A line is written to a buffer first, which
+    /// cannot report that.
     colored: E,
 }
 
@@ -109,14 +114,15 @@ where
     }
 }
 
-/// Returns the position of the event's fields in a line of JSON, and whether there are no fields. Returns `None` for other formats.
+/// Returns the position of the event's fields in a line of JSON, and whether there are no fields. Returns
+/// `None` for other formats.
 ///
-/// JSON escapes quotes in strings, so the text that starts the fields occurs nowhere else. Flattened events have their fields in the
-/// object itself.
+/// JSON escapes quotes in strings, so the text that starts the fields occurs nowhere else. Flattened events
+/// have their fields in the object itself.
 fn json_fields<F: 'static>(line: &str) -> Option<(usize, bool)> {
     const FIELDS: &str = "\"fields\":{";
-    // The type `Json` exists only with a feature of tracing-subscriber. These are the other formats whose lines can start with `{`:
-    // with the event's message.
+    // The type `Json` exists only with a feature of tracing-subscriber. These are the other formats whose
+    // lines can start with `{`: with the event's message.
     let is_text = [TypeId::of::<Full>(), TypeId::of::<Compact>()].contains(&TypeId::of::<F>());
     (!is_text && line.starts_with('{')).then(|| {
         let start = line.find(FIELDS).map_or(1, |fields| fields + FIELDS.len());

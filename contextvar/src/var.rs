@@ -26,19 +26,19 @@ use crate::token::Token;
 /// assert_eq!(LOCALE.get(), "fr");
 /// ```
 ///
-/// A variable gets a slot in the process's table of variables at its first write, and keeps it forever. So it must be a static,
-/// or leaked.
+/// A variable gets a slot in the process's table of variables at its first write, and keeps it forever. So it
+/// must be a static, or leaked.
 ///
 /// # The current context
 ///
-/// Inside [`Context::run`](crate::Context::run), and in a future that is wrapped in a [`Scoped`], that context is current.
-/// Elsewhere the thread's own context is, which is empty at first. A tokio task that was given no context has none (feature
-/// `tokio`): no variable is set there, and a `set` is a [`SetError`].
+/// Inside [`Context::run`](crate::Context::run), and in a future that is wrapped in a [`Scoped`], that
+/// context is current. Elsewhere the thread's own context is, which is empty at first. A tokio task that was
+/// given no context has none (feature `tokio`): no variable is set there, and a `set` is a [`SetError`].
 ///
 /// # Values
 ///
-/// A value can have any type that is `Send + Sync + 'static`. Values never change in place. To change a variable, set another
-/// value, or hold the part that changes in a `Mutex` or an atomic.
+/// A value can have any type that is `Send + Sync + 'static`. Values never change in place. To change a
+/// variable, set another value, or hold the part that changes in a `Mutex` or an atomic.
 #[doc(alias("AsyncLocal", "MDC", "task_local"))]
 pub struct ContextVar<T: 'static> {
     variable: Variable<T>,
@@ -48,9 +48,11 @@ pub struct ContextVar<T: 'static> {
     computing: AtomicUsize,
 }
 
-/// A type that the values of a context variable can have. Every type that is `Send + Sync + 'static` implements it.
+/// A type that the values of a context variable can have. Every type that is `Send + Sync + 'static`
+/// implements it.
 ///
-/// The bounds are needed because a context moves from thread to thread with its task, and copies share their values.
+/// The bounds are needed because a context moves from thread to thread with its task, and copies share their
+/// values.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the value of a context variable: it is not `Send + Sync + 'static`",
     label = "this type must be `Send + Sync + 'static`",
@@ -63,7 +65,8 @@ pub trait ContextValue: Send + Sync + 'static {}
 impl<T: Send + Sync + 'static> ContextValue for T {}
 
 impl<T: ContextValue> ContextVar<T> {
-    /// Returns a variable without a default. The name appears in messages; two variables can have the same name.
+    /// Returns a variable without a default. The name appears in messages; two variables can have the same
+    /// name.
     ///
     /// ```
     /// use contextvar::ContextVar;
@@ -83,12 +86,12 @@ impl<T: ContextValue> ContextVar<T> {
 
     /// Returns a variable whose default is the value that `default` returns.
     ///
-    /// `default` is called once per process, by the first read that needs the default, in the reader's context. Other threads
-    /// that need it wait. If `default` panics, the next reader calls it again. If it reads its own variable, the variable is not
-    /// set.
+    /// `default` is called once per process, by the first read that needs the default, in the reader's
+    /// context. Other threads that need it wait. If `default` panics, the next reader calls it again. If it
+    /// reads its own variable, the variable is not set.
     ///
-    /// Two defaults that read each other must not be computed by two threads at the same time: the threads would wait for each
-    /// other, as with any lazily computed static.
+    /// Two defaults that read each other must not be computed by two threads at the same time: the threads
+    /// would wait for each other, as with any lazily computed static.
     ///
     /// ```
     /// use contextvar::ContextVar;
@@ -106,8 +109,8 @@ impl<T: ContextValue> ContextVar<T> {
 }
 
 impl<T: 'static> ContextVar<T> {
-    /// Lets the `Debug` of a [`Context`](crate::Context) show this variable's values. Otherwise it shows the name of their type.
-    /// The attribute `#[context_var]` calls it for every type that has a `Debug`.
+    /// Lets the `Debug` of a [`Context`](crate::Context) show this variable's values. Otherwise it shows the
+    /// name of their type. The attribute `#[context_var]` calls it for every type that has a `Debug`.
     ///
     /// ```
     /// use contextvar::{Context, ContextVar};
@@ -129,8 +132,9 @@ impl<T: 'static> ContextVar<T> {
         self
     }
 
-    /// Shows this variable's value in logs if it is set: in those of `contextvar::tracing`, and in those that use
-    /// [`for_each_log_field`](crate::for_each_log_field). A [`secret`](Self::secret) variable is never shown.
+    /// Shows this variable's value in logs if it is set: in those of `contextvar::tracing`, and in those that
+    /// use [`for_each_log_field`](crate::for_each_log_field). A [`secret`](Self::secret) variable is never
+    /// shown.
     ///
     /// ```
     /// use contextvar::{ContextVar, for_each_log_field};
@@ -154,7 +158,8 @@ impl<T: 'static> ContextVar<T> {
         self
     }
 
-    /// Keeps this variable's values out of logs and messages. The `Debug` of a [`Context`](crate::Context) shows `<redacted>`.
+    /// Keeps this variable's values out of logs and messages. The `Debug` of a [`Context`](crate::Context)
+    /// shows `<redacted>`.
     ///
     /// ```
     /// use contextvar::{Context, ContextVar};
@@ -171,14 +176,15 @@ impl<T: 'static> ContextVar<T> {
 
     /// Sets whether other tasks and threads inherit this variable's value. The default is `true`.
     ///
-    /// Tasks and threads that are started with [`task::spawn`](crate::task::spawn), [`thread::spawn`](crate::thread::spawn) and
-    /// their relatives inherit. With `false` the variable is not set there.
+    /// Tasks and threads that are started with [`task::spawn`](crate::task::spawn),
+    /// [`thread::spawn`](crate::thread::spawn) and their relatives inherit. With `false` the variable is not
+    /// set there.
     ///
-    /// Use `false` for a value that two tasks must not use at a time, or that must not outlive its owner: a live transaction, a
-    /// connection, a flag that suppresses something for a while. Copies that stay within the task have the value
-    /// ([`copy_context`], [`Context::run`](crate::Context::run), [`scope`](Self::scope), `#[with_copied_context]`). If you move
-    /// such a copy into another task yourself, it takes the value along, unless you call
-    /// [`Context::inherited`](crate::Context::inherited).
+    /// Use `false` for a value that two tasks must not use at a time, or that must not outlive its owner: a
+    /// live transaction, a connection, a flag that suppresses something for a while. Copies that stay within
+    /// the task have the value ([`copy_context`], [`Context::run`](crate::Context::run),
+    /// [`scope`](Self::scope), `#[with_copied_context]`). If you move such a copy into another task yourself,
+    /// it takes the value along, unless you call [`Context::inherited`](crate::Context::inherited).
     ///
     /// ```
     /// use contextvar::{ContextVar, thread};
@@ -209,7 +215,8 @@ impl<T: 'static> ContextVar<T> {
         self.variable.name()
     }
 
-    /// Returns a clone of the value in the current context, or otherwise of the default. Panics if there is neither.
+    /// Returns a clone of the value in the current context, or otherwise of the default. Panics if there is
+    /// neither.
     ///
     /// # Panics
     ///
@@ -235,7 +242,8 @@ impl<T: 'static> ContextVar<T> {
         self.with(T::clone)
     }
 
-    /// Returns a clone of the value in the current context, or otherwise of the default, or an error if there is neither.
+    /// Returns a clone of the value in the current context, or otherwise of the default, or an error if there
+    /// is neither.
     ///
     /// # Errors
     ///
@@ -260,8 +268,8 @@ impl<T: 'static> ContextVar<T> {
         self.try_with(T::clone)
     }
 
-    /// Returns a clone of the value in the current context, or otherwise the argument, even if the variable has a default
-    /// ([PEP 567]: `var.get(default)`).
+    /// Returns a clone of the value in the current context, or otherwise the argument, even if the variable
+    /// has a default ([PEP 567]: `var.get(default)`).
     ///
     /// [PEP 567]: https://peps.python.org/pep-0567/#contextvars-contextvar
     ///
@@ -289,7 +297,8 @@ impl<T: 'static> ContextVar<T> {
         }
     }
 
-    /// Calls `f` with a reference to the value in the current context, or otherwise to the default. Panics if there is neither.
+    /// Calls `f` with a reference to the value in the current context, or otherwise to the default. Panics if
+    /// there is neither.
     ///
     /// The value stays alive and unchanged while `f` runs, whatever `f` sets.
     ///
@@ -316,8 +325,8 @@ impl<T: 'static> ContextVar<T> {
         }
     }
 
-    /// Calls `f` with a reference to the value in the current context, or otherwise to the default. Returns an error if there is
-    /// neither.
+    /// Calls `f` with a reference to the value in the current context, or otherwise to the default. Returns
+    /// an error if there is neither.
     ///
     /// The value stays alive and unchanged while `f` runs, whatever `f` sets.
     ///
@@ -387,14 +396,15 @@ impl<T: 'static> ContextVar<T> {
         }
     }
 
-    /// Sets the variable in the current context. Returns an error with the value if the context cannot be written.
+    /// Sets the variable in the current context. Returns an error with the value if the context cannot be
+    /// written.
     ///
     /// The returned token can [`reset`](Self::reset) the variable to its old value. You can ignore the token.
     ///
     /// # Errors
     ///
-    /// Returns [`SetError`] if there is no context that can be written: in a tokio task that was given none, in a task that is
-    /// polled inside another task's context, and on a thread that is exiting.
+    /// Returns [`SetError`] if there is no context that can be written: in a tokio task that was given none,
+    /// in a task that is polled inside another task's context, and on a thread that is exiting.
     ///
     /// # Examples
     ///
@@ -419,8 +429,8 @@ impl<T: 'static> ContextVar<T> {
         })
     }
 
-    /// Restores the state before the `set` that returned `token`: the old value, or that the variable was not set. Panics if the
-    /// token belongs elsewhere.
+    /// Restores the state before the `set` that returned `token`: the old value, or that the variable was not
+    /// set. Panics if the token belongs elsewhere.
     ///
     /// The context must be the one in which the token was made, not a copy of it. A token can be used once:
     ///
@@ -433,7 +443,8 @@ impl<T: 'static> ContextVar<T> {
     ///
     /// # Panics
     ///
-    /// Panics with the text of [`ResetError`] if the token was made by another variable or in another context.
+    /// Panics with the text of [`ResetError`] if the token was made by another variable or in another
+    /// context.
     ///
     /// # Examples
     ///
@@ -454,12 +465,13 @@ impl<T: 'static> ContextVar<T> {
         }
     }
 
-    /// Restores the state before the `set` that returned `token`: the old value, or that the variable was not set. Returns an error
-    /// with the token if it belongs elsewhere.
+    /// Restores the state before the `set` that returned `token`: the old value, or that the variable was not
+    /// set. Returns an error with the token if it belongs elsewhere.
     ///
     /// # Errors
     ///
-    /// Returns [`ResetError`] if the token was made by another variable or in another context. Nothing has changed in this case.
+    /// Returns [`ResetError`] if the token was made by another variable or in another context. Nothing has
+    /// changed in this case.
     ///
     /// # Examples
     ///
@@ -492,8 +504,8 @@ impl<T: 'static> ContextVar<T> {
         ResetError::new(self.name(), kind, token)
     }
 
-    /// Wraps `future` so that it runs in a copy of the current context in which this variable is set to `value`. The copy is taken
-    /// at this call.
+    /// Wraps `future` so that it runs in a copy of the current context in which this variable is set to
+    /// `value`. The copy is taken at this call.
     ///
     /// ```
     /// use contextvar::ContextVar;
@@ -510,13 +522,15 @@ impl<T: 'static> ContextVar<T> {
         copy_context().with_value(self, value).scope(future)
     }
 
-    /// Runs `f` with this variable set to `value` in the current context. Then restores the variable, also if `f` panics.
+    /// Runs `f` with this variable set to `value` in the current context. Then restores the variable, also if
+    /// `f` panics.
     ///
     /// Other variables keep the values that `f` sets.
     ///
     /// # Panics
     ///
-    /// Panics with the text of [`SetError`] if there is no context that can be written. `f` is not called in this case.
+    /// Panics with the text of [`SetError`] if there is no context that can be written. `f` is not called in
+    /// this case.
     ///
     /// # Examples
     ///
@@ -543,8 +557,8 @@ impl<T: 'static> ContextVar<T> {
         &self.variable
     }
 
-    /// Returns the default, and computes it if this is the first need. Returns `None` if there is no default, or if this thread is
-    /// computing it.
+    /// Returns the default, and computes it if this is the first need. Returns `None` if there is no default,
+    /// or if this thread is computing it.
     #[inline]
     fn default_value(&'static self) -> Option<&'static T> {
         self.default_value.get().map(Value::deref).or_else(|| self.compute_default())

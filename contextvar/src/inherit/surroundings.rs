@@ -3,7 +3,8 @@ use std::task::{self, Poll};
 
 use pin_project_lite::pin_project;
 
-/// The ambient values of other libraries that work inherits: the span of `tracing` and the context of OpenTelemetry.
+/// The ambient values of other libraries that work inherits: the span of `tracing` and the context of
+/// OpenTelemetry.
 pub(crate) struct Surroundings {
     #[cfg(feature = "tracing")]
     span: tracing::Span,
@@ -37,13 +38,14 @@ impl Surroundings {
     }
 }
 
-/// Returns true if OpenTelemetry's current context can be used. On a thread that is exiting it panics, which would abort the
-/// process in a destructor.
+/// Returns true if OpenTelemetry's current context can be used. On a thread that is exiting it panics, which
+/// would abort the process in a destructor.
 #[cfg(feature = "opentelemetry")]
 fn can_use_opentelemetry() -> bool {
     struct CanUse(bool);
 
-    // Gives the thread-local a destructor. It runs before that of OpenTelemetry's thread-local, which is initialized earlier.
+    // Gives the thread-local a destructor. It runs before that of OpenTelemetry's thread-local, which is
+    // initialized earlier.
     impl Drop for CanUse {
         fn drop(&mut self) {}
     }

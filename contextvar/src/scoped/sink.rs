@@ -7,8 +7,8 @@ use super::Scoped;
 
 /// # Panics
 ///
-/// Panics when an item is sent to a sink that is also a stream and has ended as a stream: the sink was dropped with it. Split it
-/// first, and wrap the halves.
+/// Panics when an item is sent to a sink that is also a stream and has ended as a stream: the sink was
+/// dropped with it. Split it first, and wrap the halves.
 impl<S: Sink<Item>, Item> Sink<Item> for Scoped<S> {
     type Error = S::Error;
 

@@ -59,7 +59,8 @@ static LOGGED: Link = Link::new();
 
 /// A pointer to the next item, or the end of the list.
 ///
-/// `OnceRef` and not std's `OnceLock`, because it is one atomic pointer: half the size, and a reader's step is one load.
+/// `OnceRef` and not std's `OnceLock`, because it is one atomic pointer: half the size, and a reader's step
+/// is one load.
 type Link = OnceRef<'static, Logged>;
 
 struct Logged {
@@ -67,7 +68,8 @@ struct Logged {
     next: Link,
 }
 
-/// Returns the variables that logs show and that have a slot, in the order of their first writes. Takes no lock.
+/// Returns the variables that logs show and that have a slot, in the order of their first writes. Takes no
+/// lock.
 pub(crate) fn logged_variables() -> impl Iterator<Item = &'static dyn AnyVariable> {
     list_from(&LOGGED)
 }

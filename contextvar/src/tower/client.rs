@@ -6,8 +6,8 @@ use tower_service::Service;
 
 use crate::baggage;
 
-/// Adds the [baggage](crate::baggage) of the current context to each request of a client that is a tower service: hyper-util's
-/// client, a tonic channel.
+/// Adds the [baggage](crate::baggage) of the current context to each request of a client that is a tower
+/// service: hyper-util's client, a tonic channel.
 ///
 /// ```
 /// use std::convert::Infallible;

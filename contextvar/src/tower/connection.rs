@@ -7,13 +7,13 @@ use tower_service::Service;
 use crate::context::{Context, inherit_context};
 use crate::scoped::{Scoped, ScopedAndContext};
 
-/// Gives each connection a context: a copy of the context that is current where the connection is accepted, without the variables
-/// that are [not inherited](crate::ContextVar::inherit).
+/// Gives each connection a context: a copy of the context that is current where the connection is accepted,
+/// without the variables that are [not inherited](crate::ContextVar::inherit).
 ///
-/// It wraps a service that makes a service for each connection: axum's `into_make_service`, tower's `MakeService`. The connection's
-/// service is made in the connection's context. Values that are set at that time, such as the peer's address, are seen by each
-/// request of the connection. A request runs in a copy of the connection's context up to its response, and never sees values that
-/// another request has set.
+/// It wraps a service that makes a service for each connection: axum's `into_make_service`, tower's
+/// `MakeService`. The connection's service is made in the connection's context. Values that are set at that
+/// time, such as the peer's address, are seen by each request of the connection. A request runs in a copy of
+/// the connection's context up to its response, and never sees values that another request has set.
 ///
 /// ```
 /// use std::convert::Infallible;

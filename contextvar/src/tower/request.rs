@@ -16,17 +16,18 @@ use crate::var::{ContextValue, ContextVar};
 
 /// Gives each request a context of its own, and sets variables from the request.
 ///
-/// The inner service and the body of its response run in the same context, not in copies. So the layers between a handler and this
-/// layer see the values that the handler has set, and so does a body that is streamed. Put this layer outside of the layers that
-/// read the variables.
+/// The inner service and the body of its response run in the same context, not in copies. So the layers
+/// between a handler and this layer see the values that the handler has set, and so does a body that is
+/// streamed. Put this layer outside of the layers that read the variables.
 ///
-/// The context is [empty](Self::new) at first, or a [copy](Self::from_current) of the context that is current where the request
-/// arrives.
+/// The context is [empty](Self::new) at first, or a [copy](Self::from_current) of the context that is current
+/// where the request arrives.
 ///
 /// # The type parameter
 ///
-/// It is `Infallible`, and you need not write it, if the layer rejects no request. Such a layer fits services with any response
-/// body. [`set_or_reject`](Self::set_or_reject) makes it `Response<B>`, where `B` is the type of the service's bodies.
+/// It is `Infallible`, and you need not write it, if the layer rejects no request. Such a layer fits services
+/// with any response body. [`set_or_reject`](Self::set_or_reject) makes it `Response<B>`, where `B` is the
+/// type of the service's bodies.
 ///
 /// # Examples
 ///
@@ -73,8 +74,8 @@ impl ContextLayer {
         ContextLayer { copies_current: false, setters: Vec::new() }
     }
 
-    /// Returns a layer that gives each request a copy of the context that is current where the request arrives: that of its
-    /// connection, with [`MakeContextService`](super::MakeContextService).
+    /// Returns a layer that gives each request a copy of the context that is current where the request
+    /// arrives: that of its connection, with [`MakeContextService`](super::MakeContextService).
     pub fn from_current() -> Self {
         ContextLayer { copies_current: true, setters: Vec::new() }
     }
@@ -86,7 +87,8 @@ impl<R> ContextLayer<R> {
         self
     }
 
-    /// Sets a variable from each request. `value` runs in the request's context and sees the variables that were set before it.
+    /// Sets a variable from each request. `value` runs in the request's context and sees the variables that
+    /// were set before it.
     #[must_use = "this returns the layer"]
     pub fn set<T: ContextValue>(
         self,
@@ -98,7 +100,8 @@ impl<R> ContextLayer<R> {
         })
     }
 
-    /// Sets a variable from each request for which `value` returns `Some`. For other requests the variable stays as it was.
+    /// Sets a variable from each request for which `value` returns `Some`. For other requests the variable
+    /// stays as it was.
     ///
     /// ```
     /// use contextvar::ContextVar;
@@ -123,8 +126,8 @@ impl<R> ContextLayer<R> {
         })
     }
 
-    /// Sets a variable from each request for which `value` returns `Ok`. Otherwise answers the request with the response
-    /// that `reject` makes of the error, without a call of the inner service.
+    /// Sets a variable from each request for which `value` returns `Ok`. Otherwise answers the request with
+    /// the response that `reject` makes of the error, without a call of the inner service.
     ///
     /// The body of that response has the type of the inner service's bodies.
     #[must_use = "this returns the layer"]
@@ -145,8 +148,8 @@ impl<R> ContextLayer<R> {
         ContextLayer { copies_current: self.copies_current, setters }
     }
 
-    /// Sets the variables that are declared as [baggage](crate::baggage) from the headers of each request. Calls `on_error`
-    /// for each entry that cannot set its variable.
+    /// Sets the variables that are declared as [baggage](crate::baggage) from the headers of each request.
+    /// Calls `on_error` for each entry that cannot set its variable.
     ///
     /// Use it only where clients may choose these values: see [Trust](crate::baggage#trust).
     ///
