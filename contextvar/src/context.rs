@@ -52,6 +52,7 @@ pub struct Context {
 /// assert_eq!(ctx[&USER], "ada");
 /// ```
 #[inline]
+#[must_use = "a copy of the context does nothing unless work runs in it"]
 pub fn copy_context() -> Context {
     Context::from_map(current::copy_map())
 }
@@ -75,6 +76,7 @@ pub fn copy_context() -> Context {
 /// assert_eq!(ctx.get(&TRANSACTION), None);
 /// ```
 #[inline]
+#[must_use = "a copy of the context does nothing unless work runs in it"]
 pub fn inherit_context() -> Context {
     copy_context().inherited()
 }

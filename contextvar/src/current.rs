@@ -26,8 +26,8 @@ mod thread_context;
 use active_read::{ActiveRead, EndRead};
 pub(crate) use frame::{Contents, Frame, Undo, enter};
 use frame::{base_frame, innermost_frame, is_sentinel};
-pub use task::WriteErrorKind;
-use task::task_id;
+pub use task::{LookupErrorKind, WriteErrorKind};
+pub(crate) use task::{TaskId, task_id};
 #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
 pub(crate) use task_context::TaskContext;
 #[cfg(all(feature = "runtime-hooks", feature = "observe", tokio_unstable))]
@@ -111,6 +111,20 @@ fn find<'a, T: 'static>(variable: &Variable<T>) -> (&'a Frame, Option<&'a T>) {
         Some(value) => (frame, Some(value)),
         None if is_sentinel(frame) => find_in_base(variable),
         None => (frame, None),
+    }
+}
+
+/// Returns the reason why a variable has no value in the current context.
+#[cold]
+pub(crate) fn lookup_error_kind() -> LookupErrorKind {
+    let frame = innermost_frame();
+    match if is_sentinel(frame) { base_frame() } else { Some(frame) } {
+        None => LookupErrorKind::NoContext,
+        Some(frame) if frame.task() != task_id() => LookupErrorKind::OtherTask,
+        Some(frame) if thread_context::owns(frame) && !thread_context::clear_at_exit() => {
+            LookupErrorKind::ThreadExit
+        }
+        Some(_) => LookupErrorKind::NotSet,
     }
 }
 

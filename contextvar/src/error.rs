@@ -1,34 +1,57 @@
 use std::error::Error;
 use std::fmt;
 
-pub use crate::current::WriteErrorKind;
+pub use crate::current::{LookupErrorKind, WriteErrorKind};
 use crate::token::Token;
 
-/// The error of reading a variable that is not set in the current context and has no default.
+/// The error of reading a variable that is not set in the current context and has no default. Its text says why, and
+/// what to do.
 ///
 /// ```
-/// use contextvar::ContextVar;
+/// use contextvar::{ContextVar, LookupErrorKind};
 ///
 /// static USER: ContextVar<String> = ContextVar::new("user");
 ///
 /// let error = USER.try_get().unwrap_err();
-/// assert_eq!(error.to_string(), "context variable `user` is not set and has no default");
+/// assert_eq!(error.kind(), LookupErrorKind::NotSet);
+/// assert_eq!(
+///     error.to_string(),
+///     "context variable `user` is not set and has no default; set it in this context first, or declare a default"
+/// );
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LookupError {
-    pub(crate) name: &'static str,
+    name: &'static str,
+    kind: LookupErrorKind,
 }
 
 impl LookupError {
+    pub(crate) fn new(name: &'static str, kind: LookupErrorKind) -> Self {
+        LookupError { name, kind }
+    }
+
     /// Returns the variable's name.
     pub fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// Returns the reason why there is no value.
+    pub fn kind(&self) -> LookupErrorKind {
+        self.kind
     }
 }
 
 impl fmt::Display for LookupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "context variable `{}` is not set and has no default", self.name)
+        write!(f, "context variable `{}` is not set and has no default", self.name)?;
+        match self.kind {
+            LookupErrorKind::NotSet => f.write_str("; set it in this context first, or declare a default"),
+            LookupErrorKind::NoContext => write!(f, ": {NO_CONTEXT}"),
+            LookupErrorKind::OtherTask => write!(f, ": {OTHER_TASK}"),
+            LookupErrorKind::ThreadExit => {
+                f.write_str(": this thread is exiting and its context is gone; read it inside `Context::run`")
+            }
+        }
     }
 }
 
@@ -120,20 +143,26 @@ impl Error for ApplyError {}
 /// Says why the current context cannot be written, and what to do.
 fn reason(kind: WriteErrorKind) -> &'static str {
     match kind {
-        WriteErrorKind::NoContext => {
-            "this tokio task has no context of its own; spawn it with `contextvar::task::spawn`, \
-             put `#[with_copied_context]` on its async fn, or wrap its future in `Context::scope`"
-        }
-        WriteErrorKind::OtherTask => {
-            "this tokio task is polled inside the context of another, which it can read but not \
-             change; spawn it with `contextvar::task::spawn` or `spawn_local`, put \
-             `#[with_copied_context]` on its async fn, or wrap its future in `Context::scope`"
-        }
+        WriteErrorKind::NoContext => NO_CONTEXT,
+        WriteErrorKind::OtherTask => OTHER_TASK,
         WriteErrorKind::ThreadExit => {
             "this thread is exiting and its context is gone; set it inside `Context::run`"
         }
     }
 }
+
+// A spawned task and a server's task for a connection look the same from inside: tokio spawned both.
+const NO_CONTEXT: &str = "\
+    this tokio task has no context of its own; spawn it with `contextvar::task::spawn` (a blocking call with \
+    `task::spawn_blocking`), put `#[with_copied_context]` on its async fn, or wrap its future in `Context::scope`. If it is a \
+    server's task that calls a request handler, an extractor or a middleware, put a `contextvar::tower::ContextLayer` outside of \
+    them";
+
+const OTHER_TASK: &str = "\
+    this tokio task is polled inside the context of another, which it can read but not change; spawn it with \
+    `contextvar::task::spawn` or `spawn_local`, put `#[with_copied_context]` on its async fn, or wrap its future in \
+    `Context::scope`. If it is a server's task that calls a request handler, put a `contextvar::tower::ContextLayer` outside of \
+    the handler";
 
 /// The error of using a token with a variable that did not make it, or in another context. It holds the
 /// token. Nothing has changed.

@@ -89,7 +89,9 @@ pub mod tracing;
 mod var;
 
 pub use context::{AnyContextVar, Context, Iter, copy_context, inherit_context};
-pub use error::{ApplyError, LookupError, ResetError, ResetErrorKind, SetError, WriteErrorKind};
+pub use error::{
+    ApplyError, LookupError, LookupErrorKind, ResetError, ResetErrorKind, SetError, WriteErrorKind,
+};
 pub use in_context::InContext;
 #[cfg(feature = "stream")]
 pub use in_context::StreamInContext;

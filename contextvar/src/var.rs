@@ -347,7 +347,12 @@ impl<T: 'static> ContextVar<T> {
     /// ```
     #[inline]
     pub fn try_with<R>(&'static self, f: impl FnOnce(&T) -> R) -> Result<R, LookupError> {
-        current::read(&self.variable, || self.default_value(), f).ok_or(LookupError { name: self.name() })
+        current::read(&self.variable, || self.default_value(), f).ok_or_else(|| self.lookup_error())
+    }
+
+    #[cold]
+    fn lookup_error(&self) -> LookupError {
+        LookupError::new(self.name(), current::lookup_error_kind())
     }
 
     /// Returns true if the variable is set in the current context. A default does not count.

@@ -8,6 +8,7 @@ mod empty;
 mod fidelity;
 mod following;
 mod logging;
+mod nested_layers;
 mod other_macros;
 mod properties;
 mod rivals;

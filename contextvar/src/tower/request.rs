@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
@@ -11,6 +12,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::context::{Context, copy_context};
+use crate::current::{TaskId, task_id};
+use crate::on_drop::OnDrop;
 use crate::scoped::{Scoped, ScopedAndContext};
 use crate::var::{ContextValue, ContextVar};
 
@@ -22,6 +25,13 @@ use crate::var::{ContextValue, ContextVar};
 ///
 /// The context is [empty](Self::new) at first, or a [copy](Self::from_current) of the context that is current
 /// where the request arrives.
+///
+/// # Nested layers
+///
+/// A layer inside another one, for example on a router that is nested in a router, starts from a copy of the
+/// current context, whichever constructor made it. So it keeps the values that the outer layer and the layers
+/// between them have set. This applies within the task that runs the request. In a task that the request spawns, a
+/// layer starts from an empty context again.
 ///
 /// # The type parameter
 ///
@@ -69,7 +79,7 @@ enum Setter<R> {
 type TrySet<R> = dyn Fn(&Parts) -> Result<(), R> + Send + Sync;
 
 impl ContextLayer {
-    /// Returns a layer that gives each request an empty context.
+    /// Returns a layer that gives each request an empty context, unless it is [nested](Self#nested-layers).
     pub fn new() -> Self {
         ContextLayer { copies_current: false, setters: Vec::new() }
     }
@@ -293,8 +303,10 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> ResponseFuture<S::Future, B> {
-        let mut context = if self.copies_current { copy_context() } else { Context::new() };
+        let mut context =
+            if self.copies_current || is_in_request() { copy_context() } else { Context::new() };
         let (parts, body) = request.into_parts();
+        let _in_request = enter_request();
         let called = context.run(|| {
             for setter in &*self.setters {
                 match setter {
@@ -316,6 +328,22 @@ where
     }
 }
 
+thread_local! {
+    /// The task that runs a request on this thread: `Some(None)` for code of no task, `None` outside of a request.
+    static REQUEST_TASK: Cell<Option<Option<TaskId>>> = const { Cell::new(None) };
+}
+
+/// Returns true if a layer is running a request in this task.
+fn is_in_request() -> bool {
+    REQUEST_TASK.get() == Some(task_id())
+}
+
+/// Makes [`is_in_request`] true for this task until the guard is dropped.
+fn enter_request() -> impl Drop {
+    let outer = REQUEST_TASK.replace(Some(task_id()));
+    OnDrop(move || REQUEST_TASK.set(outer))
+}
+
 pin_project! {
     /// The future of [`ContextService`].
     #[derive(Debug)]
@@ -334,6 +362,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        let _in_request = enter_request();
         let (response, context) = match this.future.as_pin_mut() {
             Some(future) => {
                 let (response, context) = ready!(future.poll(cx));
