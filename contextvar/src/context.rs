@@ -215,14 +215,26 @@ impl Context {
     /// # main();
     /// # }
     /// ```
+    #[cfg_attr(feature = "report", track_caller)]
     pub fn try_apply_changes_to_current(&self, base: &Context) -> Result<(), ApplyError> {
+        #[cfg(feature = "report")]
+        let location = std::panic::Location::caller();
         let (map, base) = (&self.contents.map, &base.contents.map);
         current::write(|frame| match frame {
             Ok(frame) => {
                 frame.copy_states(&map.changes_since(base), map);
                 Ok(())
             }
-            Err(kind) => Err(ApplyError::new(kind)),
+            Err(kind) => {
+                #[cfg(feature = "report")]
+                crate::report::note(
+                    "apply_changes_to_current",
+                    crate::report::Access::Write,
+                    kind.into(),
+                    location,
+                );
+                Err(ApplyError::new(kind))
+            }
         })
     }
 

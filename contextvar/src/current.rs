@@ -38,13 +38,16 @@ use crate::storage::{self, Map, Variable};
 
 /// Calls `f` with the value of `variable` in the current context, or otherwise with the value that `default`
 /// returns. The value stays alive and unchanged while `f` runs.
+///
+/// Calls `on_no_context` if the variable is not set because code runs outside of any context.
 #[inline]
 pub(crate) fn read<T: 'static, R>(
     variable: &Variable<T>,
+    on_no_context: impl FnOnce(NoContext),
     default: impl FnOnce() -> Option<&'static T>,
     f: impl FnOnce(&T) -> R,
 ) -> Option<R> {
-    let (frame, value) = find(variable);
+    let (frame, value) = find(variable, on_no_context);
     // The value that `f` gets does not depend on the frame's map: it is a default or a copy, or else a write
     // gives the map to the active read.
     Some(match value {
@@ -60,6 +63,14 @@ pub(crate) fn read<T: 'static, R>(
             }
         },
     })
+}
+
+/// Code that runs outside of any context.
+pub(crate) enum NoContext {
+    /// The code of a tokio task that was given no context.
+    Task,
+    /// The code of a thread, in the thread's own context.
+    Thread,
 }
 
 /// Calls `f` with the map of the current context, or not at all if there is no context. The map stays alive
@@ -78,7 +89,7 @@ pub(crate) fn read_map(f: impl FnOnce(&Map)) {
 /// Returns true if `variable` is set in the current context.
 #[inline]
 pub(crate) fn is_set<T: 'static>(variable: &Variable<T>) -> bool {
-    find(variable).1.is_some()
+    find(variable, |_| ()).1.is_some()
 }
 
 /// Returns a copy of the current context's map, or an empty map if there is no context.
@@ -97,19 +108,34 @@ pub(crate) fn copy_map() -> Map {
 /// Returns the frame that reads use, and the variable's value there. The value can be used until the frame is
 /// written.
 #[inline]
-fn find<'a, T: 'static>(variable: &Variable<T>) -> (&'a Frame, Option<&'a T>) {
+fn find<'a, T: 'static>(
+    variable: &Variable<T>,
+    on_no_context: impl FnOnce(NoContext),
+) -> (&'a Frame, Option<&'a T>) {
     #[cold]
-    fn find_in_base<'a, T: 'static>(variable: &Variable<T>) -> (&'a Frame, Option<&'a T>) {
+    fn find_in_base<'a, T: 'static>(
+        variable: &Variable<T>,
+        on_no_context: impl FnOnce(NoContext),
+    ) -> (&'a Frame, Option<&'a T>) {
         match base_frame() {
-            Some(frame) => (frame, frame.map().get(variable)),
-            None => (innermost_frame(), None),
+            Some(frame) => {
+                let value = frame.map().get(variable);
+                if value.is_none() && frame.task().is_none() {
+                    on_no_context(NoContext::Thread);
+                }
+                (frame, value)
+            }
+            None => {
+                on_no_context(NoContext::Task);
+                (innermost_frame(), None)
+            }
         }
     }
 
     let frame = innermost_frame();
     match frame.map().get(variable) {
         Some(value) => (frame, Some(value)),
-        None if is_sentinel(frame) => find_in_base(variable),
+        None if is_sentinel(frame) => find_in_base(variable, on_no_context),
         None => (frame, None),
     }
 }

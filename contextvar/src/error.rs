@@ -4,6 +4,23 @@ use std::fmt;
 pub use crate::current::{LookupErrorKind, WriteErrorKind};
 use crate::token::Token;
 
+// A spawned task and a server's task for a connection look the same from inside: tokio spawned both.
+macro_rules! remedy_for_no_context {
+    () => {
+        "spawn it with `contextvar::task::spawn` (a blocking call with `task::spawn_blocking`), put \
+         `#[with_copied_context]` on its async fn, or wrap its future in `Context::scope`. If it is a server's task that \
+         calls a request handler, an extractor or a middleware, put a `contextvar::tower::ContextLayer` outside of them"
+    };
+}
+
+macro_rules! remedy_for_other_task {
+    () => {
+        "spawn it with `contextvar::task::spawn` or `spawn_local`, put `#[with_copied_context]` on its async fn, or wrap \
+         its future in `Context::scope`. If it is a server's task that calls a request handler, put a \
+         `contextvar::tower::ContextLayer` outside of the handler"
+    };
+}
+
 /// The error of reading a variable that is not set in the current context and has no default. Its text says why, and
 /// what to do.
 ///
@@ -151,18 +168,25 @@ fn reason(kind: WriteErrorKind) -> &'static str {
     }
 }
 
-// A spawned task and a server's task for a connection look the same from inside: tokio spawned both.
-const NO_CONTEXT: &str = "\
-    this tokio task has no context of its own; spawn it with `contextvar::task::spawn` (a blocking call with \
-    `task::spawn_blocking`), put `#[with_copied_context]` on its async fn, or wrap its future in `Context::scope`. If it is a \
-    server's task that calls a request handler, an extractor or a middleware, put a `contextvar::tower::ContextLayer` outside of \
-    them";
+/// Returns what to write instead of code that found no context.
+#[cfg(feature = "report")]
+pub(crate) fn remedy(kind: LookupErrorKind) -> &'static str {
+    match kind {
+        LookupErrorKind::NotSet => {
+            "start the thread with `contextvar::thread::spawn`, or wrap its closure in `inherit_context().bind(..)`"
+        }
+        LookupErrorKind::NoContext => remedy_for_no_context!(),
+        LookupErrorKind::OtherTask => remedy_for_other_task!(),
+        LookupErrorKind::ThreadExit => "use it inside `Context::run`",
+    }
+}
 
-const OTHER_TASK: &str = "\
-    this tokio task is polled inside the context of another, which it can read but not change; spawn it with \
-    `contextvar::task::spawn` or `spawn_local`, put `#[with_copied_context]` on its async fn, or wrap its future in \
-    `Context::scope`. If it is a server's task that calls a request handler, put a `contextvar::tower::ContextLayer` outside of \
-    the handler";
+const NO_CONTEXT: &str = concat!("this tokio task has no context of its own; ", remedy_for_no_context!());
+
+const OTHER_TASK: &str = concat!(
+    "this tokio task is polled inside the context of another, which it can read but not change; ",
+    remedy_for_other_task!()
+);
 
 /// The error of using a token with a variable that did not make it, or in another context. It holds the
 /// token. Nothing has changed.

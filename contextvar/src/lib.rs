@@ -54,6 +54,7 @@
 //! - `opentelemetry`: OpenTelemetry's context carried into tasks.
 //! - `baggage`: variables sent to other processes as W3C Baggage.
 //! - `observe`: an observer of the contexts that threads enter and exit.
+//! - `report`: reports of reads and writes that find no context.
 //! - `runtime-hooks`: tokio runtimes whose tasks all inherit the context. Needs `--cfg tokio_unstable`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(unsafe_code)]
@@ -73,6 +74,8 @@ mod log;
 #[cfg(feature = "observe")]
 pub mod observe;
 mod on_drop;
+#[cfg(feature = "report")]
+pub mod report;
 #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
 #[cfg_attr(docsrs, doc(cfg(all(feature = "runtime-hooks", tokio_unstable))))]
 pub mod runtime;

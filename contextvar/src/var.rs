@@ -1,11 +1,17 @@
 use std::fmt;
 use std::ops::Deref;
+#[cfg(feature = "report")]
+use std::panic::Location;
 use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::context::copy_context;
 use crate::current;
+#[cfg(feature = "report")]
+use crate::current::NoContext;
+#[cfg(feature = "report")]
+use crate::error::LookupErrorKind;
 use crate::error::{self, LookupError, ResetError, ResetErrorKind, SetError};
 use crate::on_drop::OnDrop;
 use crate::scoped::Scoped;
@@ -202,6 +208,22 @@ impl<T: 'static> ContextVar<T> {
         self
     }
 
+    /// Sets whether reads and writes of this variable without a context are reported (feature `report`). The default is `true`.
+    ///
+    /// Use `false` for a variable that code outside of requests reads as well, such as one with the locale.
+    ///
+    /// ```
+    /// use contextvar::ContextVar;
+    ///
+    /// static LOCALE: ContextVar<&str> = ContextVar::with_default("locale", || "en").report(false);
+    ///
+    /// assert_eq!(LOCALE.get(), "en");
+    /// ```
+    pub const fn report(mut self, report: bool) -> Self {
+        self.variable = self.variable.report(report);
+        self
+    }
+
     /// Returns the name given at the declaration.
     ///
     /// ```
@@ -261,6 +283,7 @@ impl<T: 'static> ContextVar<T> {
     /// assert_eq!(USER.try_get().unwrap(), "ada");
     /// ```
     #[inline]
+    #[cfg_attr(feature = "report", track_caller)]
     pub fn try_get(&'static self) -> Result<T, LookupError>
     where
         T: Clone,
@@ -283,11 +306,12 @@ impl<T: 'static> ContextVar<T> {
     /// assert_eq!(RETRIES.get_or(5), 1);
     /// ```
     #[inline]
+    #[cfg_attr(feature = "report", track_caller)]
     pub fn get_or(&'static self, default: T) -> T
     where
         T: Clone,
     {
-        match current::read(&self.variable, || None, T::clone) {
+        match self.read(|| None, T::clone) {
             Some(value) => {
                 // Dropped here and not at the end, where a panic of the drop would leak `value`.
                 drop(default);
@@ -346,13 +370,52 @@ impl<T: 'static> ContextVar<T> {
     /// assert_eq!(USER.try_with(|user| user.len()), Ok(3));
     /// ```
     #[inline]
+    #[cfg_attr(feature = "report", track_caller)]
     pub fn try_with<R>(&'static self, f: impl FnOnce(&T) -> R) -> Result<R, LookupError> {
-        current::read(&self.variable, || self.default_value(), f).ok_or_else(|| self.lookup_error())
+        #[cfg(feature = "report")]
+        let location = Location::caller();
+        self.read(|| self.default_value(), f).ok_or_else(|| {
+            self.lookup_error(
+                #[cfg(feature = "report")]
+                location,
+            )
+        })
+    }
+
+    #[inline]
+    #[cfg_attr(feature = "report", track_caller)]
+    fn read<R>(
+        &'static self,
+        default: impl FnOnce() -> Option<&'static T>,
+        f: impl FnOnce(&T) -> R,
+    ) -> Option<R> {
+        #[cfg(not(feature = "report"))]
+        let on_no_context = |_| ();
+        #[cfg(feature = "report")]
+        let location = Location::caller();
+        #[cfg(feature = "report")]
+        let on_no_context = |no_context| {
+            use crate::report::{self, Access};
+
+            match no_context {
+                _ if !self.variable.is_reported() => (),
+                NoContext::Task => {
+                    report::note(self.name(), Access::Read, LookupErrorKind::NoContext, location)
+                }
+                NoContext::Thread => report::note_on_thread(self.name(), location),
+            }
+        };
+        current::read(&self.variable, on_no_context, default, f)
     }
 
     #[cold]
-    fn lookup_error(&self) -> LookupError {
-        LookupError::new(self.name(), current::lookup_error_kind())
+    fn lookup_error(&self, #[cfg(feature = "report")] location: &'static Location<'static>) -> LookupError {
+        let kind = current::lookup_error_kind();
+        #[cfg(feature = "report")]
+        if self.variable.is_reported() && kind == LookupErrorKind::OtherTask {
+            crate::report::note(self.name(), crate::report::Access::Read, kind, location);
+        }
+        LookupError::new(self.name(), kind)
     }
 
     /// Returns true if the variable is set in the current context. A default does not count.
@@ -424,13 +487,22 @@ impl<T: 'static> ContextVar<T> {
     /// }
     /// ```
     #[inline]
+    #[cfg_attr(feature = "report", track_caller)]
     pub fn try_set(&'static self, value: T) -> Result<Token<T>, SetError<T>> {
+        #[cfg(feature = "report")]
+        let location = Location::caller();
         current::write(|frame| match frame {
             Ok(frame) => {
                 let value = Value::new(&self.variable, value);
                 Ok(Token { var: self, undo: frame.set(&self.variable, value) })
             }
-            Err(kind) => Err(SetError::new(self.name(), kind, value)),
+            Err(kind) => {
+                #[cfg(feature = "report")]
+                if self.variable.is_reported() {
+                    crate::report::note(self.name(), crate::report::Access::Write, kind.into(), location);
+                }
+                Err(SetError::new(self.name(), kind, value))
+            }
         })
     }
 

@@ -28,6 +28,17 @@ pub enum LookupErrorKind {
     ThreadExit,
 }
 
+#[cfg(feature = "report")]
+impl From<WriteErrorKind> for LookupErrorKind {
+    fn from(kind: WriteErrorKind) -> Self {
+        match kind {
+            WriteErrorKind::NoContext => LookupErrorKind::NoContext,
+            WriteErrorKind::OtherTask => LookupErrorKind::OtherTask,
+            WriteErrorKind::ThreadExit => LookupErrorKind::ThreadExit,
+        }
+    }
+}
+
 /// The reason why the current context cannot be written. See [`SetError`](crate::SetError) and
 /// [`ApplyError`](crate::ApplyError).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,6 +21,8 @@ pub(crate) struct Variable<T> {
     log: Option<FormatFn<T>>,
     secret: bool,
     inherit: bool,
+    #[cfg_attr(not(feature = "report"), expect(dead_code, reason = "read by feature `report`"))]
+    report: bool,
     /// Makes `T` invariant: a `ContextVar<for<'a> fn(&'a u8)>` must not coerce to a
     /// `ContextVar<fn(&'static u8)>`, which would accept values of the wrong type.
     _invariant: PhantomData<fn(T) -> T>,
@@ -41,6 +43,7 @@ impl<T> Variable<T> {
             log: None,
             secret: false,
             inherit: true,
+            report: true,
             _invariant: PhantomData,
         }
     }
@@ -63,6 +66,16 @@ impl<T> Variable<T> {
     pub(crate) const fn inherit(mut self, inherit: bool) -> Self {
         self.inherit = inherit;
         self
+    }
+
+    pub(crate) const fn report(mut self, report: bool) -> Self {
+        self.report = report;
+        self
+    }
+
+    #[cfg(feature = "report")]
+    pub(crate) fn is_reported(&self) -> bool {
+        self.report
     }
 
     pub(crate) const fn name(&self) -> &'static str {

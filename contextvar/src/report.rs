@@ -1,0 +1,406 @@
+//! Reports reads and writes that find no context: where, which variable, and what to write instead.
+//!
+//! A tokio task that was given no context finds no variable set. A read there returns the default, and the request's
+//! value is lost without a sign. Turn the reports on in one line of `main`:
+//!
+//! ```
+//! use contextvar::{context_var, report};
+//!
+//! #[context_var]
+//! static TENANT: &str = "public";
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! report::set_reporter(report::stderr);
+//!
+//! TENANT.set("acme");
+//! // A mistake: `contextvar::task::spawn` would carry the context along.
+//! let task = tokio::spawn(async { TENANT.get() });
+//! assert_eq!(task.await.unwrap(), "public");
+//!
+//! let reports = report::all();
+//! assert_eq!((reports.len(), reports[0].variable()), (1, "TENANT"));
+//! # }
+//! ```
+//!
+//! It prints, once for each place and variable:
+//!
+//! ```text
+//! contextvar: src/main.rs:13:44: `TENANT` was read in tokio task 3, which has no context: ..
+//! ```
+//!
+//! # What is reported
+//!
+//! - A read of an unset variable in a tokio task that was given no context, whether the variable has a default or not.
+//! - A read of an unset variable without a default in a task that is polled inside another task's context.
+//! - A `set`, a `sync_scope` and an `apply_changes_to_current` where no context can be written.
+//! - With [`report_threads`], a read of an unset variable on a thread that is neither tokio's nor the main thread, outside
+//!   of any context.
+//!
+//! # What is not
+//!
+//! - Tasks that were given an empty context, such as those of
+//!   [`task::spawn_in_empty_context`](crate::task::spawn_in_empty_context).
+//! - [`is_set`](crate::ContextVar::is_set), [`copy_context`](crate::copy_context), and the reads of loggers and exporters
+//!   ([`for_each_log_field`](crate::for_each_log_field), `contextvar::baggage`).
+//! - Variables that are declared with [`report(false)`](crate::ContextVar::report), and code inside [`ignore`].
+//!
+//! # Cost
+//!
+//! Reads and writes inside a context cost the same with and without this feature. A read without a context costs a few dozen
+//! instructions more after the first report of its place, and a few without a reporter.
+
+use std::cell::Cell;
+use std::fmt;
+use std::panic::Location;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use once_cell::race::OnceRef;
+
+use crate::current::{LookupErrorKind, TaskId, task_id};
+use crate::on_drop::OnDrop;
+
+/// A place that reads or writes a variable without a context.
+#[derive(Clone, Copy)]
+pub struct Report {
+    place: &'static Place,
+}
+
+/// A read or a write. See [`Report::access`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// A read of a variable that is not set.
+    Read,
+    /// A write that was refused.
+    Write,
+}
+
+impl Report {
+    /// Returns the variable's name. The name for an
+    /// [`apply_changes_to_current`](crate::Context::apply_changes_to_current) is `apply_changes_to_current`.
+    pub fn variable(&self) -> &'static str {
+        self.place.variable
+    }
+
+    /// Returns the place of the read or the write.
+    pub fn location(&self) -> &'static Location<'static> {
+        self.place.location
+    }
+
+    /// Returns whether the place reads or writes.
+    pub fn access(&self) -> Access {
+        self.place.access
+    }
+
+    /// Returns the reason why there was no context the first time. [`LookupErrorKind::NotSet`] stands for a thread that is
+    /// not tokio's.
+    pub fn kind(&self) -> LookupErrorKind {
+        self.place.kind
+    }
+
+    /// Returns the id of the tokio task that was the first one at this place.
+    #[cfg(feature = "tokio")]
+    pub fn task(&self) -> Option<tokio::task::Id> {
+        self.place.task
+    }
+
+    /// Returns the place where that task was spawned, if its runtime has the hooks [`record_spawn`] and [`forget_spawn`].
+    #[cfg(all(feature = "tokio", tokio_unstable))]
+    pub fn spawned_at(&self) -> Option<&'static Location<'static>> {
+        self.place.spawned_at
+    }
+
+    /// Returns how often this place has read or written the variable without a context so far.
+    pub fn count(&self) -> u64 {
+        self.place.count.load(Ordering::Relaxed)
+    }
+
+    /// Returns what to write instead.
+    pub fn remedy(&self) -> &'static str {
+        crate::error::remedy(self.place.kind)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Place { location, variable, access, kind, .. } = self.place;
+        let verb = match access {
+            Access::Read => "was read",
+            Access::Write => "cannot be set",
+        };
+        write!(f, "{location}: context variable `{variable}` {verb} in ")?;
+        #[cfg(feature = "tokio")]
+        match self.place.task {
+            Some(task) => write!(f, "tokio task {task}")?,
+            None => f.write_str("this thread")?,
+        }
+        #[cfg(not(feature = "tokio"))]
+        f.write_str("this thread")?;
+        #[cfg(all(feature = "tokio", tokio_unstable))]
+        if let Some(location) = self.place.spawned_at {
+            write!(f, " (spawned at {location})")?;
+        }
+        f.write_str(match kind {
+            LookupErrorKind::NotSet => ", which runs outside of any context",
+            LookupErrorKind::NoContext => ", which has no context",
+            LookupErrorKind::OtherTask => ", which is polled inside the context of another",
+            LookupErrorKind::ThreadExit => ", which is exiting",
+        })?;
+        write!(f, "; {}", self.remedy())
+    }
+}
+
+impl fmt::Debug for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Report")
+            .field("location", &format_args!("{}", self.location()))
+            .field("variable", &self.variable())
+            .field("access", &self.access())
+            .field("kind", &self.kind())
+            .field("count", &self.count())
+            .finish_non_exhaustive()
+    }
+}
+
+type Reporter = Arc<dyn Fn(Report) + Send + Sync>;
+
+static REPORTER: RwLock<Option<Reporter>> = RwLock::new(None);
+
+/// True if there is a reporter.
+static IS_ON: AtomicBool = AtomicBool::new(false);
+
+static REPORTS_THREADS: AtomicBool = AtomicBool::new(false);
+
+/// Calls `reporter` for each place that reads or writes a variable without a context: once for each place and variable, on the
+/// thread and at the time of the first access. Replaces the last reporter, and does not repeat what was reported before.
+///
+/// Use [`stderr`], [`panic`], `tracing` (feature `tracing`), or a closure. What the reporter itself reads is not reported.
+///
+/// ```
+/// use std::sync::mpsc;
+///
+/// use contextvar::report;
+///
+/// let (sender, reports) = mpsc::channel();
+/// report::set_reporter(move |report| drop(sender.send(report.to_string())));
+/// # drop(reports);
+/// ```
+pub fn set_reporter(reporter: impl Fn(Report) + Send + Sync + 'static) {
+    let old = REPORTER.write().unwrap_or_else(PoisonError::into_inner).replace(Arc::new(reporter));
+    IS_ON.store(true, Ordering::Relaxed);
+    drop(old);
+}
+
+/// Sets whether reads on threads that are not tokio's are reported, outside of any context. The default is no. The main thread is
+/// never reported.
+pub fn report_threads(reports: bool) {
+    REPORTS_THREADS.store(reports, Ordering::Relaxed);
+}
+
+/// A reporter that prints the report to standard error.
+pub fn stderr(report: Report) {
+    eprintln!("contextvar: {report}");
+}
+
+/// A reporter that logs the report as a warning of `tracing`.
+#[cfg(feature = "tracing")]
+pub fn tracing(report: Report) {
+    ::tracing::warn!(target: "contextvar", variable = report.variable(), place = %report.location(), "{report}");
+}
+
+/// A reporter that panics in the reading or writing code. For tests.
+pub fn panic(report: Report) {
+    panic!("{report}");
+}
+
+thread_local! {
+    static IGNORES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `f` without reports of what it reads and writes on this thread.
+///
+/// ```
+/// use contextvar::{ContextVar, report};
+///
+/// static LOCALE: ContextVar<&str> = ContextVar::with_default("locale", || "en");
+///
+/// // Correct with and without a context.
+/// let locale = report::ignore(|| LOCALE.get());
+/// assert_eq!(locale, "en");
+/// ```
+pub fn ignore<R>(f: impl FnOnce() -> R) -> R {
+    let outer = IGNORES.replace(true);
+    let _restore = OnDrop(|| IGNORES.set(outer));
+    f()
+}
+
+/// Returns the places that were reported so far, in the order of their reports, with their counts.
+pub fn all() -> Vec<Report> {
+    ORDER.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+struct Place {
+    location: &'static Location<'static>,
+    variable: &'static str,
+    access: Access,
+    kind: LookupErrorKind,
+    #[cfg_attr(not(feature = "tokio"), expect(dead_code, reason = "always `None`"))]
+    task: Option<TaskId>,
+    #[cfg(all(feature = "tokio", tokio_unstable))]
+    spawned_at: Option<&'static Location<'static>>,
+    count: AtomicU64,
+    next: Link,
+}
+
+type Link = OnceRef<'static, Place>;
+
+const BUCKETS: usize = 256;
+
+/// The known places, by a hash of the line and the variable. A list in each bucket, which only grows.
+static PLACES: [Link; BUCKETS] = [const { Link::new() }; BUCKETS];
+
+/// All places in the order of their reports. Locked while one is added.
+static ORDER: Mutex<Vec<Report>> = Mutex::new(Vec::new());
+
+/// Notes an access without a context. Reports its place if it is new.
+#[cold]
+pub(crate) fn note(
+    variable: &'static str,
+    access: Access,
+    kind: LookupErrorKind,
+    location: &'static Location<'static>,
+) {
+    if !IS_ON.load(Ordering::Relaxed) || IGNORES.get() {
+        return;
+    }
+    let is_it = |place: &Place| {
+        place.location.line() == location.line()
+            && place.location.column() == location.column()
+            && place.access == access
+            && place.variable == variable
+            && place.location.file() == location.file()
+    };
+    let hash = (location.line() as usize).wrapping_mul(31) ^ variable.as_ptr().addr() >> 3;
+    let start = &PLACES[hash % BUCKETS];
+    match find(start, is_it) {
+        Ok(place) => {
+            place.count.fetch_add(1, Ordering::Relaxed);
+        }
+        Err(_) => add(start, is_it, variable, access, kind, location),
+    }
+}
+
+/// Returns the place, or the link at the end of the list.
+fn find(mut link: &'static Link, is_it: impl Fn(&Place) -> bool) -> Result<&'static Place, &'static Link> {
+    while let Some(place) = link.get() {
+        if is_it(place) {
+            return Ok(place);
+        }
+        link = &place.next;
+    }
+    Err(link)
+}
+
+#[cold]
+fn add(
+    start: &'static Link,
+    is_it: impl Fn(&Place) -> bool,
+    variable: &'static str,
+    access: Access,
+    kind: LookupErrorKind,
+    location: &'static Location<'static>,
+) {
+    if kind == LookupErrorKind::NotSet && is_main_thread() {
+        return;
+    }
+    let task = task_id();
+    let mut order = ORDER.lock().unwrap_or_else(PoisonError::into_inner);
+    let end = match find(start, is_it) {
+        // Another thread has added it meanwhile.
+        Ok(place) => {
+            place.count.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        Err(end) => end,
+    };
+    let place: &'static Place = Box::leak(Box::new(Place {
+        location,
+        variable,
+        access,
+        kind,
+        task,
+        #[cfg(all(feature = "tokio", tokio_unstable))]
+        spawned_at: task.and_then(spawns::location),
+        count: AtomicU64::new(1),
+        next: Link::new(),
+    }));
+    let is_free = end.set(place);
+    debug_assert!(is_free.is_ok(), "places are added under the lock");
+    order.push(Report { place });
+    drop(order);
+    let reporter = REPORTER.read().unwrap_or_else(PoisonError::into_inner).clone();
+    if let Some(reporter) = reporter {
+        ignore(|| reporter(Report { place }));
+    }
+}
+
+/// Notes a read of an unset variable on a thread that is not tokio's.
+#[cold]
+pub(crate) fn note_on_thread(variable: &'static str, location: &'static Location<'static>) {
+    if REPORTS_THREADS.load(Ordering::Relaxed) {
+        note(variable, Access::Read, LookupErrorKind::NotSet, location);
+    }
+}
+
+fn is_main_thread() -> bool {
+    std::thread::current().name() == Some("main")
+}
+
+#[cfg(all(feature = "tokio", tokio_unstable))]
+pub use spawns::{forget_spawn, record_spawn};
+
+/// The places where tasks were spawned.
+#[cfg(all(feature = "tokio", tokio_unstable))]
+mod spawns {
+    use std::collections::HashMap;
+    use std::panic::Location;
+    use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+
+    use tokio::runtime::TaskMeta;
+    use tokio::task::Id;
+
+    type Spawns = HashMap<Id, &'static Location<'static>>;
+
+    static SPAWNS: LazyLock<Mutex<Spawns>> = LazyLock::new(Mutex::default);
+
+    fn lock() -> MutexGuard<'static, Spawns> {
+        SPAWNS.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A hook for tokio's `Builder::on_task_spawn` that records where each task is spawned, for
+    /// [`Report::spawned_at`](super::Report::spawned_at).
+    ///
+    /// ```
+    /// use contextvar::report;
+    ///
+    /// let runtime = tokio::runtime::Builder::new_multi_thread()
+    ///     .on_task_spawn(report::record_spawn)
+    ///     .on_task_terminate(report::forget_spawn)
+    ///     .build()
+    ///     .unwrap();
+    /// # drop(runtime);
+    /// ```
+    pub fn record_spawn(task: &TaskMeta<'_>) {
+        lock().insert(task.id(), task.spawned_at());
+    }
+
+    /// A hook for tokio's `Builder::on_task_terminate` that removes what [`record_spawn`] recorded.
+    pub fn forget_spawn(task: &TaskMeta<'_>) {
+        lock().remove(&task.id());
+    }
+
+    pub(super) fn location(task: Id) -> Option<&'static Location<'static>> {
+        lock().get(&task).copied()
+    }
+}
