@@ -188,7 +188,7 @@ pub fn extract(extractor: &dyn Extractor) -> Vec<BaggageError> {
     let baggage = extracted.baggage();
     let set = |field: &Declared| {
         let value = baggage.get(field.key)?;
-        field.var.decode(value.as_str()).err().map(|why| BaggageError { key: field.key, why })
+        field.var.decode(value.as_str()).err().map(|reason| BaggageError { key: field.key, reason })
     };
     declared().filter_map(set).collect()
 }
@@ -213,11 +213,11 @@ pub fn extract_headers(headers: &http::HeaderMap) -> Vec<BaggageError> {
     if values.is_empty() { Vec::new() } else { extract(&Headers(values.join(","))) }
 }
 
-/// The error of an incoming entry that cannot set its variable. See [`extract`].
+/// Returned by [`extract`] for an incoming entry that cannot set its variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaggageError {
     key: &'static str,
-    why: &'static str,
+    reason: &'static str,
 }
 
 impl BaggageError {
@@ -229,7 +229,7 @@ impl BaggageError {
 
 impl fmt::Display for BaggageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "baggage entry `{}` was ignored: {}", self.key, self.why)
+        write!(f, "baggage entry `{}` was ignored: {}", self.key, self.reason)
     }
 }
 

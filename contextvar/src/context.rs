@@ -142,7 +142,7 @@ impl Context {
     pub fn only(&self, vars: &[&'static dyn AnyContextVar]) -> Self {
         let mut few = Context::new();
         for var in vars {
-            var.variable().copy_state(&self.contents.map, &mut few.contents.map);
+            var.erase().copy_state(&self.contents.map, &mut few.contents.map);
         }
         few
     }
@@ -411,7 +411,7 @@ impl Context {
         self.get(var).is_some()
     }
 
-    /// Returns the number of variables that are set. Takes time proportional to that number.
+    /// Returns the number of variables that are set. Counts them at each call.
     ///
     /// ```
     /// # use contextvar::{Context, ContextVar};
@@ -460,13 +460,13 @@ mod sealed {
 
     pub trait Erase {
         #[expect(private_interfaces, reason = "sealed")]
-        fn variable(&'static self) -> &'static dyn AnyVariable;
+        fn erase(&'static self) -> &'static dyn AnyVariable;
     }
 }
 
 impl<T> sealed::Erase for ContextVar<T> {
     #[expect(private_interfaces, reason = "sealed")]
-    fn variable(&'static self) -> &'static dyn AnyVariable {
+    fn erase(&'static self) -> &'static dyn AnyVariable {
         self.variable()
     }
 }

@@ -11,8 +11,8 @@
 //! thread-local points to the innermost frame. Below all frames is the thread's own context.
 //!
 //! All code inside a frame can read it. Only the tokio task that entered the frame can write it: other tasks
-//! can be polled inside it, and no value may leak from one task to another. Code of no task uses the thread's
-//! own context.
+//! can be polled inside it, and no value may leak from one task to another. Code outside of every frame and
+//! every task uses the thread's own context.
 #![allow(unsafe_code)]
 
 mod active_read;
@@ -73,8 +73,8 @@ pub(crate) enum NoContext {
     Thread,
 }
 
-/// Calls `f` with the map of the current context, or not at all if there is no context. The map stays alive
-/// and unchanged while `f` runs.
+/// Calls `f` with the map of the current context. Does not call it if there is no context or if the map was
+/// never written. The map stays alive and unchanged while `f` runs.
 pub(crate) fn read_map(f: impl FnOnce(&Map)) {
     let frame = if is_sentinel(innermost_frame()) { base_frame() } else { Some(innermost_frame()) };
     let Some(frame) = frame.filter(|frame| !frame.map().is_vacant()) else { return };
@@ -147,7 +147,7 @@ pub(crate) fn lookup_error_kind() -> LookupErrorKind {
     match if is_sentinel(frame) { base_frame() } else { Some(frame) } {
         None => LookupErrorKind::NoContext,
         Some(frame) if frame.task() != task_id() => LookupErrorKind::OtherTask,
-        Some(frame) if thread_context::owns(frame) && !thread_context::clear_at_exit() => {
+        Some(frame) if thread_context::owns(frame) && !thread_context::ensure_cleared_at_exit() => {
             LookupErrorKind::ThreadExit
         }
         Some(_) => LookupErrorKind::NotSet,
@@ -165,7 +165,7 @@ pub(crate) fn write<R>(f: impl FnOnce(Result<&Frame, WriteErrorKind>) -> R) -> R
         match base_frame() {
             None => Err(&WriteErrorKind::NoContext),
             Some(frame) if frame.task() != task_id() => Err(&WriteErrorKind::OtherTask),
-            Some(frame) if thread_context::owns(frame) && !thread_context::clear_at_exit() => {
+            Some(frame) if thread_context::owns(frame) && !thread_context::ensure_cleared_at_exit() => {
                 Err(&WriteErrorKind::ThreadExit)
             }
             Some(frame) => Ok(frame),

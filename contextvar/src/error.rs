@@ -21,8 +21,8 @@ macro_rules! remedy_for_other_task {
     };
 }
 
-/// The error of reading a variable that is not set in the current context and has no default. Its text says why, and
-/// what to do.
+/// Returned by a read of a variable that is not set in the current context and has no default. Its text says
+/// why, and what to do.
 ///
 /// ```
 /// use contextvar::{ContextVar, LookupErrorKind};
@@ -74,8 +74,8 @@ impl fmt::Display for LookupError {
 
 impl Error for LookupError {}
 
-/// The error of setting a variable where no context can be written. It holds the value. Its text says why,
-/// and what to do.
+/// Returned by a `set` where no context can be written. It holds the value. Its text says why, and what to
+/// do.
 ///
 /// ```
 /// # #[cfg(feature = "tokio")] {
@@ -131,8 +131,8 @@ impl<T> fmt::Debug for SetError<T> {
 
 impl<T> Error for SetError<T> {}
 
-/// The error of [applying changes](crate::Context::try_apply_changes_to_current) where no context can be
-/// written. Its text says why, and what to do. Nothing has changed.
+/// Returned by [`try_apply_changes_to_current`](crate::Context::try_apply_changes_to_current) where no
+/// context can be written. Its text says why, and what to do. Nothing has changed.
 #[derive(Clone, Debug)]
 pub struct ApplyError {
     kind: WriteErrorKind,
@@ -188,8 +188,8 @@ const OTHER_TASK: &str = concat!(
     remedy_for_other_task!()
 );
 
-/// The error of using a token with a variable that did not make it, or in another context. It holds the
-/// token. Nothing has changed.
+/// Returned by a `reset` with a token that another variable made, or that was made in another context. It
+/// holds the token. Nothing has changed.
 ///
 /// ```
 /// use contextvar::{ContextVar, ResetErrorKind, copy_context};

@@ -35,7 +35,7 @@
 //! | in a function with [`#[with_copied_context]`](macro@with_copied_context) | a copy of the caller's context, taken at the call |
 //! | in a function with [`#[with_empty_context]`](macro@with_empty_context) | a new, empty context |
 //! | elsewhere on a thread, and in `block_on`'s own future | the thread's own context, empty at first |
-//! | in a tokio task that was given no context (feature `tokio`) | none: no variable is set, and a `set` is a [`SetError`] |
+//! | in a tokio task that was given no context (feature `tokio`) | none: no variable is set, and `try_set` returns a [`SetError`] |
 //!
 //! Work that [`task`] and [`thread`] start runs in a copy of the current context without the variables that are
 //! [not inherited](ContextVar::inherit). The copy is taken in the caller, at the call. To hand work over in any other way, use
@@ -120,7 +120,7 @@ pub use var::{ContextValue, ContextVar};
 /// - `log`: logs show the value with its `Display`, or with its `Debug` if it has no `Display`. See [`ContextVar::log`].
 /// - `baggage = "key"`, `codec = Codec` (feature `baggage`): requests to other processes carry the value. See
 ///   `contextvar::baggage`.
-/// - `inherit = false`: other tasks do not inherit the value. See [`ContextVar::inherit`].
+/// - `inherit = false`: other tasks and threads do not inherit the value. See [`ContextVar::inherit`].
 /// - `crate = path`: the path of the `contextvar` crate, if it is not `::contextvar`.
 ///
 /// # Examples

@@ -84,7 +84,7 @@ pub fn set_observer(observer: &'static dyn Observer) -> Result<(), SetObserverEr
     OBSERVER.set(observer).map_err(|_| SetObserverError(()))
 }
 
-/// The error of setting a second observer. See [`set_observer`].
+/// Returned by [`set_observer`] if the process has an observer already.
 #[derive(Clone, Debug)]
 pub struct SetObserverError(());
 

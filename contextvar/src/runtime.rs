@@ -28,12 +28,12 @@
 //!
 //! The context is current while tokio reports that its task is the current task. So no other code on the
 //! thread sees it: neither a task that is polled inside a poll of this one, nor the code after a panic that
-//! has left a poll without tokio's own guard. The question to tokio costs about 60 instructions for each read
+//! has propagated out of a poll past tokio's own guard. The check costs about 60 instructions for each read
 //! outside of a further `run` or `scope`.
 //!
 //! # Limits
 //!
-//! tokio calls no hooks in these cases. They behave as in any runtime:
+//! In these cases tokio calls no hook, or not at the time that one would expect:
 //!
 //! - `spawn_blocking` gives its closure no context. Use [`task::spawn_blocking`](crate::task::spawn_blocking)
 //!   or [`Context::bind`](crate::Context::bind).
@@ -73,8 +73,8 @@ pub trait InheritContext: sealed::Sealed {
     /// A hook that is set on the [`Builder`] afterwards replaces one of these:
     ///
     /// - Without this `on_task_spawn` or `on_before_task_poll`, tasks have no context.
-    /// - Without this `on_task_terminate`, the contexts of tasks that have ended remain until the runtime is
-    ///   dropped.
+    /// - Without this `on_task_terminate`, the contexts of tasks that have ended remain until the runtime,
+    ///   its handles and its builder are dropped.
     /// - Without this `on_after_task_poll`, everything works with one exception: a coroutine with a stack of
     ///   its own that a task leaves suspended inside [`ContextVar::with`](crate::ContextVar::with) is not
     ///   detected, and must not be sent to another thread.
@@ -170,8 +170,8 @@ fn call_in(hook: &Hook, task: &TaskMeta<'_>, run: impl FnOnce(&dyn Fn())) {
 /// they can read but not write, because tokio calls them outside of the task: before each poll, after each
 /// poll, and when the task ends. After the last poll the context is gone, and the copy is empty.
 ///
-/// No thread waits for a hook. Another thread can begin the next poll before the hook of the last poll runs.
-/// In this case the hooks of both polls can see the context as another poll has left it.
+/// No thread waits for a hook. Another thread can begin the next poll before the hook after the previous poll
+/// runs. In this case the hooks of both polls can see the context as a different poll has left it.
 #[derive(Default)]
 #[must_use = "hooks do nothing unless they are passed to `inherit_context_with`"]
 pub struct Hooks {
@@ -182,7 +182,7 @@ pub struct Hooks {
 }
 
 impl Hooks {
-    /// Returns a set of no hooks.
+    /// Returns an empty set of hooks.
     pub fn new() -> Self {
         Hooks::default()
     }

@@ -4,8 +4,7 @@ use std::marker::PhantomData;
 use crate::current::Undo;
 use crate::var::ContextVar;
 
-/// Restores the state of a variable before a [`set`](ContextVar::set). Pass it to
-/// [`reset`](ContextVar::reset).
+/// Undoes a [`set`](ContextVar::set): pass it to [`reset`](ContextVar::reset).
 ///
 /// Dropping a token only drops the old value; the variable is not reset.
 ///

@@ -39,7 +39,8 @@ use crate::token::Token;
 ///
 /// Inside [`Context::run`](crate::Context::run), and in a future that is wrapped in a [`Scoped`], that
 /// context is current. Elsewhere the thread's own context is, which is empty at first. A tokio task that was
-/// given no context has none (feature `tokio`): no variable is set there, and a `set` is a [`SetError`].
+/// given no context has none (feature `tokio`): no variable is set there, and [`try_set`](Self::try_set)
+/// returns a [`SetError`].
 ///
 /// # Values
 ///
@@ -634,8 +635,8 @@ impl<T: 'static> ContextVar<T> {
         &self.variable
     }
 
-    /// Returns the default, and computes it if this is the first need. Returns `None` if there is no default,
-    /// or if this thread is computing it.
+    /// Returns the default, and computes it at the first call. Returns `None` if there is no default, or if
+    /// this thread is computing it.
     #[inline]
     fn default_value(&'static self) -> Option<&'static T> {
         self.default_value.get().map(Value::deref).or_else(|| self.compute_default())

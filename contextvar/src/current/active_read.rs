@@ -3,8 +3,8 @@
 //! The rule for every function in this crate: no function that may free a value has an argument that reaches
 //! the value. An argument that is a reference, or a closure that has captured one, must stay valid until the
 //! function returns: Stacked Borrows and Tree Borrows demand it, and LLVM optimizes by it. So a read calls
-//! the user's function first, and ends the active read after that call has returned: never in a function that
-//! was given the user's function.
+//! the user's function first, and ends the active read after that call has returned: never in a function
+//! whose closure argument has captured the value.
 
 use std::cell::Cell;
 use std::mem;

@@ -28,7 +28,7 @@ impl Contents {
 pub(crate) struct Frame {
     /// An alias of the map in `contents`, which saves a read one step.
     map: Cell<ManuallyDrop<Map>>,
-    /// The contents that `enter` was given. No other code uses them while the frame exists.
+    /// The contents of the context. No other code uses them while the frame is in use.
     contents: Cell<*mut Contents>,
     /// The task that entered the context.
     task: Option<TaskId>,
@@ -67,7 +67,8 @@ pub(super) fn innermost<R>(f: impl FnOnce(&Innermost) -> R) -> R {
 /// It stays alive while the caller runs: frames end in the reverse order of their beginning.
 #[inline]
 pub(super) fn innermost_frame<'a>() -> &'a Frame {
-    // SAFETY: `enter_for` set the pointer to a frame on its stack, and resets it before that frame ends.
+    // SAFETY: the pointer is to the sentinel, a static, or to a frame on the stack of `enter_for`, which
+    // resets the pointer before that frame ends.
     unsafe { &*innermost(|it| it.frame.get()) }
 }
 
@@ -123,7 +124,8 @@ pub(super) fn enter_for<R>(contents: &mut Contents, task: Option<TaskId>, f: imp
     }
 
     let frame = Frame {
-        // SAFETY: the map lives until this function returns, and each write updates the frame.
+        // SAFETY: the map lives until this function returns, and each write that moves its root updates the
+        // frame.
         map: Cell::new(unsafe { contents.map.alias() }),
         contents: Cell::new(contents),
         task,

@@ -17,9 +17,9 @@ use crate::storage::Map;
 /// The context of a task. It is the current context while tokio reports that its task is the current task.
 ///
 /// No lock guards the contents. tokio makes a task current on one thread at a time, to poll it or to drop its
-/// future, and each such period happens before the next one. So code of the current task can use the
-/// contents, and becomes their owner: see `owner`. Hooks run outside of the task. On the owner's thread they
-/// can use the contents; on other threads they use the map that was published last.
+/// future or its output, and each such period happens before the next one. So code of the current task can
+/// use the contents, and becomes their owner: see `owner`. Hooks run outside of the task. On the owner's
+/// thread they can use the contents; on other threads they use the map that was published last.
 ///
 /// A thread can have an entry for a task whose poll has ended: from the end of the poll to the hook after it;
 /// or longer, if that hook never runs because a panic left the poll or because another hook replaced it. Such
@@ -78,7 +78,7 @@ impl TaskContext {
         });
         let contents = context.contents.get();
         // SAFETY: no other code uses the contents yet. They stay in this allocation together with the frame,
-        // and each write updates the frame.
+        // and each write that moves the map's root updates the frame.
         context.frame.set_map(unsafe { (*contents).map.alias() });
         context.frame.set_contents(contents);
         context
@@ -142,15 +142,15 @@ impl TaskContext {
     /// poll. Call it outside of the task.
     pub(crate) fn run_in_copy(&self, f: impl FnOnce()) {
         /// Drops the copy in the same way as the context itself, also on a panic.
-        struct Copy<'a>(&'a TaskContext, Map);
+        struct DropInEmptyContext<'a>(&'a TaskContext, Map);
 
-        impl Drop for Copy<'_> {
+        impl Drop for DropInEmptyContext<'_> {
             fn drop(&mut self) {
                 self.0.drop_values(mem::take(&mut self.1));
             }
         }
 
-        let copy = Copy(self, self.publish());
+        let copy = DropInEmptyContext(self, self.publish());
         enter_for(&mut Contents::new(copy.1.clone()), Some(self.task), f);
     }
 
@@ -252,7 +252,8 @@ fn frame_behind_stale(task: Option<TaskId>) -> Option<*const Frame> {
     ENTERED.try_with(find).ok()?
 }
 
-/// Removes the entries of polls that have ended, with `task` as the current task. Call it before a poll.
+/// Removes the entries of polls that have ended, with `task` as the current task. Called before a poll and
+/// when one is left.
 #[inline]
 fn discard_stale(task: Option<TaskId>) -> Vec<Arc<TaskContext>> {
     #[cold]

@@ -52,7 +52,7 @@ pub(super) fn owns(other: &Frame) -> bool {
 
 /// Ensures that the thread's own context is cleared when the thread exits. Returns false if that has already
 /// happened.
-pub(super) fn clear_at_exit() -> bool {
+pub(super) fn ensure_cleared_at_exit() -> bool {
     CLEAR_AT_EXIT.try_with(|_| ()).is_ok()
 }
 

@@ -93,7 +93,7 @@ impl Counted {
     }
 
     /// # Safety
-    /// The pointer is one to a `T`.
+    /// It points to a `T`.
     #[inline]
     pub(super) unsafe fn get<T>(&self) -> &T {
         // SAFETY: the allocation lives while this `Counted` does.
@@ -108,7 +108,7 @@ impl Counted {
     }
 
     /// # Safety
-    /// The pointer is one to a `T`, and [`is_unique`](Self::is_unique) is true.
+    /// It points to a `T`, and [`is_unique`](Self::is_unique) is true.
     #[inline]
     pub(super) unsafe fn get_mut<T>(&mut self) -> &mut T {
         // SAFETY: as in `get`. No other `Counted` points to it, and this one is borrowed.

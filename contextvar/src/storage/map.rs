@@ -33,7 +33,7 @@ impl Map {
     #[inline]
     pub(crate) fn get<T: 'static>(&self, variable: &Variable<T>) -> Option<&T> {
         let word = self.word(variable.slot())?;
-        // SAFETY: a slot belongs to one variable, and only `write` fills it, from a `Value<T>`.
+        // SAFETY: a slot belongs to one variable, and only `Place::replace` fills it, from a `Value<T>`.
         Some(unsafe { word.value() })
     }
 
@@ -46,7 +46,7 @@ impl Map {
 
     #[inline]
     fn word(&self, slot: u32) -> Option<&Word> {
-        if slot < WIDTH { self.root().own_word(slot) } else { self.root().nested_word(slot) }
+        if slot < WIDTH { self.root().own_word(slot) } else { self.root().word_at_any_depth(slot) }
     }
 
     /// Returns true if the map was never written.
@@ -64,7 +64,7 @@ impl Map {
     /// Returns the same map without counting it.
     ///
     /// # Safety
-    /// The alias is used only while this map is alive and not written.
+    /// The alias is used only until this map's root is replaced or dropped.
     #[inline]
     pub(crate) unsafe fn alias(&self) -> ManuallyDrop<Map> {
         // SAFETY: `ManuallyDrop` prevents a second drop.
@@ -117,8 +117,8 @@ impl Map {
         self.root().len()
     }
 
-    /// Returns the variables whose state differs from that in `base`, except those that are not inherited.
-    /// Takes time proportional to their number.
+    /// Returns the variables whose state differs from that in `base`, except variables that are not
+    /// inherited. Takes time proportional to the number of changes.
     pub(crate) fn changes_since(&self, base: &Map) -> Vec<&'static dyn AnyVariable> {
         let mut slots = Vec::new();
         if !ptr::eq(self.root(), base.root()) {

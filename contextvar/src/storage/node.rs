@@ -72,7 +72,7 @@ impl Node {
 
     /// Returns the value in any slot.
     #[inline(never)]
-    pub(super) fn nested_word(&self, mut slot: u32) -> Option<&Word> {
+    pub(super) fn word_at_any_depth(&self, mut slot: u32) -> Option<&Word> {
         let mut node = self;
         while slot >= WIDTH {
             node = node.child(TABLE)?.child(slot % WIDTH)?;
@@ -86,7 +86,7 @@ impl Node {
         (self.counted >> index & 1 != 0).then(|| unsafe { self.words[index as usize].counted.get() })
     }
 
-    /// Returns true if no variable below this root is one that is not inherited.
+    /// Returns true if this root has no node for the variables that are not inherited.
     #[inline]
     pub(super) fn is_all_inherited(&self) -> bool {
         self.child(TABLE).and_then(|table| table.child(NOT_INHERITED)).is_none()

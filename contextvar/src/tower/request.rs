@@ -137,7 +137,7 @@ impl<R> ContextLayer<R> {
     }
 
     /// Sets a variable from each request for which `value` returns `Ok`. Otherwise answers the request with
-    /// the response that `reject` makes of the error, without a call of the inner service.
+    /// the response that `reject` makes of the error, and does not call the inner service.
     ///
     /// The body of that response has the type of the inner service's bodies.
     #[must_use = "this returns the layer"]
@@ -181,7 +181,11 @@ impl<R> ContextLayer<R> {
     }
 }
 
-/// The type parameter of a [`ContextLayer`]: `Infallible` if the layer rejects no request, or `Response<B>`.
+/// What a [`ContextLayer`] can reject requests with: `Infallible` for nothing, or a `Response<B>`.
+#[diagnostic::on_unimplemented(
+    message = "the layer rejects requests with another type of body than the service's",
+    note = "`ContextLayer::set_or_reject` needs a `Response` with the type of body that the inner service responds with"
+)]
 pub trait Rejection<B>: sealed::Widen<B> {}
 
 impl<B> Rejection<B> for Infallible {}
@@ -211,9 +215,7 @@ mod sealed {
         fn widen(setters: Vec<Setter<Self>>) -> Vec<Setter<Response<B>>> {
             let widen = |setter| match setter {
                 Setter::Set(set) => Setter::Set(set),
-                Setter::SetOrReject(set) => Setter::SetOrReject(std::sync::Arc::new(move |request| {
-                    set(request).map_err(Widen::into_response)
-                })),
+                Setter::SetOrReject(_) => unreachable!("a layer of `Infallible` has none that reject"),
             };
             setters.into_iter().map(widen).collect()
         }
