@@ -10,9 +10,9 @@ use crate::context::copy_context;
 use crate::current;
 #[cfg(feature = "report")]
 use crate::current::NoContext;
-#[cfg(feature = "report")]
-use crate::error::LookupErrorKind;
 use crate::error::{self, LookupError, ResetError, ResetErrorKind, SetError};
+#[cfg(feature = "report")]
+use crate::error::{LookupErrorKind, WriteErrorKind};
 use crate::on_drop::OnDrop;
 use crate::scoped::Scoped;
 use crate::storage::{FormatFn, Value, Variable};
@@ -256,7 +256,7 @@ impl<T: 'static> ContextVar<T> {
     /// USER.set("ada".to_owned());
     /// assert_eq!(USER.get(), "ada");
     /// ```
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn get(&'static self) -> T
     where
@@ -341,7 +341,7 @@ impl<T: 'static> ContextVar<T> {
     /// USER.set("ada".to_owned());
     /// assert_eq!(USER.with(|user| user.len()), 3);
     /// ```
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn with<R>(&'static self, f: impl FnOnce(&T) -> R) -> R {
         match self.try_with(f) {
@@ -370,12 +370,12 @@ impl<T: 'static> ContextVar<T> {
     /// USER.set("ada".to_owned());
     /// assert_eq!(USER.try_with(|user| user.len()), Ok(3));
     /// ```
-    #[inline]
+    #[inline(always)]
     #[cfg_attr(feature = "report", track_caller)]
     pub fn try_with<R>(&'static self, f: impl FnOnce(&T) -> R) -> Result<R, LookupError> {
         #[cfg(feature = "report")]
         let location = Location::caller();
-        self.read(|| self.default_value(), f).ok_or_else(|| {
+        self.read(|| self.default_value(), f).ok_or_else(move || {
             self.lookup_error(
                 #[cfg(feature = "report")]
                 location,
@@ -383,7 +383,7 @@ impl<T: 'static> ContextVar<T> {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     #[cfg_attr(feature = "report", track_caller)]
     fn read<R>(
         &'static self,
@@ -395,21 +395,25 @@ impl<T: 'static> ContextVar<T> {
         #[cfg(feature = "report")]
         let location = Location::caller();
         #[cfg(feature = "report")]
-        let on_no_context = |no_context| {
-            use crate::report::{self, Access};
-
-            match no_context {
-                _ if !self.variable.is_reported() => (),
-                NoContext::Task => {
-                    report::note(self.name(), Access::Read, LookupErrorKind::NoContext, location)
-                }
-                NoContext::Thread => report::note_on_thread(self.name(), location),
-            }
-        };
+        let on_no_context = move |no_context| self.report_read(no_context, location);
         current::read(&self.variable, on_no_context, default, f)
     }
 
+    #[cfg(feature = "report")]
     #[cold]
+    #[inline(never)]
+    fn report_read(&self, no_context: NoContext, location: &'static Location<'static>) {
+        use crate::report::{self, Access};
+
+        match no_context {
+            _ if !self.variable.is_reported() => (),
+            NoContext::Task => report::note(self.name(), Access::Read, LookupErrorKind::NoContext, location),
+            NoContext::Thread => report::note_on_thread(self.name(), location),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
     fn lookup_error(&self, #[cfg(feature = "report")] location: &'static Location<'static>) -> LookupError {
         let kind = current::lookup_error_kind();
         #[cfg(feature = "report")]
@@ -492,19 +496,26 @@ impl<T: 'static> ContextVar<T> {
     pub fn try_set(&'static self, value: T) -> Result<Token<T>, SetError<T>> {
         #[cfg(feature = "report")]
         let location = Location::caller();
-        current::write(|frame| match frame {
+        current::write(move |frame| match frame {
             Ok(frame) => {
                 let value = Value::new(&self.variable, value);
                 Ok(Token { var: self, undo: frame.set(&self.variable, value) })
             }
             Err(kind) => {
                 #[cfg(feature = "report")]
-                if self.variable.is_reported() {
-                    crate::report::note(self.name(), crate::report::Access::Write, kind.into(), location);
-                }
+                self.report_write(kind, location);
                 Err(SetError::new(self.name(), kind, value))
             }
         })
+    }
+
+    #[cfg(feature = "report")]
+    #[cold]
+    #[inline(never)]
+    fn report_write(&self, kind: WriteErrorKind, location: &'static Location<'static>) {
+        if self.variable.is_reported() {
+            crate::report::note(self.name(), crate::report::Access::Write, kind.into(), location);
+        }
     }
 
     /// Restores the state before the `set` that returned `token`: the old value, or that the variable was not
