@@ -51,7 +51,7 @@ pub(crate) fn parse_crate_path(ident: &Ident, input: ParseStream<'_>) -> Result<
     parse_value_with(
         Path::parse_mod_style,
         ident,
-        "`crate` takes a path: `crate = my_crate::contextvar`",
+        "`crate` takes a path: write `crate = my_crate::contextvar`",
         input,
     )
 }

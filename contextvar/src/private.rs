@@ -37,8 +37,8 @@ pub const fn show_in_logs<T>(var: ContextVar<T>, format: FormatFn<T>) -> Context
     var.with_log(Some(format))
 }
 
-/// Finds out whether `T` implements `Debug`. With [`NoDebug`] in scope, `DebugOf::<T>::FORMAT` is the inherent constant if it does, and
-/// the trait's otherwise.
+/// Finds out whether `T` implements `Debug`. With [`NoDebug`] in scope, `DebugOf::<T>::FORMAT` is the inherent constant if
+/// it does, and the trait's otherwise.
 #[derive(Debug)]
 pub struct DebugOf<T>(PhantomData<fn(T) -> T>);
 
@@ -132,9 +132,9 @@ pub struct OtherOutput;
 
 /// Implemented if a function without `future` can return `T`.
 #[diagnostic::on_unimplemented(
-    message = "this function returns a future, which would not run in the copied context",
-    label = "this is a boxed future under another name",
-    note = "write `#[with_copied_context(future)]`"
+    message = "this function returns a boxed future, which would not run in the function's context",
+    label = "the return type hides a boxed future",
+    note = "add the argument `future`: `#[with_copied_context(future)]`"
 )]
 pub trait PlainOutput<T> {}
 

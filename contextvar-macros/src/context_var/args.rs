@@ -9,7 +9,7 @@ use crate::args::{parse_crate_path, parse_list, parse_value, reject_repeated, sk
 use crate::crate_path::CratePath;
 use crate::errors::Errors;
 
-/// `name = "...", log, baggage = "...", codec = path, secret, inherit = false, crate = path`
+/// `name = "...", log, baggage = "...", codec = Type, secret, inherit = false, crate = path`
 pub(crate) struct ContextVarArgs {
     pub(crate) name: Option<LitStr>,
     pub(crate) log: Option<Ident>,
@@ -61,42 +61,51 @@ impl ContextVarArgs {
     /// Drops arguments that `secret` or a missing `baggage` rules out, and records an error for each.
     fn reject_contradictions(&mut self, errors: &mut Errors) {
         if let Some(log) = self.log.take_if(|_| self.secret) {
-            let message = "a variable that is `secret` is never logged: remove `log` or `secret`";
+            let message = "a `secret` variable is never logged: remove `log` or `secret`";
             errors.push(Error::new(log.span(), message));
         }
         if let Some(key) = self.baggage.take_if(|_| self.secret) {
-            let message =
-                "a variable that is `secret` never leaves the process: remove `baggage` or `secret`";
+            let message = "a `secret` variable never leaves the process: remove `baggage` or `secret`";
             errors.push(Error::new(key.span(), message));
         } else if let Some(codec) = self.codec.as_ref().filter(|_| self.baggage.is_none()) {
-            errors.push(Error::new_spanned(codec, "`codec` goes with `baggage = \"key\"`: add that"));
+            errors.push(Error::new_spanned(
+                codec,
+                "`codec` does nothing without a baggage key: add `baggage = \"key\"`",
+            ));
         }
     }
 }
 
-const USAGE: &str = "`#[context_var]` takes `name = \"...\"`, `log`, `baggage = \"...\"`, `codec = path`, \
+const USAGE: &str = "`#[context_var]` takes `name = \"...\"`, `log`, `baggage = \"...\"`, `codec = Type`, \
      `secret`, `inherit = false` and `crate = path`";
 
 fn parse_arg(input: ParseStream<'_>) -> Result<(Ident, ContextVarArg)> {
     if input.peek(LitStr) {
         let name = input.parse::<LitStr>()?;
-        let message = format!("write `name = {}`: {USAGE}", name.token());
+        let message = format!("a string alone is not an argument: write `name = {}`", name.token());
         return Err(Error::new(name.span(), message));
     }
-    let ident = input.call(Ident::parse_any).map_err(|error| Error::new(error.span(), USAGE))?;
+    let ident = input
+        .call(Ident::parse_any)
+        .map_err(|error| Error::new(error.span(), format!("expected an argument: {USAGE}")))?;
     let arg = if ident == "name" {
-        ContextVarArg::Name(parse_value(&ident, "`name` takes a string: `name = \"user\"`", input)?)
+        ContextVarArg::Name(parse_value(&ident, "`name` takes a string: write `name = \"user\"`", input)?)
     } else if ident == "secret" || ident == "log" {
         if input.peek(Token![=]) {
-            return Err(input.error(format!("`{ident}` takes no value: write just `{ident}`")));
+            return Err(input.error(format!("`{ident}` takes no value: write only `{ident}`")));
         }
         if ident == "log" { ContextVarArg::Log(ident.clone()) } else { ContextVarArg::Secret }
     } else if ident == "baggage" {
         ContextVarArg::Baggage(parse_baggage_key(&ident, input)?)
     } else if ident == "codec" {
-        ContextVarArg::Codec(parse_value(&ident, "`codec` takes a type: `codec = Milliseconds`", input)?)
+        ContextVarArg::Codec(parse_value(
+            &ident,
+            "`codec` takes a type: write `codec = Milliseconds`",
+            input,
+        )?)
     } else if ident == "inherit" {
-        let usage = "`inherit` takes `true` or `false`: `inherit = false` keeps the value in its task";
+        let usage =
+            "`inherit` takes `true` or `false`: write `inherit = false` to keep the value in its task";
         ContextVarArg::Inherit(parse_value(&ident, usage, input)?)
     } else if ident == "crate" {
         ContextVarArg::Crate(parse_crate_path(&ident, input)?)
@@ -113,11 +122,11 @@ fn parse_baggage_key(ident: &Ident, input: ParseStream<'_>) -> Result<LitStr> {
         let message = "`baggage` needs the feature `baggage` of contextvar: enable it in Cargo.toml";
         return Err(Error::new(ident.span(), message));
     }
-    let key: LitStr = parse_value(ident, "`baggage` takes a key: `baggage = \"tenant.id\"`", input)?;
+    let key: LitStr = parse_value(ident, "`baggage` takes a key: write `baggage = \"tenant.id\"`", input)?;
     // The specification of baggage takes RFC 9110's token for a key. `%` is left out, because receivers decode it.
     let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$&'*+-.^_`|~".contains(c);
     if key.value().is_empty() || !key.value().chars().all(is_token) {
-        let message = "a key of baggage has letters, digits and `!#$&'*+-.^_`|~`, and nothing else";
+        let message = "this is not a baggage key: use one or more ASCII letters, digits and `!#$&'*+-.^_`|~`";
         return Err(Error::new(key.span(), message));
     }
     Ok(key)

@@ -90,7 +90,8 @@ fn expand_static(args: &ContextVarArgs, item: Static) -> TokenStream {
 fn add_log(args: &ContextVarArgs, ident: &Ident, ty: &Type, span: Span, init: TokenStream) -> TokenStream {
     let krate = args.krate.spanned(span);
     let message = format!(
-        "`{ident}` can't be shown in logs, as its type has neither `Display` nor `Debug`: implement one of them, or remove `log`"
+        "`{ident}` can't be shown in logs, because its type implements neither `Display` nor `Debug`: implement one of them, or \
+         remove `log`"
     );
     quote_spanned! {span=>
         #krate::__private::show_in_logs(#init, {
@@ -114,8 +115,8 @@ fn declare_baggage(args: &ContextVarArgs, ident: &Ident, ty: &Type, span: Span, 
         }
         None => {
             let message = format!(
-                "`{ident}` can't be written to baggage and read from it, as its type lacks `Display` or `FromStr`: implement both, or \
-                 write `codec = ..` with a `contextvar::baggage::Codec` of that type"
+                "`{ident}` can't be sent as baggage, because its type does not implement both `Display` and `FromStr`: implement both, or \
+                 write `codec = Type`, where `Type` implements `contextvar::baggage::Codec` for the values of `{ident}`"
             );
             quote_spanned! {span=> {
                 #[allow(unused_imports)]

@@ -21,21 +21,21 @@ pub(crate) struct Static {
 }
 
 impl Static {
-    /// Parses a static. A `const`, a `static mut` and a second `#[context_var]` are parsed as the static that the user meant, and
-    /// recorded in `errors`.
+    /// Parses a static. A `const`, a `static mut` and a second `#[context_var]` are parsed as the static that the user
+    /// meant, and recorded in `errors`.
     pub(crate) fn parse(input: ParseStream<'_>, errors: &mut Errors) -> Result<Self> {
         let mut attrs = input.call(Attribute::parse_outer)?;
         if let Some(n) = attrs.iter().position(|attr| path_ends_in(attr.path(), &["context_var"])) {
-            let message = "`#[context_var]` stands here twice: put all arguments into one";
+            let message = "repeated `#[context_var]`: put all arguments into one attribute";
             errors.push(Error::new_spanned(attrs.remove(n), message));
         }
         let vis = input.parse()?;
         let static_token = if let Some(konst) = input.parse::<Option<Token![const]>>()? {
-            let message = "a context variable is a `static`, not a `const`: write `static` here";
+            let message = "a context variable is a static: write `static` instead of `const`";
             errors.push(Error::new(konst.span, message));
             Token![static](konst.span)
         } else {
-            const MESSAGE: &str = "`#[context_var]` goes on a static: `static USER: String;` or `static LOCALE: &str = \"en\";`";
+            const MESSAGE: &str = "`#[context_var]` goes on a static: write `static USER: String;` or `static LOCALE: &str = \"en\";`";
             input.parse().map_err(|error| Error::new(error.span(), MESSAGE))?
         };
         if let Some(mutability) = input.parse::<Option<Token![mut]>>()? {

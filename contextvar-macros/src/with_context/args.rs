@@ -111,13 +111,13 @@ fn parse_arg(kind: ContextKind, input: ParseStream<'_>) -> Result<WithContextArg
         let path = parse_crate_path(&ident, input)?;
         return Ok(WithContextArg::Crate(ident, path));
     }
-    let var: Path = input.parse().map_err(|error| Error::new(error.span(), &usage))?;
+    let var: Path =
+        input.parse().map_err(|error| Error::new(error.span(), format!("expected an argument: {usage}")))?;
     if input.peek(Token![=]) {
         input.parse::<Token![=]>()?;
-        let message = "an entry takes a value: `VAR = value`";
         let value = input
             .parse()
-            .map_err(|error| if input.is_empty() { Error::new_spanned(&var, message) } else { error })?;
+            .map_err(|error| if input.is_empty() { reject_missing_value(&var) } else { error })?;
         return Ok(WithContextArg::Entry(Entry { var, value }));
     }
     match var.get_ident() {
@@ -129,15 +129,22 @@ fn parse_arg(kind: ContextKind, input: ParseStream<'_>) -> Result<WithContextArg
     }
 }
 
-/// Returns the error for an argument that is only a path: a variable without a value if it is spelled like a static, or else an
-/// unknown argument.
+/// Returns the error for an argument that is only a path: a variable without a value if it is spelled like a static, or
+/// else an unknown argument.
 fn reject_path(path: &Path, usage: &str) -> Error {
-    let name = path.to_token_stream().to_string().replace(' ', "");
     let last = path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
-    let message = if last.chars().any(char::is_uppercase) && !last.chars().any(char::is_lowercase) {
-        format!("`{name}` has no value: write `{name} = value`")
+    if last.chars().any(char::is_uppercase) && !last.chars().any(char::is_lowercase) {
+        reject_missing_value(path)
     } else {
-        format!("unknown argument `{name}`: {usage}")
-    };
-    Error::new_spanned(path, message)
+        Error::new_spanned(path, format!("unknown argument `{}`: {usage}", path_text(path)))
+    }
+}
+
+fn reject_missing_value(var: &Path) -> Error {
+    let name = path_text(var);
+    Error::new_spanned(var, format!("`{name}` has no value: write `{name} = value`"))
+}
+
+fn path_text(path: &Path) -> String {
+    path.to_token_stream().to_string().replace(' ', "")
 }

@@ -1,4 +1,5 @@
-//! An `impl` block, a trait or an inline module: the attribute goes on each function in it that is async or returns a future.
+//! An `impl` block, a trait or an inline module: the attribute goes on each function in it that is async or returns a
+//! future.
 //!
 //! Only signatures are parsed. All other tokens stay as they are.
 
@@ -164,8 +165,8 @@ impl<'a> Annotator<'a> {
     }
 }
 
-/// Takes an item that has passed through a `macro_rules!` as `$item:item`: it is in a group without delimiters. A `$vis:vis` is in
-/// such a group too, and is left for the parser.
+/// Takes an item that has passed through a `macro_rules!` as `$item:item`: it is in a group without delimiters. A
+/// `$vis:vis` is in such a group too, and is left for the parser.
 fn take_grouped_item(input: ParseStream<'_>) -> Option<Group> {
     let fork = input.fork();
     match fork.parse() {
@@ -184,8 +185,8 @@ fn starts_function(input: ParseStream<'_>) -> bool {
     vis_and_default.is_ok() && input.parse::<Signature>().is_ok()
 }
 
-/// Takes the tokens of an item other than a function, up to a semicolon or a body. In the value of a constant, tokens after braces are
-/// taken for another item; they are emitted all the same.
+/// Takes the tokens of an item other than a function, up to a semicolon or a body. In the value of a constant, tokens after
+/// braces are taken for another item; they are emitted all the same.
 fn take_item(input: ParseStream<'_>) -> Result<TokenStream> {
     let mut item = TokenStream::new();
     while !input.is_empty() {

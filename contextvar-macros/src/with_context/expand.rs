@@ -1,4 +1,5 @@
-//! The expansion of an attributed item: it goes to a container's functions, waits for other macros, or rewrites the function.
+//! The expansion of an attributed item: it goes to a container's functions, waits for other macros, or rewrites the
+//! function.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -53,15 +54,15 @@ fn reject_second_attribute(kind: ContextKind, attrs: &mut Vec<Attribute>, errors
     let second = attrs.remove(n);
     let name = kind.attribute();
     let message = if path_ends_in(second.path(), &[name]) {
-        format!("`#[{name}]` stands here twice: put all arguments into one")
+        format!("repeated `#[{name}]`: put all arguments into one attribute")
     } else {
-        "a function runs in a copied context or in an empty one: remove one of the attributes".to_owned()
+        "a function runs in either a copied context or an empty one: remove one of the attributes".to_owned()
     };
     errors.push(Error::new_spanned(second, message));
 }
 
-/// Puts the attribute on the functions in an `impl`, a trait or a module. Their expansions report the mistakes in the arguments, so
-/// `arg_errors` are reported here only if there is no such function.
+/// Puts the attribute on the functions in an `impl`, a trait or a module. Their expansions report the mistakes in the
+/// arguments, so `arg_errors` are reported here only if there is no such function.
 fn expand_container(
     args: &WithContextArgs,
     raw_args: TokenStream,
@@ -71,13 +72,15 @@ fn expand_container(
     errors: &mut Errors,
 ) -> Result<TokenStream> {
     if let Some(token) = args.skip.as_ref().or(args.future.as_ref()) {
-        let message = format!("`{token}` goes on a function: remove it here");
+        let message = format!(
+            "`{token}` is for one function, not for an `impl` block, a trait or a module: remove it here"
+        );
         return Err(Error::new(token.span(), message));
     }
     let (krate, name) = (&args.krate, Ident::new(args.kind.attribute(), Span::call_site()));
     if attrs.iter().any(|attr| path_ends_in(attr.path(), &["automock"])) {
-        // mockall copies the attributes of methods, but not those of an `impl`, to statements, where no attribute macro can be. So
-        // this attribute stays on the `impl` and expands after mockall.
+        // mockall copies the attributes of methods, but not those of an `impl`, to statements, where no attribute macro can
+        // be. So this attribute stays on the `impl` and expands after mockall.
         return Ok(quote!(#(#attrs)* #[#krate::#name(#raw_args)] #item));
     }
     let (item, annotated) = annotate_functions(item, &quote!(#krate::#name(__nested, #raw_args)))?;
@@ -92,7 +95,8 @@ fn expand_container(
             errors.push(Error::new_spanned(function, message));
         }
         (Annotated::Nothing, Some(Entry { var, .. })) => {
-            let message = "there is no function here that is async or returns a future and has a body";
+            let message = "this entry sets nothing, because no function here that is async or returns a future has a body: \
+                           remove the attribute";
             errors.push(Error::new_spanned(var, message));
         }
         _ => {}
@@ -100,8 +104,8 @@ fn expand_container(
     Ok(quote!(#(#attrs)* #item))
 }
 
-/// Expands the attribute on a function, or puts it below the function's other attributes. In that case its next expansion reports
-/// `arg_errors`.
+/// Expands the attribute on a function, or puts it below the function's other attributes. In that case its next expansion
+/// reports `arg_errors`.
 fn expand_function(
     args: &WithContextArgs,
     raw_args: TokenStream,
@@ -110,18 +114,18 @@ fn expand_function(
     errors: &mut Errors,
 ) -> TokenStream {
     if let Some(skip) = &args.skip {
-        let message = "`skip` leaves a function out of an annotated `impl`, trait or module: there is none around \
-                       this one, remove the attribute";
+        let message = "`skip` leaves a function out of an annotated `impl`, trait or module, and there is none \
+                       around this function: remove the attribute";
         arg_errors.push(Error::new(skip.span(), message));
     }
     if let Some(konst) = function.sig.constness {
-        let message = "a `const fn` can have no context: remove `const` or the attribute";
+        let message = "a `const fn` can't run in a context: remove `const` or the attribute";
         errors.append(arg_errors);
         errors.push(Error::new(konst.span, message));
         return replace_body(&function, &function.sig, function.body.stream());
     }
     if let Some(future) = args.future.as_ref().filter(|_| function.sig.asyncness.is_some()) {
-        let message = "an `async fn` returns a future anyway: remove `future`";
+        let message = "an `async fn` always returns a future: remove `future`";
         arg_errors.push(Error::new(future.span(), message));
     }
     if !args.is_last && function.attrs.iter().any(|attr| !is_inert(attr)) {

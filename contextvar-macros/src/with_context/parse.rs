@@ -15,8 +15,8 @@ pub(crate) struct Function {
 }
 
 impl Function {
-    /// Parses the function below `attribute`. Returns `None` for an item without a body that another macro wrote and gave the
-    /// attribute to.
+    /// Parses the function below `attribute`. Returns `None` for an item without a body that another macro wrote and gave
+    /// the attribute to.
     pub(crate) fn parse(attribute: &str, attrs: Vec<Attribute>, item: TokenStream) -> Result<Option<Self>> {
         // The parser does not get the body, because it would look at every token in it.
         let mut header: Vec<TokenTree> = item.into_iter().collect();
@@ -44,8 +44,8 @@ impl Function {
                 }
                 _ => {
                     let message = format!(
-                        "`#[{attribute}]` goes on a function, or on an `impl` block, a trait or an inline module with \
-                         functions in it"
+                        "`#[{attribute}]` goes on a function, or on an `impl` block, a trait or an inline module that \
+                         contains functions"
                     );
                     Err(Error::new(start.span(), message))
                 }
@@ -53,12 +53,14 @@ impl Function {
         }
         let sig: Signature = input.parse()?;
         if let Some(semicolon) = input.parse::<Option<Token![;]>>()? {
-            // Macros that make a trait from an `impl`, such as easy_ext, copy the attributes of the methods to the declarations.
+            // Macros that make a trait from an `impl`, such as easy_ext, copy the attributes of the methods to the
+            // declarations.
             if !is_written_by_user(&semicolon) {
                 return Ok(None);
             }
-            let message = "there is no body here to run in a copied context: put the attribute on the \
-                           methods that implement this one";
+            let message = format!(
+                "this function has no body to run in a context: put `#[{attribute}]` on the methods that implement it"
+            );
             return Err(Error::new_spanned(&sig.ident, message));
         }
         let body = body.ok_or_else(|| input.error("expected a body"))?;
@@ -88,8 +90,8 @@ fn ungroup_braces(mut token: TokenTree) -> Result<Group> {
     }
 }
 
-/// Takes the `#![..]` attributes out of a body and makes them outer attributes, which mean the same on a function. The expansion can
-/// then nest the rest of the body anywhere.
+/// Takes the `#![..]` attributes out of a body and makes them outer attributes, which mean the same on a function. The
+/// expansion can then nest the rest of the body anywhere.
 fn split_inner_attributes(body: Group) -> Result<(Vec<Attribute>, Group)> {
     struct Parts(Vec<Attribute>, TokenStream);
 
@@ -99,8 +101,8 @@ fn split_inner_attributes(body: Group) -> Result<(Vec<Attribute>, Group)> {
         }
     }
 
-    // Most bodies have no inner attribute. They stay as they are: parsing takes time, and both braces of a new group would have
-    // the same span.
+    // Most bodies have no inner attribute. They stay as they are: parsing takes time, and both braces of a new group would
+    // have the same span.
     let starts_with_hash =
         matches!(body.stream().into_iter().next(), Some(TokenTree::Punct(punct)) if punct.as_char() == '#');
     if !starts_with_hash {

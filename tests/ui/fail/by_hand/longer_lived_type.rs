@@ -7,7 +7,7 @@ fn forever(text: &'static str) -> &'static str {
 }
 
 fn main() {
-    // If this compiled, `forever` could be called with a text that does not live for ever.
+    // If this compiled, `forever` could be called with text that does not live forever.
     let var: &'static ContextVar<fn(&'static str) -> &'static str> = &CALLBACK;
     var.set(forever);
 }
