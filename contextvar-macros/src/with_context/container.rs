@@ -75,7 +75,7 @@ struct Annotator<'a> {
     has_annotated: Cell<bool>,
     /// The first function without a body that the user wrote and that would otherwise have been given the attribute.
     first_declaration: Cell<Option<Ident>>,
-    /// True after an item that has an attribute of its own, or that contains a macro call, which can expand to anything.
+    /// True after an item that already has one of the two attributes, or a macro call, which can expand to anything.
     has_other_items: Cell<bool>,
 }
 

@@ -15,8 +15,8 @@ pub(crate) struct Function {
 }
 
 impl Function {
-    /// Parses the function below `attribute`. Returns `None` for an item without a body that another macro wrote and gave
-    /// the attribute to.
+    /// Parses the function below `attribute`. Returns `None` for a type or a declaration that another macro wrote: there
+    /// is nothing to run in a context.
     pub(crate) fn parse(attribute: &str, attrs: Vec<Attribute>, item: TokenStream) -> Result<Option<Self>> {
         // The parser does not get the body, because it would look at every token in it.
         let mut header: Vec<TokenTree> = item.into_iter().collect();
