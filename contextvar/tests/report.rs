@@ -12,6 +12,10 @@ static USER: ContextVar<String> = ContextVar::with_default("user", || "nobody".t
 static TENANT: ContextVar<u64> = ContextVar::new("tenant");
 static LOCALE: ContextVar<&str> = ContextVar::with_default("locale", || "en").report(false);
 
+#[cfg(feature = "macros")]
+#[contextvar::context_var(report = false)]
+static ZONE: &str = "UTC";
+
 /// The reports of one test, which has the reporter to itself.
 struct Reports {
     reports: Arc<Mutex<Vec<Report>>>,
@@ -164,6 +168,8 @@ fn what_asks_or_is_marked_is_not_reported() {
                 for_each_log_field(|_, _| unreachable!());
                 assert_eq!(LOCALE.get(), "en");
                 assert!(LOCALE.try_set("fr").is_err());
+                #[cfg(feature = "macros")]
+                assert_eq!(ZONE.get(), "UTC");
                 report::ignore(|| {
                     USER.get();
                     drop(TENANT.try_set(1));

@@ -9,7 +9,7 @@ use crate::args::{parse_crate_path, parse_list, parse_value, reject_repeated, sk
 use crate::crate_path::CratePath;
 use crate::errors::Errors;
 
-/// `name = "...", log, baggage = "...", codec = Type, secret, inherit = false, crate = path`
+/// `name = "...", log, baggage = "...", codec = Type, secret, inherit = false, report = false, crate = path`
 pub(crate) struct ContextVarArgs {
     pub(crate) name: Option<LitStr>,
     pub(crate) log: Option<Ident>,
@@ -17,6 +17,7 @@ pub(crate) struct ContextVarArgs {
     pub(crate) codec: Option<Path>,
     pub(crate) secret: bool,
     pub(crate) inherit: Option<LitBool>,
+    pub(crate) report: Option<LitBool>,
     pub(crate) krate: CratePath,
 }
 
@@ -27,6 +28,7 @@ enum ContextVarArg {
     Codec(Path),
     Secret,
     Inherit(LitBool),
+    Report(LitBool),
     Crate(Path),
 }
 
@@ -39,6 +41,7 @@ impl ContextVarArgs {
             codec: None,
             secret: false,
             inherit: None,
+            report: None,
             krate: CratePath(None),
         };
         let mut seen = Vec::new();
@@ -51,6 +54,7 @@ impl ContextVarArgs {
                 ContextVarArg::Codec(codec) => parsed.codec = Some(codec),
                 ContextVarArg::Secret => parsed.secret = true,
                 ContextVarArg::Inherit(inherit) => parsed.inherit = Some(inherit),
+                ContextVarArg::Report(report) => parsed.report = Some(report),
                 ContextVarArg::Crate(path) => parsed.krate = CratePath(Some(path)),
             }
         }
@@ -77,7 +81,7 @@ impl ContextVarArgs {
 }
 
 const USAGE: &str = "`#[context_var]` takes `name = \"...\"`, `log`, `baggage = \"...\"`, `codec = Type`, \
-     `secret`, `inherit = false` and `crate = path`";
+     `secret`, `inherit = false`, `report = false` and `crate = path`";
 
 fn parse_arg(input: ParseStream<'_>) -> Result<(Ident, ContextVarArg)> {
     if input.peek(LitStr) {
@@ -107,6 +111,10 @@ fn parse_arg(input: ParseStream<'_>) -> Result<(Ident, ContextVarArg)> {
         let usage =
             "`inherit` takes `true` or `false`: write `inherit = false` to keep the value in its task";
         ContextVarArg::Inherit(parse_value(&ident, usage, input)?)
+    } else if ident == "report" {
+        let usage =
+            "`report` takes `true` or `false`: write `report = false` to expect reads without a context";
+        ContextVarArg::Report(parse_value(&ident, usage, input)?)
     } else if ident == "crate" {
         ContextVarArg::Crate(parse_crate_path(&ident, input)?)
     } else {

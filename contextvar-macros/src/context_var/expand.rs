@@ -68,8 +68,9 @@ fn expand_static(args: &ContextVarArgs, item: Static) -> TokenStream {
     let default = value.map(|value| quote!(|| #value,));
     let secret = args.secret.then(|| quote!(.secret()));
     let inherit = args.inherit.as_ref().map(|inherit| quote!(.inherit(#inherit)));
+    let report = args.report.as_ref().map(|report| quote!(.report(#report)));
     let mut init = quote_spanned! {span=>
-        #krate::__private::#constructor::<#ty>(#name, #default #debug) #secret #inherit
+        #krate::__private::#constructor::<#ty>(#name, #default #debug) #secret #inherit #report
     };
     if args.log.is_some() {
         init = add_log(args, &ident, &ty, span, init);
