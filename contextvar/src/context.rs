@@ -222,7 +222,10 @@ impl Context {
         let (map, base) = (&self.contents.map, &base.contents.map);
         current::write(|frame| match frame {
             Ok(frame) => {
-                frame.copy_states(&map.changes_since(base), map);
+                let changed = map.changes_since(base);
+                frame.copy_states(&changed, map);
+                #[cfg(feature = "observe")]
+                changed.into_iter().for_each(crate::observe::changed);
                 Ok(())
             }
             Err(kind) => {

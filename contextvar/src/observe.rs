@@ -1,4 +1,4 @@
-//! Calls an observer whenever a thread enters or exits a context.
+//! Calls an observer whenever a thread enters or exits a context, and whenever a variable changes.
 //!
 //! It is for profilers, and for bridges to libraries that keep values in thread-locals, such as the
 //! diagnostic contexts of logging libraries.
@@ -8,7 +8,7 @@
 //! ```
 //! use std::cell::RefCell;
 //!
-//! use contextvar::observe::{Observer, set_observer};
+//! use contextvar::observe::{ChangedVar, Observer, set_observer};
 //! use contextvar::{Context, ContextVar};
 //!
 //! static USER: ContextVar<String> = ContextVar::with_default("user", || "nobody".to_owned());
@@ -26,13 +26,21 @@
 //!     }
 //!
 //!     fn on_exit(&self) {
-//!         let _ = DIAGNOSTIC_CONTEXT.try_with(|user| user.replace(USER.get()));
+//!         self.on_enter();
+//!     }
+//!
+//!     fn on_change(&self, var: ChangedVar) {
+//!         if var.is(&USER) {
+//!             self.on_enter();
+//!         }
 //!     }
 //! }
 //!
 //! set_observer(&Bridge).unwrap();
 //! Context::new().with_value(&USER, "ada".to_owned()).run(|| {
 //!     DIAGNOSTIC_CONTEXT.with_borrow(|user| assert_eq!(user, "ada"));
+//!     USER.set("grace".to_owned());
+//!     DIAGNOSTIC_CONTEXT.with_borrow(|user| assert_eq!(user, "grace"));
 //! });
 //! DIAGNOSTIC_CONTEXT.with_borrow(|user| assert_eq!(user, "nobody"));
 //! ```
@@ -40,9 +48,12 @@
 use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
+use std::ptr;
 use std::sync::OnceLock;
 
 use crate::on_drop::OnDrop;
+use crate::storage::AnyVariable;
+use crate::var::ContextVar;
 
 /// Observes the contexts that threads enter and exit. See [`set_observer`].
 ///
@@ -64,6 +75,39 @@ pub trait Observer: Sync {
     ///
     /// This method must not panic: during a panic a second one aborts the process.
     fn on_exit(&self) {}
+
+    /// Called after a variable has changed in the current context: by [`set`](crate::ContextVar::set), a
+    /// [`reset`](crate::ContextVar::reset), the end of a [`sync_scope`](crate::ContextVar::sync_scope), or, for each
+    /// variable, [`apply_changes_to_current`](crate::Context::apply_changes_to_current).
+    ///
+    /// # Panics
+    ///
+    /// A panic in this method propagates through the call that changed the variable, which stays changed.
+    fn on_change(&self, _var: ChangedVar) {}
+}
+
+/// The variable of an [`Observer::on_change`].
+#[derive(Clone, Copy)]
+pub struct ChangedVar {
+    variable: &'static dyn AnyVariable,
+}
+
+impl ChangedVar {
+    /// Returns the variable's name.
+    pub fn name(&self) -> &'static str {
+        self.variable.name()
+    }
+
+    /// Returns true if `var` is this variable.
+    pub fn is<T>(&self, var: &'static ContextVar<T>) -> bool {
+        ptr::addr_eq(self.variable, var.variable())
+    }
+}
+
+impl fmt::Debug for ChangedVar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChangedVar").field("name", &self.name()).finish()
+    }
 }
 
 static OBSERVER: OnceLock<&'static dyn Observer> = OnceLock::new();
@@ -113,6 +157,14 @@ pub(crate) fn entered() {
 pub(crate) fn exited() {
     if let Some(observer) = OBSERVER.get() {
         notify(|| observer.on_exit());
+    }
+}
+
+/// Notifies the observer that `variable` has changed.
+#[inline]
+pub(crate) fn changed(variable: &'static dyn AnyVariable) {
+    if let Some(observer) = OBSERVER.get() {
+        notify(|| observer.on_change(ChangedVar { variable }));
     }
 }
 

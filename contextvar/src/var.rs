@@ -499,7 +499,10 @@ impl<T: 'static> ContextVar<T> {
         current::write(move |frame| match frame {
             Ok(frame) => {
                 let value = Value::new(&self.variable, value);
-                Ok(Token { var: self, undo: frame.set(&self.variable, value) })
+                let token = Token { var: self, undo: frame.set(&self.variable, value) };
+                #[cfg(feature = "observe")]
+                crate::observe::changed(&self.variable);
+                Ok(token)
             }
             Err(kind) => {
                 #[cfg(feature = "report")]
@@ -580,6 +583,8 @@ impl<T: 'static> ContextVar<T> {
         current::write(|frame| match frame {
             Ok(frame) if ptr::eq(token.var, self) && frame.is_origin_of(&token.undo) => {
                 frame.reset(&self.variable, token.undo);
+                #[cfg(feature = "observe")]
+                crate::observe::changed(&self.variable);
                 Ok(())
             }
             _ => Err(self.reset_error(token)),
