@@ -1,4 +1,4 @@
-//! What the clippy.toml of docs/following.md is to find, and what it is not. See scripts/clippy-fragment.
+//! What the clippy.toml of guide/propagation.md is to find, and what it is not. See scripts/clippy-fragment.
 
 use contextvar::{Context, InContext, task, thread};
 
