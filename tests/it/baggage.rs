@@ -1,4 +1,4 @@
-//! Variables across processes, and the context of OpenTelemetry in tasks.
+//! Variables across processes.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::routing::get;
 use contextvar::baggage::{self, Codec};
 use contextvar::tower::{ContextLayer, InjectBaggageLayer};
-use contextvar::{Context, InContext, context_var, copy_context, task, thread};
+use contextvar::{Context, context_var, copy_context, task};
 use http_body_util::BodyExt;
 use opentelemetry::baggage::BaggageExt;
 use opentelemetry::propagation::TextMapPropagator;
@@ -20,7 +20,7 @@ use opentelemetry::{Context as Otel, KeyValue};
 use opentelemetry_sdk::propagation::BaggagePropagator;
 use tower::{Layer, ServiceExt, service_fn};
 
-use crate::support::{OnDrop, on_both_flavours};
+use crate::support::on_both_flavours;
 
 #[context_var(baggage = "test.tenant", log)]
 static TENANT: String = "no tenant".to_owned();
@@ -265,30 +265,6 @@ fn as_much_goes_out_as_fits_into_a_header() {
 }
 
 #[test]
-fn opentelemetry_is_left_alone_at_the_exit_of_a_thread() {
-    struct Spawns(std::sync::mpsc::Sender<bool>);
-    impl Drop for Spawns {
-        fn drop(&mut self) {
-            let spawned = thread::spawn(|| ID.is_set()).join();
-            self.0.send(spawned.is_ok_and(|is_set| !is_set)).unwrap();
-        }
-    }
-    thread_local! {
-        static SPAWNS: std::cell::RefCell<Option<Spawns>> = const { std::cell::RefCell::new(None) };
-    }
-    let (sender, said) = std::sync::mpsc::channel();
-    std::thread::spawn(|| {
-        // Made first, dropped last.
-        SPAWNS.set(Some(Spawns(sender)));
-        drop(Otel::current());
-        thread::spawn(|| ()).join().unwrap();
-    })
-    .join()
-    .unwrap();
-    assert!(said.recv().unwrap());
-}
-
-#[test]
 fn from_a_client_to_a_server() {
     on_both_flavours(|| async {
         let ignored = Arc::new(Mutex::new(Vec::new()));
@@ -339,48 +315,4 @@ where
 {
     let body = client.oneshot(axum::http::Request::new(Body::empty())).await.unwrap().into_body();
     String::from_utf8(body.collect().await.unwrap().to_bytes().into()).unwrap()
-}
-
-// The context of OpenTelemetry.
-
-#[derive(Debug, PartialEq)]
-struct Theirs(u64);
-
-fn theirs() -> Option<u64> {
-    Otel::map_current(|context| context.get::<Theirs>().map(|theirs| theirs.0))
-}
-
-#[test]
-fn the_context_of_opentelemetry_follows_into_tasks() {
-    on_both_flavours(|| async {
-        let (sender, said) = std::sync::mpsc::channel();
-        let (task, call, thread, aborted, without) = {
-            let _attached = Otel::new().with_value(Theirs(7)).attach();
-            let task = task::spawn(async {
-                tokio::task::yield_now().await;
-                let inner = task::spawn(async { theirs() }).await.unwrap();
-                (theirs(), inner)
-            });
-            let call = task::spawn_blocking(theirs);
-            let thread = thread::spawn(theirs);
-            let says = OnDrop(move || sender.send(theirs()).unwrap());
-            let aborted = task::spawn(async move {
-                let _says = says;
-                std::future::pending::<()>().await
-            });
-            let detached = task::spawn_in_empty_context(async { theirs() });
-            let ours_alone = tokio::spawn(async { theirs() }.in_inherited_context());
-            (task, call, thread, aborted, [detached, ours_alone])
-        };
-        assert_eq!(theirs(), None);
-        assert_eq!(task.await.unwrap(), (Some(7), Some(7)));
-        assert_eq!((call.await.unwrap(), thread.join().unwrap()), (Some(7), Some(7)));
-        for without in without {
-            assert_eq!(without.await.unwrap(), None);
-        }
-        aborted.abort();
-        aborted.await.unwrap_err();
-        assert_eq!(said.recv().unwrap(), Some(7), "it is current while the future is dropped");
-        assert_eq!(theirs(), None);
-    });
 }

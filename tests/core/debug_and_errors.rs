@@ -29,7 +29,7 @@ fn a_context_shows_each_variable_s_name_and_value() {
     assert_eq!(format!("{ctx:?}"), r#"Context { USER: "ada" }"#);
     assert_eq!(format!("{ctx:#?}"), "Context {\n    USER: \"ada\",\n}");
     let ctx = Context::new().with_value(&OPAQUE, NoDebug);
-    assert_eq!(format!("{ctx:?}"), "Context { OPAQUE: it::printing::NoDebug }");
+    assert_eq!(format!("{ctx:?}"), "Context { OPAQUE: it::debug_and_errors::NoDebug }");
     let ctx = Context::new().with_value(&PASSWORD, "sesame".to_owned());
     assert_eq!(format!("{ctx:?}"), "Context { PASSWORD: <redacted> }");
     let ctx = Context::new().with_value(&LIST, vec![Some(1), None]);
@@ -48,7 +48,7 @@ fn entries_say_what_they_are() {
     let ctx = Context::new().with_value(&USER, "ada".to_owned()).with_value(&OPAQUE, NoDebug);
     let mut shown: Vec<_> = ctx.iter().map(|entry| format!("{}: {entry:?}", entry.name())).collect();
     shown.sort();
-    assert_eq!(shown, ["OPAQUE: it::printing::NoDebug", "USER: \"ada\""]);
+    assert_eq!(shown, ["OPAQUE: it::debug_and_errors::NoDebug", "USER: \"ada\""]);
     assert_eq!(ctx.iter().len(), 2);
     let user = (&ctx).into_iter().find(|entry| entry.name() == "USER").unwrap();
     assert_eq!(user.downcast_ref::<String>().unwrap(), "ada");
