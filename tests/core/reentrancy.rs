@@ -383,3 +383,21 @@ fn contexts_in_contexts() {
     }
     assert_eq!(depth, COUNT + 1);
 }
+
+/// A replaced value's `Drop` saw no context.
+#[test]
+fn the_drop_of_a_replaced_value_sees_the_context() {
+    #[context_var]
+    static NUMBER: u64;
+    #[context_var]
+    static REPORTS: OnDrop<Box<dyn FnMut() + Send + Sync>>;
+
+    let log = Log::default();
+    let note = log.clone();
+    let mut ctx = Context::new().with_value(&NUMBER, 1);
+    ctx.run(|| {
+        REPORTS.set(OnDrop(Box::new(move || note.push(NUMBER.get()))));
+        REPORTS.set(OnDrop(Box::new(|| ())));
+    });
+    assert_eq!(log.take(), ["1"]);
+}

@@ -3,6 +3,7 @@
 use std::future::{pending, poll_fn, ready};
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{self as std_task, Poll, Waker};
 use std::thread;
 
@@ -111,24 +112,29 @@ fn available_on_abort() {
 
 #[test]
 fn available_on_runtime_shutdown() {
+    #[context_var]
+    static HELD: Arc<()>;
+
     for mut builder in
         [tokio::runtime::Builder::new_current_thread(), tokio::runtime::Builder::new_multi_thread()]
     {
-        let log = Log::default();
+        let (log, held) = (Log::default(), Arc::new(()));
+        let number = |n| Context::new().with_value(&NUMBER, n).with_value(&HELD, held.clone());
         let runtime = builder.build().unwrap();
         let (started, on_start) = oneshot::channel();
         let inner = noting(&log, async {
             started.send(()).unwrap();
             pending::<()>().await;
         });
-        runtime.spawn(Context::new().with_value(&NUMBER, 2).scope(inner));
+        runtime.spawn(number(2).scope(inner));
         // This one may not even be polled.
-        runtime.spawn(Context::new().with_value(&NUMBER, 3).scope(noting(&log, pending::<()>())));
+        runtime.spawn(number(3).scope(noting(&log, pending::<()>())));
         runtime.block_on(on_start).unwrap();
         drop(runtime);
         let mut seen = log.take();
         seen.sort();
         assert_eq!(seen, ["2", "3"]);
+        assert_eq!(Arc::strong_count(&held), 1);
     }
 }
 
@@ -389,16 +395,6 @@ fn a_future_moved_between_tasks_keeps_its_context() {
 }
 
 #[test]
-fn in_context_and_in_copied_context() {
-    NUMBER.set(1);
-    let copied = async { NUMBER.get() }.in_copied_context();
-    NUMBER.set(2);
-    assert_eq!(copied.now_or_never(), Some(1));
-    let given = async { NUMBER.get() }.in_context(Context::new().with_value(&NUMBER, 3));
-    assert_eq!(given.now_or_never(), Some(3));
-}
-
-#[test]
 fn a_scope_can_be_polled_on_different_threads() {
     let mut scope: Pin<Box<Scoped<_>>> = Box::pin(Context::new().scope(async {
         for n in 0..4 {
@@ -437,4 +433,19 @@ fn a_panic_caught_inside_leaves_the_scope_usable() {
         NUMBER.get()
     });
     assert_eq!(scope.now_or_never(), Some(1));
+}
+
+/// An extension trait on every type broke `TASK_LOCAL.scope(..)`.
+#[test]
+fn the_traits_leave_other_types_methods_alone() {
+    tokio::task_local! {
+        static LOCAL: u64;
+    }
+
+    on_both_flavours(|| async {
+        NUMBER.set(2);
+        let sum = LOCAL.scope(1, async { LOCAL.get() + NUMBER.get() }.in_copied_context()).await;
+        assert_eq!(sum, 3);
+        assert_eq!(LOCAL.sync_scope(4, || LOCAL.get()), 4);
+    });
 }

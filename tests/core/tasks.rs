@@ -200,27 +200,6 @@ fn tasks_polled_by_a_block_on_inside_a_run_may_read_and_not_write() {
 }
 
 #[test]
-fn block_in_place_stays_in_the_task_s_context() {
-    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(async {
-        task::spawn(async {
-            NUMBER.set(1);
-            tokio::task::block_in_place(|| {
-                NUMBER.set(NUMBER.get() + 1);
-                Handle::current().block_on(async {
-                    yield_now().await;
-                    NUMBER.set(NUMBER.get() + 1);
-                });
-            });
-            yield_now().await;
-            assert_eq!(NUMBER.get(), 3);
-        })
-        .await
-        .unwrap();
-    });
-}
-
-#[test]
 fn block_on_in_a_blocking_call_is_in_its_context() {
     on_both_flavours(|| async {
         NUMBER.set(1);
@@ -272,4 +251,24 @@ fn a_local_runtime_is_no_different() {
         assert_eq!(task.await.unwrap(), 2);
     });
     assert_eq!(NUMBER.get(), 1);
+}
+
+/// A panic in a poll left the task's values on the worker thread, where an unrelated task read them.
+#[test]
+fn a_panic_leaves_nothing_on_the_worker_thread() {
+    for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
+        let runtime = builder.worker_threads(1).build().unwrap();
+        runtime.block_on(async {
+            let panics = tokio::spawn(Context::new().with_value(&NUMBER, 1).scope(async {
+                NUMBER.set(2);
+                yield_now().await;
+                panic!("on purpose");
+            }));
+            assert!(panics.await.unwrap_err().is_panic());
+            let seen = tokio::spawn(async { (NUMBER.try_get().ok(), copy_context().len()) });
+            assert_eq!(seen.await.unwrap(), (None, 0));
+            let scoped = tokio::spawn(Context::new().scope(async { NUMBER.try_get().ok() }));
+            assert_eq!(scoped.await.unwrap(), None);
+        });
+    }
 }

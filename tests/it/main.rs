@@ -19,7 +19,6 @@ mod propagation;
 mod properties;
 mod requests;
 mod returned_futures;
-mod rivals;
 mod signatures;
 mod sinks;
 #[path = "../core/support.rs"]

@@ -14,7 +14,9 @@ fn test_context_var_new_1() {
 
     assert_eq!((VAR.name(), TWIN.name()), ("aaa", "aaa"));
     VAR.set(1);
-    assert!(!TWIN.is_set(), "the name is for messages, it does not make two variables the same");
+    assert!(!TWIN.is_set(), "a name is for messages: two variables can have the same");
+    TWIN.set(2);
+    assert_eq!((VAR.get(), TWIN.get(), copy_context().len()), (1, 2, 2));
 }
 
 #[test]

@@ -282,8 +282,3 @@ fn a_value_whose_drop_panics_while_a_hook_panics_ends_no_worker() {
         });
     }
 }
-
-#[test]
-fn hooks_are_printed_by_name() {
-    assert_eq!(format!("{:?}", Hooks::new()), "Hooks { .. }");
-}

@@ -137,7 +137,7 @@ async fn tasks_of_tasks() {
             let path = [PATH.get(), vec![depth]].concat();
             PATH.set(path.clone());
             if depth == 5 {
-                return path;
+                return task::spawn_blocking(|| PATH.get()).await.unwrap();
             }
             let deepest = task::spawn(descend(depth + 1)).await.unwrap();
             assert_eq!(PATH.get(), path);

@@ -1,7 +1,7 @@
 //! tokio's tasks and blocking calls.
 
 use std::future::pending;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 
 use contextvar::{InContext, copy_context, inherit_context, task};
 use tokio::runtime::{Handle, Runtime};
@@ -9,7 +9,7 @@ use tokio::task::{JoinSet, LocalSet, yield_now};
 use tokio_util::task::TaskTracker;
 
 use super::{USER, ada, calls_follow, follows, let_go};
-use crate::support::{OnDrop, on_both_flavours};
+use crate::support::on_both_flavours;
 
 #[test]
 fn spawn() {
@@ -146,32 +146,6 @@ fn handles_and_runtimes() {
         let task = runtime.spawn_blocking(inherit_context().bind(work));
         async { drop(task.await) }
     }));
-}
-
-#[test]
-fn a_runtime_that_is_shut_down_drops_tasks_in_their_contexts() {
-    for flavour in ["current", "multi"] {
-        let held = Arc::new(());
-        let (sender, said) = mpsc::channel();
-        let runtime = match flavour {
-            "current" => tokio::runtime::Builder::new_current_thread().build().unwrap(),
-            _ => Runtime::new().unwrap(),
-        };
-        ada(&held).run(|| {
-            let says = OnDrop(move || sender.send(USER.get()).unwrap());
-            runtime.spawn(
-                async {
-                    let _says = says;
-                    pending::<()>().await
-                }
-                .in_inherited_context(),
-            )
-        });
-        runtime.block_on(yield_now());
-        drop(runtime);
-        assert_eq!(said.recv().unwrap(), "ada");
-        assert_eq!(Arc::strong_count(&held), 1);
-    }
 }
 
 #[cfg(tokio_unstable)]
