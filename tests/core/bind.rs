@@ -11,7 +11,7 @@ static USER: String;
 static TENANT: u64 = 1;
 
 #[test]
-fn a_closure_bound_to_a_context() {
+fn a_bound_closure_runs_and_drops_in_its_context() {
     let log = Log::default();
     let base = || Context::new().with_value(&USER, "ada".to_owned()).with_value(&TENANT, 7);
     let mut ctx = base();

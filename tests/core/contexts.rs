@@ -10,7 +10,7 @@ use contextvar::{Context, ContextVar, context_var, copy_context, for_each_log_fi
 use crate::support::{OnDrop, panic_text};
 
 #[test]
-fn a_copy_and_its_original_do_not_see_each_other() {
+fn a_copy_and_its_original_are_isolated() {
     #[context_var]
     static NUMBER: u64;
     #[context_var]
@@ -56,7 +56,7 @@ fn a_read_finds_the_value_then_the_default_then_an_error() {
 }
 
 #[test]
-fn what_runs_in_a_context_stays_in_it() {
+fn writes_in_run_stay_in_its_context() {
     #[context_var]
     static NUMBER: u64 = 0;
 
@@ -75,7 +75,7 @@ fn what_runs_in_a_context_stays_in_it() {
 }
 
 #[test]
-fn the_context_before_comes_back_after_a_panic() {
+fn a_panic_restores_the_previous_context() {
     #[context_var]
     static NUMBER: u64;
 
@@ -97,7 +97,7 @@ fn the_context_before_comes_back_after_a_panic() {
 }
 
 #[test]
-fn an_empty_context_hides_that_of_the_thread() {
+fn an_empty_context_hides_the_thread_context() {
     #[context_var(log)]
     static NUMBER: u64;
 
@@ -113,7 +113,7 @@ fn an_empty_context_hides_that_of_the_thread() {
 }
 
 #[test]
-fn ten_thousand_contexts_deep() {
+fn ten_thousand_nested_runs() {
     const LEVELS: u32 = if cfg!(miri) { 50 } else { 10_000 };
 
     #[context_var]
@@ -138,7 +138,7 @@ fn ten_thousand_contexts_deep() {
 }
 
 #[test]
-fn a_hundred_thousand_variables_and_a_small_stack() {
+fn a_hundred_thousand_variables_on_a_small_stack() {
     const COUNT: usize = if cfg!(miri) { 100 } else { 100_000 };
     static MANY: [ContextVar<Arc<u32>>; COUNT] = [const { ContextVar::new("many") }; COUNT];
 
@@ -164,7 +164,7 @@ fn a_hundred_thousand_variables_and_a_small_stack() {
 }
 
 #[test]
-fn a_callback_carries_its_context_from_call_to_call() {
+fn a_callback_keeps_its_context_between_calls() {
     #[context_var]
     static CALLS: u64 = 0;
 
@@ -209,7 +209,7 @@ fn sync_scope_restores_its_variable_and_no_other() {
 
 /// Types of every kind of representation, in one context, by reference and by value.
 #[test]
-fn values_of_all_kinds() {
+fn values_of_every_representation() {
     #[derive(Clone, Copy, Debug, PartialEq)]
     struct Zero;
     #[derive(Clone, Debug, PartialEq)]
@@ -241,7 +241,7 @@ fn values_of_all_kinds() {
 
 /// As with `Vec`: a context one of whose values panics in its drop drops the others all the same.
 #[test]
-fn a_drop_that_panics_keeps_no_other_value_from_being_dropped() {
+fn a_panicking_drop_leaves_no_other_value_undropped() {
     type Held = OnDrop<Box<dyn FnMut() + Send + Sync>>;
 
     // More than fit in one node of the map, and one that panics in each place in turn.

@@ -20,7 +20,7 @@ static PASSWORD: String;
 static LIST: Vec<Option<u8>> = vec![];
 
 #[test]
-fn a_context_shows_each_variable_s_name_and_value() {
+fn debug_of_a_context_lists_names_and_values() {
     static BY_HAND: ContextVar<&str> = ContextVar::new("by hand");
     static BY_HAND_DEBUG: ContextVar<&str> = ContextVar::new("by_hand_debug").debug();
     static BY_HAND_SECRET: ContextVar<&str> = ContextVar::new("by_hand_secret").secret().debug();
@@ -44,7 +44,7 @@ fn a_context_shows_each_variable_s_name_and_value() {
 }
 
 #[test]
-fn entries_say_what_they_are() {
+fn entries_have_a_name_and_a_typed_value() {
     let ctx = Context::new().with_value(&USER, "ada".to_owned()).with_value(&OPAQUE, NoDebug);
     let mut shown: Vec<_> = ctx.iter().map(|entry| format!("{}: {entry:?}", entry.name())).collect();
     shown.sort();
@@ -56,7 +56,7 @@ fn entries_say_what_they_are() {
 }
 
 #[test]
-fn everything_public_is_debug_whatever_its_type() {
+fn every_public_type_is_debug() {
     assert_eq!(format!("{OPAQUE:?}"), r#"ContextVar { name: "OPAQUE", .. }"#);
     let token = OPAQUE.set(NoDebug);
     assert_eq!(format!("{token:?}"), r#"Token { var: "OPAQUE", .. }"#);

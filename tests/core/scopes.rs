@@ -12,7 +12,7 @@ use futures::future::FutureExt;
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 
-use crate::support::{Log, OnDrop, on_both_flavours, panic_text};
+use crate::support::{Log, OnDrop, on_both_flavors, panic_text};
 
 #[context_var]
 static NUMBER: u64;
@@ -34,8 +34,8 @@ fn noting<F: Future>(log: &Log, future: F) -> impl Future<Output = F::Output> + 
 }
 
 #[test]
-fn available_during_each_poll_and_nowhere_else() {
-    on_both_flavours(|| async {
+fn the_context_is_current_in_each_poll_and_nowhere_else() {
+    on_both_flavors(|| async {
         NUMBER.set(1);
         let scope = Context::new().with_value(&NUMBER, 2).scope(async {
             assert_eq!(NUMBER.get(), 2);
@@ -62,14 +62,14 @@ fn available_during_each_poll_and_nowhere_else() {
 }
 
 #[test]
-fn available_on_cancellation_before_the_first_poll() {
+fn the_context_is_current_in_a_drop_before_the_first_poll() {
     let log = Log::default();
     drop(Context::new().with_value(&NUMBER, 2).scope(noting(&log, pending::<()>())));
     assert_eq!(log.take(), ["2"]);
 }
 
 #[test]
-fn available_on_cancellation_while_suspended() {
+fn the_context_is_current_in_a_drop_while_suspended() {
     let log = Log::default();
     {
         let mut scope = pin!(Context::new().with_value(&NUMBER, 2).scope(async {
@@ -85,7 +85,7 @@ fn available_on_cancellation_while_suspended() {
 }
 
 #[test]
-fn available_on_completion() {
+fn the_context_is_current_in_the_drop_at_completion() {
     let log = Log::default();
     let mut scope = pin!(Context::new().with_value(&NUMBER, 2).scope(noting(&log, ready(()))));
     assert!(poll(scope.as_mut()).is_ready());
@@ -94,8 +94,8 @@ fn available_on_completion() {
 }
 
 #[test]
-fn available_on_abort() {
-    on_both_flavours(|| async {
+fn the_context_is_current_in_an_abort() {
+    on_both_flavors(|| async {
         let log = Log::default();
         let (started, on_start) = oneshot::channel();
         let inner = noting(&log, async {
@@ -111,7 +111,7 @@ fn available_on_abort() {
 }
 
 #[test]
-fn available_on_runtime_shutdown() {
+fn the_context_is_current_in_a_runtime_shutdown() {
     #[context_var]
     static HELD: Arc<()>;
 
@@ -139,7 +139,7 @@ fn available_on_runtime_shutdown() {
 }
 
 #[test]
-fn available_in_a_blocking_call_that_is_dropped_without_being_run() {
+fn the_context_is_current_in_the_drop_of_a_blocking_call_that_never_ran() {
     let log = Log::default();
     let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
     runtime.block_on(async {
@@ -164,8 +164,8 @@ fn available_in_a_blocking_call_that_is_dropped_without_being_run() {
 }
 
 #[test]
-fn a_panic_in_a_poll_restores_the_context_first() {
-    on_both_flavours(|| async {
+fn a_panic_in_a_poll_restores_the_context() {
+    on_both_flavors(|| async {
         NUMBER.set(1);
         let scope = Context::new().with_value(&NUMBER, 2).scope(async {
             yield_now().await;
@@ -182,7 +182,7 @@ fn a_panic_in_a_poll_restores_the_context_first() {
 }
 
 #[test]
-fn a_panic_in_the_drop_of_the_future_restores_the_context_too() {
+fn a_panic_in_the_drop_of_a_future_restores_the_context() {
     let make = || {
         let on_drop = OnDrop(|| panic!("in drop, with {}", NUMBER.get()));
         Context::new().with_value(&NUMBER, 2).scope(poll_fn(move |_| {
@@ -216,7 +216,7 @@ fn a_finished_scope_has_dropped_its_context() {
 }
 
 #[test]
-fn and_context_hands_the_context_out() {
+fn and_context_returns_the_context() {
     let scope = Context::new().with_value(&NUMBER, 1).scope(async {
         NUMBER.set(NUMBER.get() + 1);
         NUMBER.set(5)
@@ -230,7 +230,7 @@ fn and_context_hands_the_context_out() {
 
 #[test]
 fn a_token_is_good_across_polls_and_in_no_other_scope() {
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         let ((), context) = Context::new()
             .scope(async {
                 let token = NUMBER.set(1);
@@ -248,7 +248,7 @@ fn a_token_is_good_across_polls_and_in_no_other_scope() {
 
 #[test]
 fn spawning_a_scope_is_create_task_with_a_context() {
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         NUMBER.set(1);
         let ctx = copy_context();
         NUMBER.set(2);
@@ -264,7 +264,7 @@ fn spawning_a_scope_is_create_task_with_a_context() {
 
 #[test]
 fn task_spawn_copies_in_the_caller_at_the_call() {
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         NUMBER.set(1);
         let task = task::spawn(async {
             yield_now().await;
@@ -299,7 +299,7 @@ fn scope_of_a_variable_runs_in_a_copy_taken_at_the_call() {
     #[context_var]
     static OTHER: u64;
 
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         OTHER.set(1);
         NUMBER.set(1);
         let scope = NUMBER.scope(5, async {
@@ -315,7 +315,7 @@ fn scope_of_a_variable_runs_in_a_copy_taken_at_the_call() {
 
 #[test]
 fn scopes_nest_and_interleave() {
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         let inner = Context::new().with_value(&NUMBER, 2).scope(async {
             for n in 2..5 {
                 assert_eq!(NUMBER.get(), n);
@@ -342,7 +342,7 @@ fn scopes_nest_and_interleave() {
 
 /// A future that another context's task takes over half way goes on in its own.
 #[test]
-fn ten_thousand_scopes_deep() {
+fn ten_thousand_nested_scopes() {
     const LEVELS: u32 = if cfg!(miri) { 50 } else { 10_000 };
 
     #[context_var]
@@ -373,7 +373,7 @@ fn ten_thousand_scopes_deep() {
 
 #[test]
 fn a_future_moved_between_tasks_keeps_its_context() {
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         let mut future = Box::pin(Context::new().with_value(&NUMBER, 2).scope(async {
             NUMBER.set(3);
             yield_now().await;
@@ -437,12 +437,12 @@ fn a_panic_caught_inside_leaves_the_scope_usable() {
 
 /// An extension trait on every type broke `TASK_LOCAL.scope(..)`.
 #[test]
-fn the_traits_leave_other_types_methods_alone() {
+fn task_local_keys_keep_their_own_scope_method() {
     tokio::task_local! {
         static LOCAL: u64;
     }
 
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         NUMBER.set(2);
         let sum = LOCAL.scope(1, async { LOCAL.get() + NUMBER.get() }.in_copied_context()).await;
         assert_eq!(sum, 3);

@@ -50,7 +50,7 @@ fn a_stream_runs_in_its_context_and_is_fused() {
 }
 
 #[test]
-fn a_stream_inherits() {
+fn streams_copy_or_inherit() {
     #[context_var(inherit = false)]
     static KEPT: u64;
 

@@ -7,7 +7,7 @@ use contextvar::{Context, context_var};
 use crate::support::{OnDrop, panic_text};
 
 #[test]
-fn each_thread_has_a_context_of_its_own() {
+fn each_thread_has_its_own_context() {
     #[context_var]
     static NUMBER: u64;
 
@@ -23,7 +23,7 @@ fn each_thread_has_a_context_of_its_own() {
 }
 
 #[test]
-fn threads_started_here_run_in_a_copy() {
+fn started_threads_run_in_a_copy() {
     #[context_var]
     static NUMBER: u64;
 
@@ -57,7 +57,7 @@ fn threads_started_here_run_in_a_copy() {
 
 /// A closure that is never run is dropped in its context too.
 #[test]
-fn a_thread_that_can_not_start_drops_its_closure_in_the_copy() {
+fn a_thread_that_cannot_start_drops_its_closure_in_the_copy() {
     #[context_var]
     static NUMBER: u64;
 

@@ -5,7 +5,7 @@ use contextvar::{Context, ResetErrorKind, context_var, copy_context};
 use crate::support::panic_text;
 
 #[test]
-fn a_reset_restores_what_its_set_replaced_in_any_order() {
+fn resets_restore_old_values_in_any_order() {
     #[context_var]
     static TEXT: String;
 
@@ -72,7 +72,7 @@ fn a_token_of_another_variable_changes_nothing() {
 }
 
 #[test]
-fn a_context_stays_the_same_however_often_it_is_entered_and_moved() {
+fn a_context_keeps_its_identity_when_entered_and_moved() {
     #[context_var]
     static NUMBER: u64;
 
@@ -94,7 +94,7 @@ fn a_context_stays_the_same_however_often_it_is_entered_and_moved() {
 }
 
 #[test]
-fn a_context_that_is_set_from_outside_stays_the_same() {
+fn a_context_keeps_its_identity_when_set_from_outside() {
     #[context_var]
     static NUMBER: u64;
 
@@ -106,7 +106,7 @@ fn a_context_that_is_set_from_outside_stays_the_same() {
 }
 
 #[test]
-fn a_guard_resets_also_on_a_panic() {
+fn a_guard_resets_at_scope_end_and_on_panic() {
     #[context_var]
     static NUMBER: u64 = 0;
 

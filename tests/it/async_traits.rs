@@ -3,7 +3,7 @@
 use contextvar::{context_var, with_copied_context};
 use tokio::task::yield_now;
 
-use crate::support::on_both_flavours;
+use crate::support::on_both_flavors;
 
 #[context_var]
 static NUMBER: u64 = 0;
@@ -54,8 +54,8 @@ impl Boxed for OnMethods {
 }
 
 #[test]
-fn with_async_trait_in_any_order() {
-    on_both_flavours(|| async {
+fn both_orders_of_the_attributes_copy() {
+    on_both_flavors(|| async {
         for service in [&Above as &dyn Boxed, &Below, &OnMethods] {
             NUMBER.set(1);
             let future = service.call(10);
@@ -74,7 +74,7 @@ async fn annotated(n: u64) -> u64 {
 
 /// An async block that was boxed once by `#[async_trait]` is boxed once: the box holds the scope.
 #[test]
-fn boxed_once() {
+fn a_future_is_boxed_once() {
     struct Counting;
     thread_local! {
         static ALLOCATIONS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };

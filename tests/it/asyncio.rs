@@ -18,7 +18,7 @@ use contextvar::InContext as _;
 use tokio::runtime::{Builder, Runtime};
 
 /// Makes two tests of each function, on a current-thread runtime and on one with four workers.
-macro_rules! on_both_flavours {
+macro_rules! on_both_flavors {
     ($run:ident: $($test:ident)*) => {$(
         mod $test {
             #[test]

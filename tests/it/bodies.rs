@@ -11,7 +11,7 @@ use futures::stream::{self, StreamExt};
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper::body::{Body, Frame, SizeHint};
 
-use crate::support::on_both_flavours;
+use crate::support::on_both_flavors;
 
 #[context_var]
 static USER: String = "nobody".to_owned();
@@ -33,8 +33,8 @@ fn events(held: &Arc<()>) -> Scoped<impl Body<Data = Bytes, Error = Infallible> 
 }
 
 #[test]
-fn a_body_runs_in_its_context_and_lets_go_of_it_at_its_end() {
-    on_both_flavours(|| async {
+fn a_body_runs_in_its_context_and_drops_it_at_its_end() {
+    on_both_flavors(|| async {
         let held = Arc::new(());
         let mut body = Box::pin(events(&held));
         assert!(!body.is_end_stream());
@@ -55,7 +55,7 @@ fn a_body_runs_in_its_context_and_lets_go_of_it_at_its_end() {
 }
 
 #[test]
-fn a_body_says_what_the_inner_one_says() {
+fn a_body_forwards_size_end_and_trailers() {
     let full = Context::new().scope(Full::new(Bytes::from("12345")));
     assert_eq!(full.size_hint().exact(), Some(5));
     assert!(!full.is_end_stream());

@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tower::{Service, ServiceExt, service_fn};
 
-use crate::support::{Log, on_both_flavours};
+use crate::support::{Log, on_both_flavors};
 
 #[context_var]
 static USER: String = "nobody".to_owned();
@@ -44,7 +44,7 @@ async fn http_get(address: SocketAddr, path: &str) -> String {
 }
 
 #[test]
-fn axum_whose_connections_have_contexts() {
+fn axum_connections_have_contexts() {
     #[derive(Clone)]
     struct Peer(SocketAddr);
 
@@ -58,7 +58,7 @@ fn axum_whose_connections_have_contexts() {
         }
     }
 
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         async fn plain(ConnectInfo(Peer(address)): ConnectInfo<Peer>) -> String {
             assert!(address.ip().is_loopback());
             let before = USER.get();
@@ -110,7 +110,7 @@ fn axum_whose_connections_have_contexts() {
 }
 
 #[test]
-fn what_a_service_sets_when_it_is_asked_whether_it_is_ready_no_request_sees() {
+fn values_set_in_poll_ready_reach_no_request() {
     struct Sets;
     impl Service<u64> for Sets {
         type Response = bool;
@@ -135,8 +135,8 @@ fn what_a_service_sets_when_it_is_asked_whether_it_is_ready_no_request_sees() {
 }
 
 #[test]
-fn make_in_context_and_its_services() {
-    on_both_flavours(|| async {
+fn each_request_of_a_connection_has_a_copy() {
+    on_both_flavors(|| async {
         let held = Arc::new(());
         let log = Log::default();
         let mut make = MakeContextService::new(service_fn({

@@ -16,7 +16,7 @@ use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tower::service_fn;
 
-use crate::support::{OnDrop, on_both_flavours};
+use crate::support::{OnDrop, on_both_flavors};
 
 #[context_var]
 static USER: String = "nobody".to_owned();
@@ -32,7 +32,7 @@ fn ada() -> Context {
 }
 
 #[test]
-fn hypers_tasks_inherit() {
+fn hyper_tasks_inherit() {
     type Seen = Arc<Mutex<Vec<String>>>;
 
     async fn serve(seen: Seen, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -45,7 +45,7 @@ fn hypers_tasks_inherit() {
         Ok(Response::new(Full::new(before.into())))
     }
 
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         let seen = Seen::default();
         let (client, server) = tokio::io::duplex(1 << 16);
         let server_context = ada().inherited();

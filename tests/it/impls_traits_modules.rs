@@ -5,7 +5,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::task::yield_now;
 
-use crate::support::on_both_flavours;
+use crate::support::on_both_flavors;
 
 #[context_var]
 static NUMBER: u64 = 0;
@@ -50,8 +50,8 @@ impl Service<{ 1 + 1 }> {
 }
 
 #[test]
-fn on_an_impl() {
-    on_both_flavours(|| async {
+fn each_function_of_an_impl_copies() {
+    on_both_flavors(|| async {
         NUMBER.set(1);
         let service = Service::<2>;
         assert_eq!(service.annotated().await, 11);
@@ -91,8 +91,8 @@ impl Greeter for u64 {
 }
 
 #[test]
-fn on_a_trait_and_its_impl() {
-    on_both_flavours(|| async {
+fn required_and_provided_methods_of_a_trait_copy() {
+    on_both_flavors(|| async {
         NUMBER.set(1);
         assert_eq!(100.required().await, 101);
         assert_eq!(100.provided().await, 1011 + 1111);
@@ -171,8 +171,8 @@ mod module {
 }
 
 #[test]
-fn on_a_module() {
-    on_both_flavours(|| async {
+fn each_function_of_a_module_copies() {
+    on_both_flavors(|| async {
         NUMBER.set(1);
         assert_eq!(module::free().await, 2);
         assert_eq!(module::Inner.method().await, 3);
@@ -205,7 +205,7 @@ mod declared_beside_its_implementation {
 }
 
 #[tokio::test]
-async fn a_module_may_declare_a_trait() {
+async fn a_module_can_declare_a_trait() {
     use declared_beside_its_implementation::{Server, Service};
     assert_eq!(Server.call().await, 1);
 }

@@ -88,7 +88,7 @@ fn never() -> u8 {
 }
 
 #[test]
-fn text() {
+fn text_lines() {
     let output = logged(|| {
         info!("outside");
         acme().run(|| {
@@ -130,7 +130,7 @@ fn a_value_cannot_forge_a_line_or_a_field() {
 }
 
 #[test]
-fn colours() {
+fn colors() {
     let output = Output::default();
     let subscriber = tracing_subscriber::fmt().without_time().with_ansi(true).with_writer(output.clone());
     let subscriber = subscriber.map_event_format(ContextFormat::new).finish();
@@ -143,7 +143,7 @@ fn colours() {
 }
 
 #[test]
-fn other_formats() {
+fn compact_and_pretty_lines() {
     let output = Output::default();
     let builder = || tracing_subscriber::fmt().without_time().with_ansi(false).with_writer(output.clone());
     let run = |subscriber: &dyn Fn() -> Box<dyn Subscriber + Send + Sync>| {
@@ -168,7 +168,7 @@ fn other_formats() {
 
 /// Three values of one type, each of which logs when it is shown.
 #[test]
-fn values_that_log_when_they_are_shown() {
+fn values_that_log_while_being_formatted() {
     struct Logs(u8);
 
     impl fmt::Display for Logs {
@@ -197,7 +197,7 @@ fn values_that_log_when_they_are_shown() {
         return;
     }
     let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-    let name = "logging::values_that_log_when_they_are_shown";
+    let name = "logging::values_that_log_while_being_formatted";
     let child = child.args([name, "--exact", "--nocapture"]).env(CHILD, "1").output().unwrap();
     let lines = String::from_utf8(child.stdout).unwrap();
     assert!(child.status.success(), "{lines}");

@@ -101,7 +101,7 @@ async fn the_crate_under_another_path() {
 }
 
 #[tokio::test]
-async fn names_that_shadow() {
+async fn shadowed_names_do_not_break_expansions() {
     assert_eq!(somewhere::shadowed(2, 3, 4, 5).await, [1, 2, 3, 4, 5]);
     assert_eq!(somewhere::LIST.name(), "the list");
 }
@@ -225,7 +225,7 @@ mod in_groups {
     of_visibility!(pub(super) visible);
 
     #[tokio::test]
-    async fn they_run_in_the_copy() {
+    async fn fragments_in_groups_run_in_the_copy() {
         assert_eq!(visible::function().await, 1);
         assert_eq!(whole().await, 1);
         assert_eq!(object().await, 1);

@@ -19,7 +19,7 @@ async fn main_below() -> u64 {
 }
 
 #[test]
-fn mains() {
+fn main_runs_in_a_copy() {
     NUMBER.set(2);
     assert_eq!(main_above(), 3);
     assert_eq!(main_below(), 4);
@@ -35,7 +35,7 @@ async fn sets_one() -> u64 {
 
 #[tokio::test]
 #[with_copied_context]
-async fn test_above() {
+async fn tokio_test_above_the_attribute() {
     NUMBER.set(3);
     assert_eq!(sets_one().await, 1);
     assert_eq!(NUMBER.get(), 3);
@@ -43,13 +43,13 @@ async fn test_above() {
 
 #[with_copied_context(NUMBER = 4)]
 #[tokio::test(flavor = "multi_thread")]
-async fn test_below() {
+async fn tokio_test_below_the_attribute() {
     assert_eq!(NUMBER.get(), 4);
 }
 
 /// Other attribute macros see the function as it was written, wherever they stand.
 #[test]
-fn instrumented() {
+fn instrumented_functions_copy_in_either_order() {
     #[context_var]
     static INSIDE: Option<&str> = None;
 

@@ -164,7 +164,7 @@ impl Sized2 for u64 {
 }
 
 #[tokio::test]
-async fn methods() {
+async fn every_kind_of_receiver() {
     NUMBER.set(100);
     let mut service = Service { calls: 0, name: "s".to_owned() };
     assert_eq!(assert_send(service.by_ref("!")).await, "s!");

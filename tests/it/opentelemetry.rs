@@ -3,7 +3,7 @@
 use contextvar::{InContext, context_var, task, thread};
 use opentelemetry::Context as Otel;
 
-use crate::support::{OnDrop, on_both_flavours};
+use crate::support::{OnDrop, on_both_flavors};
 
 #[context_var]
 static ID: u64;
@@ -16,8 +16,8 @@ fn theirs() -> Option<u64> {
 }
 
 #[test]
-fn the_context_of_opentelemetry_follows_into_tasks() {
-    on_both_flavours(|| async {
+fn the_current_context_follows_into_tasks() {
+    on_both_flavors(|| async {
         let (sender, said) = std::sync::mpsc::channel();
         let (task, call, thread, aborted, without) = {
             let _attached = Otel::new().with_value(Theirs(7)).attach();
@@ -51,7 +51,7 @@ fn the_context_of_opentelemetry_follows_into_tasks() {
 }
 
 #[test]
-fn opentelemetry_is_left_alone_at_the_exit_of_a_thread() {
+fn a_thread_exit_does_not_touch_opentelemetry() {
     struct Spawns(std::sync::mpsc::Sender<bool>);
     impl Drop for Spawns {
         fn drop(&mut self) {

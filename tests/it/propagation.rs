@@ -37,7 +37,7 @@ fn assert_inherited() {
 }
 
 /// Waits until nobody else holds on to the context.
-async fn let_go(held: &Arc<()>) {
+async fn until_released(held: &Arc<()>) {
     while Arc::strong_count(held) > 1 {
         yield_now().await;
     }
@@ -47,7 +47,7 @@ type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Checks that a way to start tasks has the rule: with one that ends, one that is aborted, one that panics, one that is
 /// never polled.
-async fn follows(spawn: impl Fn(Work) -> AbortHandle) {
+async fn assert_task_inherits(spawn: impl Fn(Work) -> AbortHandle) {
     let held = Arc::new(());
     let spawn_as_ada = |work: Work| {
         ada(&held).run(|| {
@@ -65,7 +65,7 @@ async fn follows(spawn: impl Fn(Work) -> AbortHandle) {
         sender.send(USER.get()).unwrap();
     }));
     assert_eq!(done.await.unwrap(), "grace");
-    let_go(&held).await;
+    until_released(&held).await;
 
     /// Says in whose context it is dropped.
     fn says(sender: oneshot::Sender<&'static str>) -> impl Send {
@@ -83,7 +83,7 @@ async fn follows(spawn: impl Fn(Work) -> AbortHandle) {
     starts.await.unwrap();
     abort.abort();
     assert_eq!(dropped.await.unwrap(), "ada", "a task that is aborted is dropped in its context");
-    let_go(&held).await;
+    until_released(&held).await;
 
     let (sender, dropped) = oneshot::channel();
     spawn_as_ada(Box::pin(async {
@@ -91,7 +91,7 @@ async fn follows(spawn: impl Fn(Work) -> AbortHandle) {
         panic!("on purpose");
     }));
     assert_eq!(dropped.await.unwrap(), "ada", "and so is one that panics");
-    let_go(&held).await;
+    until_released(&held).await;
 
     let (sender, dropped) = oneshot::channel();
     let says = says(sender);
@@ -101,14 +101,14 @@ async fn follows(spawn: impl Fn(Work) -> AbortHandle) {
     }));
     never.abort();
     assert_eq!(dropped.await.unwrap(), "ada", "and one that was never polled");
-    let_go(&held).await;
+    until_released(&held).await;
     assert_eq!(USER.get(), "nobody");
 }
 
 type Call = Box<dyn FnOnce() + Send>;
 
 /// The same for a way to have a closure called elsewhere. `call` waits for its end, and swallows its panic.
-async fn calls_follow<F: Future<Output = ()>>(call: impl Fn(Call) -> F) {
+async fn assert_call_inherits<F: Future<Output = ()>>(call: impl Fn(Call) -> F) {
     let held = Arc::new(());
     let call_as_ada = |work: Call| {
         ada(&held).run(|| {
@@ -126,7 +126,7 @@ async fn calls_follow<F: Future<Output = ()>>(call: impl Fn(Call) -> F) {
     }))
     .await;
     assert_eq!(done.await.unwrap(), "grace");
-    let_go(&held).await;
+    until_released(&held).await;
 
     let (sender, dropped) = oneshot::channel();
     let mut sender = Some(sender);
@@ -137,6 +137,6 @@ async fn calls_follow<F: Future<Output = ()>>(call: impl Fn(Call) -> F) {
     }))
     .await;
     assert_eq!(dropped.await.unwrap(), "ada");
-    let_go(&held).await;
+    until_released(&held).await;
     assert_eq!(USER.get(), "nobody");
 }

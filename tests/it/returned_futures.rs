@@ -6,7 +6,7 @@ use std::pin::Pin;
 use contextvar::{context_var, with_copied_context};
 use tokio::task::yield_now;
 
-use crate::support::on_both_flavours;
+use crate::support::on_both_flavors;
 
 #[context_var]
 static NUMBER: u64 = 0;
@@ -50,8 +50,8 @@ fn generic<T, E>(result: Result<T, E>) -> Result<T, E> {
 }
 
 #[test]
-fn functions_that_return_futures() {
-    on_both_flavours(|| async {
+fn returned_futures_run_in_a_copy() {
+    on_both_flavors(|| async {
         NUMBER.set(1);
         let future = alias(10);
         NUMBER.set(2);
@@ -65,7 +65,7 @@ fn functions_that_return_futures() {
 }
 
 #[test]
-fn as_async_closures() {
+fn annotated_functions_as_async_closures() {
     async fn call_twice(f: impl AsyncFn(u64) -> u64) -> u64 {
         f(1).await + f(2).await
     }
@@ -75,7 +75,7 @@ fn as_async_closures() {
         add(n).await
     }
 
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         use contextvar::InContext;
 
         NUMBER.set(10);

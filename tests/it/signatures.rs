@@ -214,7 +214,7 @@ extern "C" fn foreign(n: u64) -> u64 {
 }
 
 #[tokio::test]
-async fn free_functions() {
+async fn common_signatures() {
     NUMBER.set(100);
     assert_eq!(assert_send(plain()).await, 1);
     assert_send(nothing()).await;
@@ -250,7 +250,7 @@ async fn free_functions() {
 }
 
 #[tokio::test]
-async fn rarer_shapes() {
+async fn rare_signatures() {
     assert!(futures::FutureExt::now_or_never(never_returns(false)).is_none());
     assert_eq!(assert_send(higher_ranked(|text| &text[1..], "abc")).await, 2);
     assert_eq!(configured((1, 2), 3).await, 6);

@@ -11,7 +11,7 @@ use futures::channel::mpsc;
 use futures::sink::{self, Sink, SinkExt};
 use futures::stream::{Stream, StreamExt};
 
-use crate::support::{Log, on_both_flavours, panic_text};
+use crate::support::{Log, on_both_flavors, panic_text};
 
 #[context_var]
 static USER: String = "nobody".to_owned();
@@ -24,7 +24,7 @@ fn ada() -> Context {
 }
 
 #[test]
-fn every_step_of_a_sink_is_in_its_context() {
+fn a_sink_runs_each_step_in_its_context() {
     /// Notes each step, and in whose context it was.
     struct Steps(Log);
 
@@ -86,8 +86,8 @@ fn every_step_of_a_sink_is_in_its_context() {
 }
 
 #[test]
-fn a_sink_of_channels_and_closures() {
-    on_both_flavours(|| async {
+fn a_channel_as_a_sink() {
+    on_both_flavors(|| async {
         let held = Arc::new(());
         let (sender, receiver) = mpsc::channel::<String>(4);
         let ctx = ada().with_value(&HELD, held.clone());
@@ -104,7 +104,7 @@ fn a_sink_of_channels_and_closures() {
 }
 
 #[test]
-fn a_sink_that_is_a_stream_too() {
+fn a_sink_that_is_also_a_stream() {
     struct Duplex(Option<u8>);
 
     impl Stream for Duplex {
@@ -159,7 +159,7 @@ fn a_sink_that_is_a_stream_too() {
 }
 
 #[test]
-fn a_sink_that_panics_leaves_the_context() {
+fn a_panic_in_a_sink_restores_the_context() {
     futures::executor::block_on(async {
         let panics = |(): ()| async {
             if USER.is_set() { panic!("in {}", USER.get()) } else { Ok::<(), Infallible>(()) }

@@ -9,7 +9,7 @@ use contextvar::{Context, ContextVar, InContext, context_var, copy_context, task
 use tokio::sync::oneshot;
 use tokio::task::{JoinSet, yield_now};
 
-use super::{HELD, NUMBER, TRANSACTION, USER, let_go, multi_thread, on_all, with};
+use super::{HELD, NUMBER, TRANSACTION, USER, multi_thread, on_all, until_released, with};
 
 #[test]
 fn a_plain_spawn_inherits_a_copy_taken_at_the_call() {
@@ -35,7 +35,7 @@ fn a_plain_spawn_inherits_a_copy_taken_at_the_call() {
 }
 
 #[test]
-fn nested_spawns_and_overlapping_lives() {
+fn overlapping_tasks_are_isolated() {
     const LIVES: usize = if cfg!(miri) { 4 } else { 200 };
     const STEPS: u64 = if cfg!(miri) { 4 } else { 20 };
 
@@ -68,7 +68,7 @@ fn nested_spawns_and_overlapping_lives() {
 }
 
 #[test]
-fn together_with_scopes_and_attributes() {
+fn scopes_and_attributes_work_under_hooks() {
     #[with_copied_context(NUMBER = n)]
     async fn annotated(n: u64) -> u64 {
         yield_now().await;
@@ -98,7 +98,7 @@ fn together_with_scopes_and_attributes() {
 }
 
 #[test]
-fn what_is_not_inherited_is_not() {
+fn variables_that_are_not_inherited_are_absent() {
     on_all(|| async {
         TRANSACTION.set(1);
         let task = tokio::spawn(async {
@@ -112,7 +112,7 @@ fn what_is_not_inherited_is_not() {
 }
 
 #[test]
-fn many_lives_at_once_on_many_workers() {
+fn many_concurrent_tasks_on_many_workers() {
     // One in four of them never ends.
     const LIVES: u64 = if cfg!(miri) { 8 } else { 2000 };
     const STEPS: u64 = if cfg!(miri) { 3 } else { 10 };
@@ -152,7 +152,7 @@ fn many_lives_at_once_on_many_workers() {
 }
 
 #[test]
-fn variables_are_as_many_as_you_like() {
+fn many_variables() {
     const COUNT: usize = if cfg!(miri) { 40 } else { 200 };
 
     let vars: Vec<&'static ContextVar<usize>> =
@@ -175,7 +175,7 @@ fn variables_are_as_many_as_you_like() {
 }
 
 #[test]
-fn a_task_that_ends_lets_go_of_its_context() {
+fn a_task_that_ends_drops_its_context() {
     on_all(|| async {
         let held = Arc::new(());
         let ctx = with(&held);
@@ -220,13 +220,13 @@ fn a_task_that_ends_lets_go_of_its_context() {
         drop(set);
 
         drop(ctx);
-        let_go(&held).await;
+        until_released(&held).await;
         assert!(kept.await.unwrap());
     });
 }
 
 #[test]
-fn destructors_see_the_context_when_a_task_is_aborted() {
+fn destructors_of_an_aborted_task_see_its_context() {
     struct Says(Option<oneshot::Sender<Option<String>>>);
 
     impl Drop for Says {
@@ -253,7 +253,7 @@ fn destructors_see_the_context_when_a_task_is_aborted() {
 
 /// Their destructors run in no context that others see.
 #[test]
-fn what_values_of_a_task_that_has_ended_set_when_they_are_dropped() {
+fn values_dropped_after_their_task_write_nowhere() {
     struct Sets;
 
     impl Drop for Sets {

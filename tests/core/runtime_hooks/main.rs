@@ -56,7 +56,7 @@ fn on_all<F: Future<Output = ()>>(test: impl Fn() -> F + Copy + Send + 'static) 
 }
 
 /// Waits until nobody else has it: a task's context is let go of just after the task has ended.
-async fn let_go(held: &Arc<()>) {
+async fn until_released(held: &Arc<()>) {
     while Arc::strong_count(held) > 1 {
         yield_now().await;
     }

@@ -12,7 +12,7 @@ use tokio::task::{LocalSet, yield_now};
 use super::{USER, current_thread, multi_thread, on_all, with};
 
 #[test]
-fn tasks_of_a_local_set_in_a_task_have_no_context() {
+fn local_set_tasks_inside_a_task_have_no_context() {
     let runtime = current_thread().inherit_context().build_local(LocalOptions::default()).unwrap();
     runtime.block_on(async {
         let task = tokio::task::spawn_local(async {
@@ -30,7 +30,7 @@ fn tasks_of_a_local_set_in_a_task_have_no_context() {
 }
 
 #[test]
-fn a_local_runtime() {
+fn a_local_runtime_inherits() {
     let held = Arc::new(());
     let runtime = current_thread().inherit_context().build_local(LocalOptions::default()).unwrap();
     runtime.block_on(with(&held).scope(async {
@@ -51,7 +51,7 @@ fn a_local_runtime() {
 }
 
 #[test]
-fn what_the_hooks_do_not_reach_is_as_in_any_runtime() {
+fn blocking_calls_and_local_sets_have_no_hooks() {
     on_all(|| async {
         USER.set("ada".to_owned());
         tokio::task::spawn_blocking(|| {
@@ -75,7 +75,7 @@ fn what_the_hooks_do_not_reach_is_as_in_any_runtime() {
 }
 
 #[test]
-fn block_in_place_and_a_runtime_in_it() {
+fn a_runtime_inside_block_in_place() {
     let runtime = multi_thread(2).inherit_context().build().unwrap();
     runtime.block_on(async {
         let task = USER.sync_scope("ada".to_owned(), || {
@@ -103,7 +103,7 @@ fn block_in_place_and_a_runtime_in_it() {
 }
 
 #[test]
-fn a_runtime_without_the_hooks_beside_one_with_them() {
+fn runtimes_with_and_without_hooks_side_by_side() {
     let plain: Runtime = multi_thread(1).build().unwrap();
     let hooked = multi_thread(1).inherit_context().build().unwrap();
     let barrier = Arc::new(Barrier::new(2));

@@ -52,7 +52,7 @@ fn a_task_polled_again_while_a_hook_runs_after_its_last_poll() {
 }
 
 #[test]
-fn hooks_of_your_own_are_called_too_in_the_context() {
+fn application_hooks_are_called_in_the_context() {
     for mut builder in [current_thread(), multi_thread(2)] {
         let log = Arc::new(Mutex::new(Vec::new()));
         let note = |what: &'static str| {
@@ -87,7 +87,7 @@ fn hooks_of_your_own_are_called_too_in_the_context() {
 }
 
 #[test]
-fn a_hook_of_your_own_that_panics_leaves_the_context() {
+fn a_panicking_application_hook_restores_the_context() {
     let runtime = current_thread()
         .inherit_context_with(Hooks::new().on_before_task_poll(|_| panic!("a bad hook")))
         .build()
@@ -104,7 +104,7 @@ fn a_hook_of_your_own_that_panics_leaves_the_context() {
 }
 
 #[test]
-fn a_hook_of_tokios_builder_in_the_place_of_ours() {
+fn a_tokio_hook_that_replaces_ours() {
     const TASKS: u64 = if cfg!(miri) { 3 } else { 20 };
 
     fn tasks(runtime: &Runtime) {
@@ -151,7 +151,7 @@ fn a_hook_of_tokios_builder_in_the_place_of_ours() {
 }
 
 #[test]
-fn a_run_between_polls_whose_context_no_hook_leaves() {
+fn a_run_between_polls_without_an_after_poll_hook() {
     let runtime = current_thread().inherit_context().on_after_task_poll(|_| ()).build().unwrap();
     runtime.block_on(async { tokio::spawn(async {}).await.unwrap() });
     let mut ctx = Context::new().with_value(&NUMBER, 1);
@@ -183,7 +183,7 @@ fn a_run_between_polls_whose_context_no_hook_leaves() {
 /// tokio makes the task current once more on the thread that drops its output: here one whose last poll no hook has left,
 /// while another thread runs the hook at the end of the task.
 #[test]
-fn an_output_that_writes_when_it_is_dropped_while_the_task_ends_elsewhere() {
+fn an_output_that_writes_in_drop_while_its_task_ends_elsewhere() {
     struct Writes;
 
     impl Drop for Writes {
@@ -222,7 +222,7 @@ fn an_output_that_writes_when_it_is_dropped_while_the_task_ends_elsewhere() {
 
 /// No copy that the library keeps for hooks is dropped where a panic or a write could reach others.
 #[test]
-fn a_value_whose_drop_panics_beside_hooks_of_your_own() {
+fn a_panicking_drop_beside_application_hooks() {
     struct Bad;
 
     impl Drop for Bad {
@@ -261,7 +261,7 @@ fn a_value_whose_drop_panics_beside_hooks_of_your_own() {
 }
 
 #[test]
-fn a_value_whose_drop_panics_while_a_hook_panics_ends_no_worker() {
+fn a_panicking_drop_in_a_panicking_hook_ends_no_worker() {
     #[context_var]
     static WORSE: Worse;
 

@@ -54,7 +54,7 @@ fn keep(runtime: Runtime) {
 }
 
 #[test]
-fn a_panic_that_leaves_a_poll_leaves_no_context_behind() {
+fn a_panic_out_of_a_poll_leaves_no_context_behind() {
     fn reads_nothing() {
         assert!(!USER.is_set());
         assert!(USER.try_get().is_err());
@@ -96,7 +96,7 @@ fn a_panic_that_leaves_a_poll_leaves_no_context_behind() {
 }
 
 #[test]
-fn a_panic_that_leaves_a_poll_leaves_the_context_around_the_runtime() {
+fn a_panic_out_of_a_poll_restores_the_context_around_the_runtime() {
     let mut outer = Context::new().with_value(&USER, "outer".to_owned());
     let runtime = outer.run(|| {
         let runtime = current_thread().inherit_context().build().unwrap();
@@ -113,7 +113,7 @@ fn a_panic_that_leaves_a_poll_leaves_the_context_around_the_runtime() {
 }
 
 #[test]
-fn a_panic_that_leaves_a_poll_in_a_task_leaves_the_context_of_that() {
+fn a_panic_out_of_a_nested_poll_restores_the_outer_task_context() {
     let runtime = multi_thread(1).inherit_context().build().unwrap();
     runtime.block_on(async {
         let task = tokio::spawn(async {
@@ -138,7 +138,7 @@ fn a_panic_that_leaves_a_poll_in_a_task_leaves_the_context_of_that() {
 /// A context that was entered between two polls that panics have left is the current one after the second, and its value
 /// stays alive while it is read.
 #[test]
-fn a_run_between_two_panics_that_leave_polls() {
+fn a_run_between_two_panics_out_of_polls() {
     fn panic_in_a_runtime() {
         let runtime = current_thread().inherit_context().build().unwrap();
         panic_out_of_a_poll(&runtime);
@@ -162,7 +162,7 @@ fn a_run_between_two_panics_that_leave_polls() {
 }
 
 #[test]
-fn a_value_whose_drop_panics_ends_no_worker() {
+fn a_panicking_drop_ends_no_worker() {
     const ROUNDS: usize = if cfg!(miri) { 2 } else { 10 };
 
     #[context_var]

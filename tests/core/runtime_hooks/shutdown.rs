@@ -10,7 +10,7 @@ use tokio::task::yield_now;
 use super::{USER, all, current_thread, multi_thread, with};
 
 #[test]
-fn a_shutdown_with_tasks_pending_leaves_nothing_behind() {
+fn a_shutdown_drops_every_context() {
     const TASKS: usize = if cfg!(miri) { 3 } else { 100 };
 
     for mut builder in all() {
@@ -32,7 +32,7 @@ fn a_shutdown_with_tasks_pending_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_shutdown_while_tasks_spawn_leaves_nothing_behind() {
+fn a_shutdown_while_tasks_spawn_drops_every_context() {
     const TASKS: usize = if cfg!(miri) { 3 } else { 100 };
 
     for mut builder in all() {
@@ -54,7 +54,7 @@ fn a_shutdown_while_tasks_spawn_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_spawn_after_the_shutdown_leaves_nothing_behind() {
+fn a_spawn_after_shutdown_keeps_no_context() {
     for mut builder in [current_thread(), multi_thread(2)] {
         let held = Arc::new(());
         let runtime = builder.inherit_context().build().unwrap();
@@ -72,7 +72,7 @@ fn a_spawn_after_the_shutdown_leaves_nothing_behind() {
 }
 
 #[test]
-fn shutdowns_and_spawns_at_once() {
+fn concurrent_shutdown_and_spawns_drop_every_context() {
     const ROUNDS: usize = if cfg!(miri) { 2 } else { 200 };
     const TASKS: usize = if cfg!(miri) { 5 } else { 50 };
 

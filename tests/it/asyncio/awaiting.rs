@@ -10,9 +10,9 @@ use tokio::sync::Barrier;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
-on_both_flavours! {
+on_both_flavors! {
     in_a_task:
-    test_asyncio_task_decimal_context awaiting_joining_and_selecting gathering timeouts async_generators
+    test_asyncio_task_decimal_context awaited_futures_share_the_context gathering timeouts async_generators
 }
 
 async fn test_asyncio_task_decimal_context() {
@@ -37,7 +37,7 @@ async fn test_asyncio_task_decimal_context() {
 }
 
 /// What is awaited in the task itself is of the task's context, and so is what runs next to it.
-async fn awaiting_joining_and_selecting() {
+async fn awaited_futures_share_the_context() {
     #[context_var]
     static VAR: String = String::new();
 

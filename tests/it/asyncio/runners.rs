@@ -4,7 +4,7 @@ use contextvar::{Context, InContext as _, context_var, copy_context, task};
 use tokio::runtime::Runtime;
 use tokio::task::{LocalSet, yield_now};
 
-on_both_flavours! {
+on_both_flavors! {
     on_the_thread:
     test_run_keeps_context runner_with_a_context local_tasks
 }

@@ -8,10 +8,10 @@ use futures::future::BoxFuture;
 use tokio::sync::{Barrier, oneshot};
 use tokio::task::{JoinSet, yield_now};
 
-on_both_flavours! {
+on_both_flavors! {
     in_a_task:
     test_context_1 test_context_3 test_context_4 test_get_context two_copies_of_a_context
-    test_taskgroup_task_context tasks_of_tasks test_context_vars functions_that_copy_the_context
+    test_taskgroup_task_context tasks_of_tasks test_context_vars annotated_functions_copy_the_context
     cancellation failure
 }
 
@@ -172,7 +172,7 @@ async fn test_context_vars() {
     assert_eq!(VAR.get(), 1);
 }
 
-async fn functions_that_copy_the_context() {
+async fn annotated_functions_copy_the_context() {
     #[context_var]
     static VAR: u32;
 

@@ -5,7 +5,7 @@ use std::fmt;
 use contextvar::{Context, ContextVar, context_var, for_each_log_field, task};
 
 use super::{REQUEST_ID, SHAPE, Shape, TENANT};
-use crate::support::on_both_flavours;
+use crate::support::on_both_flavors;
 
 #[context_var]
 static UNLOGGED: u64;
@@ -21,7 +21,7 @@ fn fields() -> String {
 }
 
 #[test]
-fn the_fields_are_those_that_are_marked_and_set() {
+fn log_fields_are_the_marked_variables_that_are_set() {
     Context::new().run(|| {
         assert_eq!(fields(), "");
         REQUEST_ID.set(7);
@@ -37,7 +37,7 @@ fn the_fields_are_those_that_are_marked_and_set() {
         Context::new().run(|| assert_eq!(fields(), ""));
         assert!(fields().ends_with("request_id=7"));
     });
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         TENANT.set("acme".to_owned());
         tokio::spawn(async { assert_eq!(fields(), "") }).await.unwrap();
         task::spawn(async { assert_eq!(fields(), "TENANT=acme") }).await.unwrap();
@@ -45,7 +45,7 @@ fn the_fields_are_those_that_are_marked_and_set() {
 }
 
 #[test]
-fn what_is_being_shown_may_change_everything() {
+fn a_value_can_write_variables_while_being_formatted() {
     struct Shows;
 
     impl fmt::Display for Shows {
@@ -83,7 +83,7 @@ fn what_is_being_shown_may_change_everything() {
 
 /// A panic while a value is shown does not leave values out for good.
 #[test]
-fn a_value_that_panics_when_it_is_shown() {
+fn a_panic_in_display_hides_no_later_field() {
     struct Panics;
 
     impl fmt::Display for Panics {

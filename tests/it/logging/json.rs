@@ -6,7 +6,7 @@ use tracing::{error, info, info_span};
 use super::{Output, REQUEST_ID, SHAPE, Shape, acme, logged_as_json};
 
 #[test]
-fn json() {
+fn json_lines() {
     let lines = logged_as_json(|| {
         acme().run(|| {
             info!(n = 1, "\"fields\":{{ is not where they are");
@@ -34,7 +34,7 @@ fn json() {
 }
 
 #[test]
-fn text_that_looks_like_json() {
+fn text_that_looks_like_json_is_left_alone() {
     let output = Output::default();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_level(false).with_target(false);
     let subscriber = subscriber.without_time().with_writer(output.clone());
@@ -44,7 +44,7 @@ fn text_that_looks_like_json() {
 }
 
 #[test]
-fn json_that_is_flattened() {
+fn flattened_json_lines() {
     let output = Output::default();
     let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(output.clone());
     let subscriber = subscriber.map_event_format(ContextFormat::new).finish();

@@ -5,11 +5,11 @@ use contextvar::{InContext, task, thread, with_copied_context};
 use tracing::{info, info_span};
 
 use super::{Output, REQUEST_ID, TENANT};
-use crate::support::on_both_flavours;
+use crate::support::on_both_flavors;
 
 /// A subscriber for tasks on other threads must be the process's; so all that needs one is one test.
 #[test]
-fn in_tasks_calls_and_threads_with_their_spans() {
+fn tasks_calls_and_threads_inherit_span_and_fields() {
     #[with_copied_context(REQUEST_ID = n, TENANT = format!("tenant-{n}"))]
     async fn handler(n: u64) {
         let span = info_span!(target: "followed", "request", n);
@@ -47,7 +47,7 @@ fn in_tasks_calls_and_threads_with_their_spans() {
     let subscriber = tracing_subscriber::fmt().without_time().with_ansi(false).with_writer(output.clone());
     let subscriber = subscriber.with_target(false).with_env_filter("followed=info");
     subscriber.map_event_format(ContextFormat::new).init();
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         futures::future::join_all((0..20).map(handler)).await;
     });
     let output = output.take();

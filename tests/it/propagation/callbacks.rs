@@ -7,10 +7,10 @@ use futures::channel::oneshot;
 use tokio::task::yield_now;
 
 use super::{USER, ada, assert_inherited};
-use crate::support::{on_both_flavours, panic_text};
+use crate::support::{on_both_flavors, panic_text};
 
 #[test]
-fn callbacks() {
+fn closures_of_each_kind() {
     fn call_once<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> R {
         std::thread::spawn(f).join().unwrap_or_else(|_| panic!("it panicked"))
     }
@@ -41,8 +41,8 @@ fn callbacks() {
 }
 
 #[test]
-fn a_message_takes_its_context_along() {
-    on_both_flavours(|| async {
+fn a_message_carries_its_context() {
+    on_both_flavors(|| async {
         let (sender, mut receiver) =
             tokio::sync::mpsc::channel::<(Context, oneshot::Sender<&'static str>)>(1);
         // An actor: it serves each message in that one's context.

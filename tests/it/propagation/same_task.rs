@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::task::yield_now;
 
 use super::USER;
-use crate::support::{OnDrop, on_both_flavours};
+use crate::support::{OnDrop, on_both_flavors};
 
 #[test]
 fn awaits_joins_selects_and_timeouts_share_the_context() {
@@ -20,7 +20,7 @@ fn awaits_joins_selects_and_timeouts_share_the_context() {
         USER.set(user);
     }
 
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         set("ada").await;
         assert_eq!(USER.get(), "ada");
         tokio::join!(set("grace"), async { assert_eq!(USER.get(), "ada") });
@@ -46,14 +46,14 @@ fn awaits_joins_selects_and_timeouts_share_the_context() {
 }
 
 #[test]
-fn concurrent_parts_of_a_task_in_copies() {
+fn concurrent_futures_in_copies_are_isolated() {
     async fn live(user: &'static str) -> &'static str {
         USER.set(user);
         yield_now().await;
         USER.get()
     }
 
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         let (ada, grace) = tokio::join!(live("ada").in_copied_context(), live("grace").in_copied_context());
         assert_eq!((ada, grace, USER.get()), ("ada", "grace", "nobody"));
         // Of those that are made late, each copies where it is made.

@@ -6,11 +6,11 @@ use contextvar::StreamInContext;
 use futures::stream::{self, StreamExt};
 
 use super::{USER, ada};
-use crate::support::{OnDrop, on_both_flavours};
+use crate::support::{OnDrop, on_both_flavors};
 
 #[test]
-fn streams() {
-    on_both_flavours(|| async {
+fn a_stream_and_its_consumer_are_isolated() {
+    on_both_flavors(|| async {
         let held = Arc::new(());
         let users = ada(&held).run(|| {
             stream::iter(["ada", "grace", "edsger"])

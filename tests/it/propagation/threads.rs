@@ -5,28 +5,28 @@ use std::sync::Arc;
 use contextvar::{copy_context, inherit_context, thread};
 use rayon::prelude::*;
 
-use super::{USER, ada, assert_inherited, calls_follow};
+use super::{USER, ada, assert_call_inherits, assert_inherited};
 use crate::support::panic_text;
 
 #[test]
-fn threads() {
+fn spawn_scope_and_builder() {
     futures::executor::block_on(async {
-        calls_follow(|work| {
+        assert_call_inherits(|work| {
             let thread = thread::spawn(work);
             async { drop(thread.join()) }
         })
         .await;
-        calls_follow(|work| {
+        assert_call_inherits(|work| {
             let thread = thread::Builder::new().spawn(work).unwrap();
             async { drop(thread.join()) }
         })
         .await;
-        calls_follow(|work| {
+        assert_call_inherits(|work| {
             let thread = std::thread::spawn(inherit_context().bind(work));
             async { drop(thread.join()) }
         })
         .await;
-        calls_follow(|work| {
+        assert_call_inherits(|work| {
             thread::scope(|s| drop(s.spawn(work).join()));
             async {}
         })
@@ -35,10 +35,10 @@ fn threads() {
 }
 
 #[test]
-fn rayons_pool() {
+fn rayon() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).panic_handler(|_| ()).build().unwrap();
     futures::executor::block_on(async {
-        calls_follow(|work| {
+        assert_call_inherits(|work| {
             pool.spawn(inherit_context().bind(work));
             async {}
         })

@@ -8,18 +8,18 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::task::{JoinSet, LocalSet, yield_now};
 use tokio_util::task::TaskTracker;
 
-use super::{USER, ada, calls_follow, follows, let_go};
-use crate::support::on_both_flavours;
+use super::{USER, ada, assert_call_inherits, assert_task_inherits, until_released};
+use crate::support::on_both_flavors;
 
 #[test]
 fn spawn() {
-    on_both_flavours(|| follows(|work| task::spawn(work).abort_handle()));
-    on_both_flavours(|| follows(|work| tokio::spawn(work.in_inherited_context()).abort_handle()));
+    on_both_flavors(|| assert_task_inherits(|work| task::spawn(work).abort_handle()));
+    on_both_flavors(|| assert_task_inherits(|work| tokio::spawn(work.in_inherited_context()).abort_handle()));
 }
 
 #[test]
-fn spawn_without_the_library_has_no_context() {
-    on_both_flavours(|| async {
+fn a_plain_spawn_has_no_context() {
+    on_both_flavors(|| async {
         ada(&Arc::new(()))
             .scope(async {
                 tokio::spawn(async {
@@ -36,20 +36,20 @@ fn spawn_without_the_library_has_no_context() {
 
 #[test]
 fn spawn_blocking() {
-    on_both_flavours(|| {
-        calls_follow(|work| {
+    on_both_flavors(|| {
+        assert_call_inherits(|work| {
             let task = task::spawn_blocking(work);
             async { drop(task.await) }
         })
     });
-    on_both_flavours(|| {
-        calls_follow(|work| {
+    on_both_flavors(|| {
+        assert_call_inherits(|work| {
             let task = task::spawn_blocking_returning_context(work);
             async { drop(task.await) }
         })
     });
-    on_both_flavours(|| {
-        calls_follow(|work| {
+    on_both_flavors(|| {
+        assert_call_inherits(|work| {
             let task = Handle::current().spawn_blocking(inherit_context().bind(work));
             async { drop(task.await) }
         })
@@ -58,20 +58,23 @@ fn spawn_blocking() {
 
 #[test]
 fn spawn_local() {
-    on_both_flavours(|| async {
-        LocalSet::new().run_until(follows(|work| task::spawn_local(work).abort_handle())).await;
+    on_both_flavors(|| async {
+        LocalSet::new().run_until(assert_task_inherits(|work| task::spawn_local(work).abort_handle())).await;
         LocalSet::new()
-            .run_until(follows(|work| tokio::task::spawn_local(work.in_inherited_context()).abort_handle()))
+            .run_until(assert_task_inherits(|work| {
+                tokio::task::spawn_local(work.in_inherited_context()).abort_handle()
+            }))
             .await;
         let local = LocalSet::new();
-        let spawn = follows(|work| local.spawn_local(work.in_inherited_context()).abort_handle());
+        let spawn =
+            assert_task_inherits(|work| local.spawn_local(work.in_inherited_context()).abort_handle());
         local.run_until(spawn).await;
     });
 }
 
 #[test]
 fn spawn_in_empty_context() {
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         let held = Arc::new(());
         let task = ada(&held).run(|| {
             task::spawn_in_empty_context(async {
@@ -92,17 +95,21 @@ fn spawn_in_empty_context() {
 
 #[test]
 fn join_set() {
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         let set = std::cell::RefCell::new(JoinSet::new());
-        follows(|work| set.borrow_mut().spawn(work.in_inherited_context())).await;
-        follows(|work| set.borrow_mut().spawn_on(work.in_inherited_context(), &Handle::current())).await;
+        assert_task_inherits(|work| set.borrow_mut().spawn(work.in_inherited_context())).await;
+        assert_task_inherits(|work| {
+            set.borrow_mut().spawn_on(work.in_inherited_context(), &Handle::current())
+        })
+        .await;
         LocalSet::new()
-            .run_until(follows(|work| set.borrow_mut().spawn_local(work.in_inherited_context())))
+            .run_until(assert_task_inherits(|work| set.borrow_mut().spawn_local(work.in_inherited_context())))
             .await;
         let local = LocalSet::new();
-        let spawn = follows(|work| set.borrow_mut().spawn_local_on(work.in_inherited_context(), &local));
+        let spawn =
+            assert_task_inherits(|work| set.borrow_mut().spawn_local_on(work.in_inherited_context(), &local));
         local.run_until(spawn).await;
-        calls_follow(|work| {
+        assert_call_inherits(|work| {
             set.borrow_mut().spawn_blocking(inherit_context().bind(work));
             async {}
         })
@@ -112,22 +119,26 @@ fn join_set() {
         let mut set = set.into_inner();
         ada(&held).run(|| set.spawn(pending().in_inherited_context()));
         drop(set);
-        let_go(&held).await;
+        until_released(&held).await;
     });
 }
 
 #[test]
 fn task_tracker() {
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         let tracker = TaskTracker::new();
-        follows(|work| tracker.spawn(work.in_inherited_context()).abort_handle()).await;
-        follows(|work| tracker.spawn_on(work.in_inherited_context(), &Handle::current()).abort_handle())
-            .await;
-        follows(|work| task::spawn(tracker.track_future(work)).abort_handle()).await;
+        assert_task_inherits(|work| tracker.spawn(work.in_inherited_context()).abort_handle()).await;
+        assert_task_inherits(|work| {
+            tracker.spawn_on(work.in_inherited_context(), &Handle::current()).abort_handle()
+        })
+        .await;
+        assert_task_inherits(|work| task::spawn(tracker.track_future(work)).abort_handle()).await;
         LocalSet::new()
-            .run_until(follows(|work| tracker.spawn_local(work.in_inherited_context()).abort_handle()))
+            .run_until(assert_task_inherits(|work| {
+                tracker.spawn_local(work.in_inherited_context()).abort_handle()
+            }))
             .await;
-        calls_follow(|work| {
+        assert_call_inherits(|work| {
             let task = tracker.spawn_blocking(inherit_context().bind(work));
             async { drop(task.await) }
         })
@@ -139,10 +150,12 @@ fn task_tracker() {
 
 #[test]
 fn handles_and_runtimes() {
-    on_both_flavours(|| follows(|work| Handle::current().spawn(work.in_inherited_context()).abort_handle()));
+    on_both_flavors(|| {
+        assert_task_inherits(|work| Handle::current().spawn(work.in_inherited_context()).abort_handle())
+    });
     let runtime = Runtime::new().unwrap();
-    runtime.block_on(follows(|work| runtime.spawn(work.in_inherited_context()).abort_handle()));
-    runtime.block_on(calls_follow(|work| {
+    runtime.block_on(assert_task_inherits(|work| runtime.spawn(work.in_inherited_context()).abort_handle()));
+    runtime.block_on(assert_call_inherits(|work| {
         let task = runtime.spawn_blocking(inherit_context().bind(work));
         async { drop(task.await) }
     }));
@@ -150,23 +163,23 @@ fn handles_and_runtimes() {
 
 #[cfg(tokio_unstable)]
 #[test]
-fn builders_of_tasks() {
+fn task_builders() {
     use tokio::task::Builder;
 
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         let named = || Builder::new().name("named");
-        follows(|work| named().spawn(work.in_inherited_context()).unwrap().abort_handle()).await;
-        follows(|work| {
+        assert_task_inherits(|work| named().spawn(work.in_inherited_context()).unwrap().abort_handle()).await;
+        assert_task_inherits(|work| {
             named().spawn_on(work.in_inherited_context(), &Handle::current()).unwrap().abort_handle()
         })
         .await;
-        calls_follow(|work| {
+        assert_call_inherits(|work| {
             let task = named().spawn_blocking(inherit_context().bind(work)).unwrap();
             async { drop(task.await) }
         })
         .await;
         let set = std::cell::RefCell::new(JoinSet::new());
-        follows(|work| {
+        assert_task_inherits(|work| {
             set.borrow_mut().build_task().name("named").spawn(work.in_inherited_context()).unwrap()
         })
         .await;
@@ -175,7 +188,7 @@ fn builders_of_tasks() {
 
 #[cfg(tokio_unstable)]
 #[test]
-fn names_of_tasks() {
+fn task_builders_on_a_runtime_with_hooks() {
     use contextvar::Context;
     use contextvar::runtime::InheritContext;
     use tokio::task::Builder;
