@@ -118,7 +118,7 @@ fn threads() {
 }
 
 #[test]
-fn a_cancelled_task_is_dropped_in_its_context() {
+fn a_canceled_task_is_dropped_in_its_context() {
     struct OnDrop(std::sync::mpsc::Sender<u64>);
     impl Drop for OnDrop {
         fn drop(&mut self) {

@@ -10,7 +10,7 @@ use contextvar::{Context, ContextVar, context_var, copy_context, for_each_log_fi
 use crate::support::{OnDrop, panic_text};
 
 #[test]
-fn a_copy_and_its_original_do_not_see_each_other() {
+fn a_copy_and_its_original_are_isolated() {
     #[context_var]
     static NUMBER: u64;
     #[context_var]
@@ -56,7 +56,7 @@ fn a_read_finds_the_value_then_the_default_then_an_error() {
 }
 
 #[test]
-fn what_runs_in_a_context_stays_in_it() {
+fn writes_in_run_stay_in_its_context() {
     #[context_var]
     static NUMBER: u64 = 0;
 
@@ -75,7 +75,7 @@ fn what_runs_in_a_context_stays_in_it() {
 }
 
 #[test]
-fn the_context_before_comes_back_after_a_panic() {
+fn a_panic_restores_the_previous_context() {
     #[context_var]
     static NUMBER: u64;
 
@@ -97,7 +97,7 @@ fn the_context_before_comes_back_after_a_panic() {
 }
 
 #[test]
-fn an_empty_context_hides_that_of_the_thread() {
+fn an_empty_context_hides_the_thread_context() {
     #[context_var(log)]
     static NUMBER: u64;
 
@@ -113,7 +113,7 @@ fn an_empty_context_hides_that_of_the_thread() {
 }
 
 #[test]
-fn ten_thousand_contexts_deep() {
+fn ten_thousand_nested_runs() {
     const LEVELS: u32 = if cfg!(miri) { 50 } else { 10_000 };
 
     #[context_var]
@@ -138,7 +138,7 @@ fn ten_thousand_contexts_deep() {
 }
 
 #[test]
-fn a_hundred_thousand_variables_and_a_small_stack() {
+fn a_hundred_thousand_variables_on_a_small_stack() {
     const COUNT: usize = if cfg!(miri) { 100 } else { 100_000 };
     static MANY: [ContextVar<Arc<u32>>; COUNT] = [const { ContextVar::new("many") }; COUNT];
 
@@ -164,77 +164,7 @@ fn a_hundred_thousand_variables_and_a_small_stack() {
 }
 
 #[test]
-fn each_thread_has_a_context_of_its_own() {
-    #[context_var]
-    static NUMBER: u64;
-
-    NUMBER.set(1);
-    thread::spawn(|| {
-        assert!(!NUMBER.is_set());
-        NUMBER.set(2);
-        assert_eq!(NUMBER.get(), 2);
-    })
-    .join()
-    .unwrap();
-    assert_eq!(NUMBER.get(), 1);
-}
-
-#[test]
-fn threads_started_here_run_in_a_copy() {
-    #[context_var]
-    static NUMBER: u64;
-
-    NUMBER.set(1);
-    let check = || {
-        let before = NUMBER.get();
-        NUMBER.set(10);
-        before
-    };
-    assert_eq!(contextvar::thread::spawn(check).join().unwrap(), 1);
-    let builder = contextvar::thread::Builder::new().name("named".to_owned()).stack_size(1 << 16);
-    let thread = builder.spawn(move || (check(), thread::current().name().map(str::to_owned)));
-    assert_eq!(thread.unwrap().join().unwrap(), (1, Some("named".to_owned())));
-    let mut borrowed = 0;
-    let nested = contextvar::thread::scope(|s| {
-        NUMBER.set(2);
-        let first = s.spawn(check);
-        NUMBER.set(3);
-        let builder = contextvar::thread::Builder::new();
-        builder.spawn_scoped(s, || borrowed = check()).unwrap().join().unwrap();
-        let nested = s.spawn(move || {
-            NUMBER.set(4);
-            s.spawn(check).join().unwrap()
-        });
-        assert_eq!(first.join().unwrap(), 2);
-        nested.join().unwrap()
-    });
-    assert_eq!((borrowed, nested), (3, 4));
-    assert_eq!(NUMBER.get(), 3);
-}
-
-/// A closure that is never run is dropped in its context too.
-#[test]
-fn a_thread_that_can_not_start_drops_its_closure_in_the_copy() {
-    #[context_var]
-    static NUMBER: u64;
-
-    NUMBER.set(1);
-    let (seen, reports) = std::sync::mpsc::channel();
-    let on_drop = OnDrop(move || seen.send(NUMBER.get_or(0)).unwrap());
-    let mut elsewhere = Context::new();
-    let name = String::from("a name with a \0 in it");
-    let text = panic_text(|| {
-        let closure = move || drop(on_drop);
-        let builder = contextvar::thread::Builder::new().name(name);
-        elsewhere.run(|| NUMBER.set(2));
-        builder.spawn(closure)
-    });
-    assert!(text.contains("null"), "{text}");
-    assert_eq!(reports.recv().unwrap(), 1);
-}
-
-#[test]
-fn a_callback_carries_its_context_from_call_to_call() {
+fn a_callback_keeps_its_context_between_calls() {
     #[context_var]
     static CALLS: u64 = 0;
 
@@ -279,7 +209,7 @@ fn sync_scope_restores_its_variable_and_no_other() {
 
 /// Types of every kind of representation, in one context, by reference and by value.
 #[test]
-fn values_of_all_kinds() {
+fn values_of_every_representation() {
     #[derive(Clone, Copy, Debug, PartialEq)]
     struct Zero;
     #[derive(Clone, Debug, PartialEq)]
@@ -311,7 +241,7 @@ fn values_of_all_kinds() {
 
 /// As with `Vec`: a context one of whose values panics in its drop drops the others all the same.
 #[test]
-fn a_drop_that_panics_keeps_no_other_value_from_being_dropped() {
+fn a_panicking_drop_leaves_no_other_value_undropped() {
     type Held = OnDrop<Box<dyn FnMut() + Send + Sync>>;
 
     // More than fit in one node of the map, and one that panics in each place in turn.

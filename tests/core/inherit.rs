@@ -7,7 +7,7 @@ use contextvar::{
 };
 use tokio::task::LocalSet;
 
-use crate::support::on_both_flavours;
+use crate::support::on_both_flavors;
 
 #[context_var]
 static USER: &str;
@@ -44,14 +44,14 @@ fn all(transaction: &Arc<str>) -> Context {
 }
 
 #[test]
-fn every_copy_within_the_task_has_them() {
+fn copies_within_the_task_have_all_variables() {
     #[with_copied_context]
     async fn annotated() {
         assert_all();
     }
 
     let transaction: Arc<str> = "tx".into();
-    on_both_flavours(|| {
+    on_both_flavors(|| {
         all(&"tx".into()).scope(async {
             assert_all();
             copy_context().run(assert_all);
@@ -68,8 +68,8 @@ fn every_copy_within_the_task_has_them() {
 }
 
 #[test]
-fn work_that_is_handed_over_does_not() {
-    on_both_flavours(|| async {
+fn spawned_work_lacks_variables_that_are_not_inherited() {
+    on_both_flavors(|| async {
         let transaction: Arc<str> = "tx".into();
         let ctx = all(&transaction);
         let work = async {
@@ -102,7 +102,7 @@ fn work_that_is_handed_over_does_not() {
 }
 
 #[test]
-fn what_is_handed_over_is_a_context_of_its_own() {
+fn inherited_returns_another_context() {
     let ctx = all(&"tx".into());
     let mut inherited = ctx.clone().inherited();
     inherited.set(&USER, "grace");
@@ -120,7 +120,7 @@ fn what_is_handed_over_is_a_context_of_its_own() {
 }
 
 #[test]
-fn nothing_to_leave_out() {
+fn inherited_with_nothing_to_leave_out() {
     assert!(Context::new().inherited().is_empty());
     assert_eq!(Context::new().with_value(&USER, "ada").inherited()[&USER], "ada");
     let mut ctx = Context::new().with_value(&TRANSACTION, "tx".into());
@@ -129,8 +129,8 @@ fn nothing_to_leave_out() {
 }
 
 #[test]
-fn a_detached_task_keeps_nothing_alive() {
-    on_both_flavours(|| async {
+fn spawn_in_empty_context_keeps_nothing_alive() {
+    on_both_flavors(|| async {
         let transaction: Arc<str> = "tx".into();
         let (ended, go_on) = tokio::sync::oneshot::channel::<()>();
         let task = all(&transaction).run(|| {
@@ -148,7 +148,7 @@ fn a_detached_task_keeps_nothing_alive() {
 }
 
 #[test]
-fn only_a_few_are_taken_along() {
+fn only_keeps_the_named_variables() {
     let transaction: Arc<str> = "tx".into();
     let ctx = all(&transaction);
     let mut few = ctx.only(&[&TRANSACTION, &TENANT, &TENANT]);
@@ -163,7 +163,7 @@ fn only_a_few_are_taken_along() {
 
 /// Enough of both kinds that each has several levels of its own.
 #[test]
-fn many_of_both_kinds_keep_apart() {
+fn many_variables_of_both_kinds() {
     const COUNT: usize = if cfg!(miri) { 120 } else { 6000 };
 
     let vars: Vec<(bool, &'static ContextVar<usize>)> = (0..COUNT)

@@ -25,18 +25,18 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn contexts_are_maps_that_share_nothing_one_can_see(bytes in vec(any::<u8>(), 0..LENGTH / 2)) {
+    fn contexts_behave_as_isolated_maps(bytes in vec(any::<u8>(), 0..LENGTH / 2)) {
         maps::run(&bytes);
     }
 
     #[test]
-    fn values_may_do_anything_at_any_time(bytes in vec(any::<u8>(), 0..LENGTH)) {
+    fn values_can_call_back_at_any_time(bytes in vec(any::<u8>(), 0..LENGTH)) {
         hostile::run(&bytes);
     }
 }
 
 #[test]
-fn what_the_fuzz_targets_found() {
+fn inputs_from_the_fuzz_targets() {
     corpus::run("maps", include_str!("../../fuzz/corpus/maps.txt"), maps::run);
     corpus::run("hostile", include_str!("../../fuzz/corpus/hostile.txt"), hostile::run);
 }

@@ -61,7 +61,7 @@ impl fmt::Debug for CallsBack {
 static VALUE: Option<CallsBack>;
 
 #[test]
-fn from_drop_in_a_set() {
+fn drop_calls_back_in_set() {
     let log = Log::default();
     VALUE.set(Some(CallsBack(log.clone())));
     VALUE.set(None);
@@ -69,7 +69,7 @@ fn from_drop_in_a_set() {
 }
 
 #[test]
-fn from_drop_in_a_reset() {
+fn drop_calls_back_in_reset() {
     let log = Log::default();
     let token = VALUE.set(Some(CallsBack(log.clone())));
     VALUE.reset(token);
@@ -79,7 +79,7 @@ fn from_drop_in_a_reset() {
 }
 
 #[test]
-fn from_drop_in_a_copy_that_goes_first() {
+fn drop_calls_back_when_the_last_copy_is_dropped() {
     let log = Log::default();
     VALUE.set(Some(CallsBack(log.clone())));
     let copy = copy_context();
@@ -90,7 +90,7 @@ fn from_drop_in_a_copy_that_goes_first() {
 }
 
 #[test]
-fn from_drop_in_the_operations_of_a_context() {
+fn drop_calls_back_in_context_operations() {
     let log = Log::default();
     let mut ctx = Context::new().with_value(&VALUE, Some(CallsBack(log.clone())));
     ctx.set(&VALUE, Some(CallsBack(log.clone())));
@@ -105,7 +105,7 @@ fn from_drop_in_the_operations_of_a_context() {
 }
 
 #[test]
-fn from_clone() {
+fn clone_calls_back() {
     let log = Log::default();
     VALUE.set(Some(CallsBack(log.clone())));
     // The clone replaces the very value that is being cloned.
@@ -117,7 +117,7 @@ fn from_clone() {
 }
 
 #[test]
-fn from_debug() {
+fn debug_calls_back() {
     let log = Log::default();
     let ctx = Context::new().with_value(&VALUE, Some(CallsBack(log.clone())));
     assert_eq!(format!("{ctx:?}"), "Context { VALUE: Some(CallsBack) }");
@@ -125,7 +125,7 @@ fn from_debug() {
 }
 
 #[test]
-fn a_value_that_is_being_read_stays_alive_and_unchanged() {
+fn a_value_being_read_stays_alive_and_unchanged() {
     #[context_var]
     static TEXT: String;
 
@@ -162,7 +162,7 @@ fn a_value_that_is_being_read_stays_alive_and_unchanged() {
 
 /// A write in a context that was entered meanwhile is no write in the one that is read.
 #[test]
-fn a_write_in_an_inner_context_leaves_the_reading_its_own() {
+fn a_write_in_an_inner_context_does_not_affect_an_active_read() {
     #[context_var]
     static HELD: OnDrop<Box<dyn FnMut() + Send + Sync>>;
 
@@ -185,7 +185,7 @@ fn a_write_in_an_inner_context_leaves_the_reading_its_own() {
 }
 
 #[test]
-fn what_a_reading_in_an_inner_context_kept_is_not_for_the_one_around_it() {
+fn an_inner_read_releases_replaced_values_at_its_end() {
     #[context_var]
     static OUTER: Arc<u64>;
     #[context_var]
@@ -206,7 +206,7 @@ fn what_a_reading_in_an_inner_context_kept_is_not_for_the_one_around_it() {
 }
 
 #[test]
-fn a_value_that_was_replaced_while_it_was_read_is_dropped_after() {
+fn a_value_replaced_during_a_read_is_dropped_after_it() {
     let log = Log::default();
     #[context_var]
     static HELD: OnDrop<Box<dyn FnMut() + Send + Sync>>;
@@ -234,7 +234,7 @@ fn a_value_that_was_replaced_while_it_was_read_is_dropped_after() {
 }
 
 #[test]
-fn long_readings_with_many_writes_keep_nothing_back() {
+fn a_long_read_with_many_writes_keeps_no_other_value_alive() {
     const ROUNDS: usize = if cfg!(miri) { 20 } else { 1000 };
     static ALIVE: AtomicUsize = AtomicUsize::new(0);
     #[context_var]
@@ -259,7 +259,7 @@ fn long_readings_with_many_writes_keep_nothing_back() {
 }
 
 #[test]
-fn a_drop_that_panics_leaves_everything_usable() {
+fn a_panicking_drop_leaves_everything_usable() {
     #[context_var]
     static BOMB: OnDrop<fn()>;
 
@@ -282,7 +282,7 @@ fn a_drop_that_panics_leaves_everything_usable() {
 }
 
 #[test]
-fn a_drop_that_panics_leaks_nothing_that_is_on_its_way_out() {
+fn a_panicking_drop_leaks_no_returned_value() {
     #[derive(Clone)]
     struct Value(Option<&'static str>, #[expect(dead_code, reason = "only counted")] Arc<()>);
     impl Drop for Value {
@@ -325,7 +325,7 @@ fn a_drop_that_panics_leaks_nothing_that_is_on_its_way_out() {
 }
 
 #[test]
-fn a_clone_that_panics_changes_nothing() {
+fn a_panicking_clone_changes_nothing() {
     #[derive(PartialEq, Debug)]
     struct NoClone(u8);
     impl Clone for NoClone {
@@ -345,7 +345,7 @@ fn a_clone_that_panics_changes_nothing() {
 }
 
 #[test]
-fn a_panic_in_a_closure_ends_its_reading() {
+fn a_panic_ends_an_active_read() {
     #[context_var]
     static TEXT: String;
 
@@ -365,7 +365,7 @@ fn a_panic_in_a_closure_ends_its_reading() {
 
 /// A context may be a value in a context.
 #[test]
-fn contexts_in_contexts() {
+fn contexts_as_values_of_contexts() {
     const COUNT: usize = if cfg!(miri) { 10 } else { 100 };
 
     #[context_var]
@@ -382,4 +382,22 @@ fn contexts_in_contexts() {
         ctx = inner;
     }
     assert_eq!(depth, COUNT + 1);
+}
+
+/// A replaced value's `Drop` saw no context.
+#[test]
+fn drop_of_a_replaced_value_sees_the_context() {
+    #[context_var]
+    static NUMBER: u64;
+    #[context_var]
+    static REPORTS: OnDrop<Box<dyn FnMut() + Send + Sync>>;
+
+    let log = Log::default();
+    let note = log.clone();
+    let mut ctx = Context::new().with_value(&NUMBER, 1);
+    ctx.run(|| {
+        REPORTS.set(OnDrop(Box::new(move || note.push(NUMBER.get()))));
+        REPORTS.set(OnDrop(Box::new(|| ())));
+    });
+    assert_eq!(log.take(), ["1"]);
 }

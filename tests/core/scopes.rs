@@ -3,18 +3,16 @@
 use std::future::{pending, poll_fn, ready};
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{self as std_task, Poll, Waker};
 use std::thread;
 
-use contextvar::{
-    Context, InContext, ResetErrorKind, Scoped, StreamInContext, context_var, copy_context, task,
-};
+use contextvar::{Context, InContext, ResetErrorKind, Scoped, context_var, copy_context, task};
 use futures::future::FutureExt;
-use futures::stream::{self, FusedStream, Stream, StreamExt};
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 
-use crate::support::{Log, OnDrop, on_both_flavours, panic_text};
+use crate::support::{Log, OnDrop, on_both_flavors, panic_text};
 
 #[context_var]
 static NUMBER: u64;
@@ -36,8 +34,8 @@ fn noting<F: Future>(log: &Log, future: F) -> impl Future<Output = F::Output> + 
 }
 
 #[test]
-fn available_during_each_poll_and_nowhere_else() {
-    on_both_flavours(|| async {
+fn the_context_is_current_in_each_poll_and_nowhere_else() {
+    on_both_flavors(|| async {
         NUMBER.set(1);
         let scope = Context::new().with_value(&NUMBER, 2).scope(async {
             assert_eq!(NUMBER.get(), 2);
@@ -64,14 +62,14 @@ fn available_during_each_poll_and_nowhere_else() {
 }
 
 #[test]
-fn available_on_cancellation_before_the_first_poll() {
+fn the_context_is_current_in_a_drop_before_the_first_poll() {
     let log = Log::default();
     drop(Context::new().with_value(&NUMBER, 2).scope(noting(&log, pending::<()>())));
     assert_eq!(log.take(), ["2"]);
 }
 
 #[test]
-fn available_on_cancellation_while_suspended() {
+fn the_context_is_current_in_a_drop_while_suspended() {
     let log = Log::default();
     {
         let mut scope = pin!(Context::new().with_value(&NUMBER, 2).scope(async {
@@ -87,7 +85,7 @@ fn available_on_cancellation_while_suspended() {
 }
 
 #[test]
-fn available_on_completion() {
+fn the_context_is_current_in_the_drop_at_completion() {
     let log = Log::default();
     let mut scope = pin!(Context::new().with_value(&NUMBER, 2).scope(noting(&log, ready(()))));
     assert!(poll(scope.as_mut()).is_ready());
@@ -96,8 +94,8 @@ fn available_on_completion() {
 }
 
 #[test]
-fn available_on_abort() {
-    on_both_flavours(|| async {
+fn the_context_is_current_in_an_abort() {
+    on_both_flavors(|| async {
         let log = Log::default();
         let (started, on_start) = oneshot::channel();
         let inner = noting(&log, async {
@@ -113,30 +111,35 @@ fn available_on_abort() {
 }
 
 #[test]
-fn available_on_runtime_shutdown() {
+fn the_context_is_current_in_a_runtime_shutdown() {
+    #[context_var]
+    static HELD: Arc<()>;
+
     for mut builder in
         [tokio::runtime::Builder::new_current_thread(), tokio::runtime::Builder::new_multi_thread()]
     {
-        let log = Log::default();
+        let (log, held) = (Log::default(), Arc::new(()));
+        let number = |n| Context::new().with_value(&NUMBER, n).with_value(&HELD, held.clone());
         let runtime = builder.build().unwrap();
         let (started, on_start) = oneshot::channel();
         let inner = noting(&log, async {
             started.send(()).unwrap();
             pending::<()>().await;
         });
-        runtime.spawn(Context::new().with_value(&NUMBER, 2).scope(inner));
+        runtime.spawn(number(2).scope(inner));
         // This one may not even be polled.
-        runtime.spawn(Context::new().with_value(&NUMBER, 3).scope(noting(&log, pending::<()>())));
+        runtime.spawn(number(3).scope(noting(&log, pending::<()>())));
         runtime.block_on(on_start).unwrap();
         drop(runtime);
         let mut seen = log.take();
         seen.sort();
         assert_eq!(seen, ["2", "3"]);
+        assert_eq!(Arc::strong_count(&held), 1);
     }
 }
 
 #[test]
-fn available_in_a_blocking_call_that_is_dropped_without_being_run() {
+fn the_context_is_current_in_the_drop_of_a_blocking_call_that_never_ran() {
     let log = Log::default();
     let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
     runtime.block_on(async {
@@ -161,8 +164,8 @@ fn available_in_a_blocking_call_that_is_dropped_without_being_run() {
 }
 
 #[test]
-fn a_panic_in_a_poll_restores_the_context_first() {
-    on_both_flavours(|| async {
+fn a_panic_in_a_poll_restores_the_context() {
+    on_both_flavors(|| async {
         NUMBER.set(1);
         let scope = Context::new().with_value(&NUMBER, 2).scope(async {
             yield_now().await;
@@ -179,7 +182,7 @@ fn a_panic_in_a_poll_restores_the_context_first() {
 }
 
 #[test]
-fn a_panic_in_the_drop_of_the_future_restores_the_context_too() {
+fn a_panic_in_the_drop_of_a_future_restores_the_context() {
     let make = || {
         let on_drop = OnDrop(|| panic!("in drop, with {}", NUMBER.get()));
         Context::new().with_value(&NUMBER, 2).scope(poll_fn(move |_| {
@@ -213,7 +216,7 @@ fn a_finished_scope_has_dropped_its_context() {
 }
 
 #[test]
-fn and_context_hands_the_context_out() {
+fn and_context_returns_the_context() {
     let scope = Context::new().with_value(&NUMBER, 1).scope(async {
         NUMBER.set(NUMBER.get() + 1);
         NUMBER.set(5)
@@ -227,7 +230,7 @@ fn and_context_hands_the_context_out() {
 
 #[test]
 fn a_token_is_good_across_polls_and_in_no_other_scope() {
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         let ((), context) = Context::new()
             .scope(async {
                 let token = NUMBER.set(1);
@@ -245,7 +248,7 @@ fn a_token_is_good_across_polls_and_in_no_other_scope() {
 
 #[test]
 fn spawning_a_scope_is_create_task_with_a_context() {
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         NUMBER.set(1);
         let ctx = copy_context();
         NUMBER.set(2);
@@ -261,7 +264,7 @@ fn spawning_a_scope_is_create_task_with_a_context() {
 
 #[test]
 fn task_spawn_copies_in_the_caller_at_the_call() {
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         NUMBER.set(1);
         let task = task::spawn(async {
             yield_now().await;
@@ -296,7 +299,7 @@ fn scope_of_a_variable_runs_in_a_copy_taken_at_the_call() {
     #[context_var]
     static OTHER: u64;
 
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         OTHER.set(1);
         NUMBER.set(1);
         let scope = NUMBER.scope(5, async {
@@ -312,7 +315,7 @@ fn scope_of_a_variable_runs_in_a_copy_taken_at_the_call() {
 
 #[test]
 fn scopes_nest_and_interleave() {
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         let inner = Context::new().with_value(&NUMBER, 2).scope(async {
             for n in 2..5 {
                 assert_eq!(NUMBER.get(), n);
@@ -339,7 +342,7 @@ fn scopes_nest_and_interleave() {
 
 /// A future that another context's task takes over half way goes on in its own.
 #[test]
-fn ten_thousand_scopes_deep() {
+fn ten_thousand_nested_scopes() {
     const LEVELS: u32 = if cfg!(miri) { 50 } else { 10_000 };
 
     #[context_var]
@@ -370,7 +373,7 @@ fn ten_thousand_scopes_deep() {
 
 #[test]
 fn a_future_moved_between_tasks_keeps_its_context() {
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         let mut future = Box::pin(Context::new().with_value(&NUMBER, 2).scope(async {
             NUMBER.set(3);
             yield_now().await;
@@ -389,86 +392,6 @@ fn a_future_moved_between_tasks_keeps_its_context() {
         });
         assert_eq!(task.await.unwrap(), (4, 60));
     });
-}
-
-#[test]
-fn in_context_and_in_copied_context() {
-    NUMBER.set(1);
-    let copied = async { NUMBER.get() }.in_copied_context();
-    NUMBER.set(2);
-    assert_eq!(copied.now_or_never(), Some(1));
-    let given = async { NUMBER.get() }.in_context(Context::new().with_value(&NUMBER, 3));
-    assert_eq!(given.now_or_never(), Some(3));
-}
-
-#[test]
-fn a_stream_runs_in_its_context_and_is_fused() {
-    NUMBER.set(1);
-    let log = Log::default();
-    let note = log.clone();
-    let on_drop = OnDrop(move || note.push(NUMBER.get_or(0)));
-    let numbers = stream::iter(0..3).map(move |n| {
-        let _capture = &on_drop;
-        NUMBER.set(NUMBER.get() + n);
-        NUMBER.get()
-    });
-    let mut scope = pin!(StreamInContext::in_copied_context(numbers));
-    NUMBER.set(100);
-    assert_eq!(scope.size_hint(), (3, Some(3)));
-    let mut next = || scope.as_mut().poll_next(&mut std_task::Context::from_waker(Waker::noop()));
-    assert_eq!([next(), next(), next()], [1, 2, 4].map(|n| Poll::Ready(Some(n))));
-    assert!(log.take().is_empty());
-    assert_eq!(next(), Poll::Ready(None));
-    assert_eq!(log.take(), ["4"]);
-    assert_eq!(next(), Poll::Ready(None));
-    assert!(scope.is_terminated() && scope.context().is_empty());
-    assert_eq!(scope.size_hint(), (0, Some(0)));
-    assert_eq!(NUMBER.get(), 100);
-
-    let log = Log::default();
-    let note = log.clone();
-    let on_drop = OnDrop(move || note.push(NUMBER.get_or(0)));
-    let endless = stream::repeat_with(move || {
-        let _capture = &on_drop;
-        NUMBER.set(9);
-    });
-    let mut scope = Box::pin(StreamInContext::in_context(endless, Context::new()));
-    assert!(scope.next().now_or_never().is_some());
-    drop(scope);
-    assert_eq!(log.take(), ["9"]);
-}
-
-#[test]
-fn a_stream_inherits() {
-    #[context_var(inherit = false)]
-    static KEPT: u64;
-
-    NUMBER.set(1);
-    KEPT.set(2);
-    let read = || stream::once(async { (NUMBER.get_or(0), KEPT.get_or(0)) });
-    let next = |scope: Scoped<_>| Box::pin(scope).next().now_or_never().flatten();
-    assert_eq!(next(StreamInContext::in_copied_context(read())), Some((1, 2)));
-    assert_eq!(next(StreamInContext::in_inherited_context(read())), Some((1, 0)));
-}
-
-/// PEP 568's leak: a generator's `set` must not be seen by its consumer, nor the other way round.
-#[test]
-fn a_stream_and_its_consumer_do_not_see_each_other() {
-    NUMBER.set(1);
-    let mut stream = StreamInContext::in_copied_context(stream::iter(0..3).map(|n| {
-        let before = NUMBER.get();
-        NUMBER.set(10 + n);
-        before
-    }));
-    let seen = async {
-        let mut seen = vec![];
-        while let Some(before) = stream.next().await {
-            seen.push((before, NUMBER.get()));
-            NUMBER.set(NUMBER.get() + 1);
-        }
-        seen
-    };
-    assert_eq!(seen.now_or_never().unwrap(), [(1, 1), (10, 2), (11, 3)]);
 }
 
 #[test]
@@ -510,4 +433,19 @@ fn a_panic_caught_inside_leaves_the_scope_usable() {
         NUMBER.get()
     });
     assert_eq!(scope.now_or_never(), Some(1));
+}
+
+/// An extension trait on every type broke `TASK_LOCAL.scope(..)`.
+#[test]
+fn task_local_keys_keep_their_own_scope_method() {
+    tokio::task_local! {
+        static LOCAL: u64;
+    }
+
+    on_both_flavors(|| async {
+        NUMBER.set(2);
+        let sum = LOCAL.scope(1, async { LOCAL.get() + NUMBER.get() }.in_copied_context()).await;
+        assert_eq!(sum, 3);
+        assert_eq!(LOCAL.sync_scope(4, || LOCAL.get()), 4);
+    });
 }

@@ -8,7 +8,7 @@ use std::thread;
 
 /// Runs an async test on a current-thread runtime and on one with two workers, each on a thread of its own,
 /// whose context is empty at first.
-pub(crate) fn on_both_flavours<F: Future<Output = ()>>(test: impl Fn() -> F + Copy + Send + 'static) {
+pub(crate) fn on_both_flavors<F: Future<Output = ()>>(test: impl Fn() -> F + Copy + Send + 'static) {
     let mut current = tokio::runtime::Builder::new_current_thread();
     let mut multi = tokio::runtime::Builder::new_multi_thread();
     multi.worker_threads(2);

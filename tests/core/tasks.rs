@@ -5,7 +5,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::task::{LocalSet, yield_now};
 
-use crate::support::{on_both_flavours, panic_text};
+use crate::support::{on_both_flavors, panic_text};
 
 #[context_var]
 static NUMBER: u64;
@@ -52,7 +52,7 @@ fn assert_foreign() {
 }
 
 #[test]
-fn block_on_s_own_future_uses_the_thread_s_context() {
+fn block_on_uses_the_thread_context() {
     for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
         let runtime = builder.build().unwrap();
         NUMBER.set(1);
@@ -66,8 +66,8 @@ fn block_on_s_own_future_uses_the_thread_s_context() {
 }
 
 #[test]
-fn a_task_that_was_given_none_has_none() {
-    on_both_flavours(|| async {
+fn a_task_given_no_context_has_none() {
+    on_both_flavors(|| async {
         NUMBER.set(1);
         tokio::spawn(async {
             assert_no_context();
@@ -92,7 +92,7 @@ fn a_task_that_was_given_none_has_none() {
 
 /// The leak of thread-locals: one task's value is seen by the next on the same worker.
 #[test]
-fn nothing_passes_through_a_worker_thread_that_tasks_share() {
+fn no_value_leaks_through_a_shared_worker_thread() {
     const ROUNDS: u64 = if cfg!(miri) { 3 } else { 100 };
 
     for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
@@ -118,7 +118,7 @@ fn nothing_passes_through_a_worker_thread_that_tasks_share() {
 }
 
 #[test]
-fn a_thread_s_value_is_not_seen_by_the_tasks_it_runs() {
+fn a_worker_thread_value_is_not_seen_by_its_tasks() {
     const ROUNDS: usize = if cfg!(miri) { 2 } else { 20 };
 
     let runtime = Builder::new_multi_thread()
@@ -135,8 +135,8 @@ fn a_thread_s_value_is_not_seen_by_the_tasks_it_runs() {
 }
 
 #[test]
-fn a_local_set_awaited_in_a_scope_may_read_it_and_not_write_it() {
-    on_both_flavours(|| async {
+fn a_local_set_in_a_scope_can_read_it_but_not_write_it() {
+    on_both_flavors(|| async {
         let local = LocalSet::new();
         let (token_out, token_in) = oneshot::channel();
         let task = local.spawn_local(async {
@@ -161,8 +161,8 @@ fn a_local_set_awaited_in_a_scope_may_read_it_and_not_write_it() {
 }
 
 #[test]
-fn a_local_task_with_a_context_of_its_own_writes_that() {
-    on_both_flavours(|| async {
+fn a_local_task_with_its_own_context_can_write_it() {
+    on_both_flavors(|| async {
         let scope = Context::new().with_value(&NUMBER, 1).scope(async {
             let local = LocalSet::new();
             let task = async {
@@ -179,7 +179,7 @@ fn a_local_task_with_a_context_of_its_own_writes_that() {
 }
 
 #[test]
-fn tasks_polled_by_a_block_on_inside_a_run_may_read_and_not_write() {
+fn tasks_polled_by_block_on_inside_run_can_read_but_not_write() {
     let runtime = Builder::new_current_thread().build().unwrap();
     let mut ctx = Context::new();
     ctx.run(|| {
@@ -200,29 +200,8 @@ fn tasks_polled_by_a_block_on_inside_a_run_may_read_and_not_write() {
 }
 
 #[test]
-fn block_in_place_stays_in_the_task_s_context() {
-    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(async {
-        task::spawn(async {
-            NUMBER.set(1);
-            tokio::task::block_in_place(|| {
-                NUMBER.set(NUMBER.get() + 1);
-                Handle::current().block_on(async {
-                    yield_now().await;
-                    NUMBER.set(NUMBER.get() + 1);
-                });
-            });
-            yield_now().await;
-            assert_eq!(NUMBER.get(), 3);
-        })
-        .await
-        .unwrap();
-    });
-}
-
-#[test]
-fn block_on_in_a_blocking_call_is_in_its_context() {
-    on_both_flavours(|| async {
+fn block_on_in_a_blocking_call_uses_its_context() {
+    on_both_flavors(|| async {
         NUMBER.set(1);
         let handle = Handle::current();
         let inner = move || {
@@ -238,7 +217,7 @@ fn block_on_in_a_blocking_call_is_in_its_context() {
 }
 
 #[test]
-fn a_task_dropped_inside_another_s_context_may_not_write_it() {
+fn a_task_dropped_in_another_context_cannot_write_it() {
     use crate::support::{Log, OnDrop};
 
     let log = Log::default();
@@ -260,7 +239,7 @@ fn a_task_dropped_inside_another_s_context_may_not_write_it() {
 }
 
 #[test]
-fn a_local_runtime_is_no_different() {
+fn a_local_runtime_behaves_the_same() {
     let runtime = tokio::runtime::LocalRuntime::new().unwrap();
     NUMBER.set(1);
     runtime.block_on(async {
@@ -272,4 +251,24 @@ fn a_local_runtime_is_no_different() {
         assert_eq!(task.await.unwrap(), 2);
     });
     assert_eq!(NUMBER.get(), 1);
+}
+
+/// A panic in a poll left the task's values on the worker thread, where an unrelated task read them.
+#[test]
+fn a_panic_leaves_nothing_on_the_worker_thread() {
+    for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
+        let runtime = builder.worker_threads(1).build().unwrap();
+        runtime.block_on(async {
+            let panics = tokio::spawn(Context::new().with_value(&NUMBER, 1).scope(async {
+                NUMBER.set(2);
+                yield_now().await;
+                panic!("on purpose");
+            }));
+            assert!(panics.await.unwrap_err().is_panic());
+            let seen = tokio::spawn(async { (NUMBER.try_get().ok(), copy_context().len()) });
+            assert_eq!(seen.await.unwrap(), (None, 0));
+            let scoped = tokio::spawn(Context::new().scope(async { NUMBER.try_get().ok() }));
+            assert_eq!(scoped.await.unwrap(), None);
+        });
+    }
 }

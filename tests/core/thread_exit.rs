@@ -21,7 +21,7 @@ fn note(log: &Log, line: &'static str) -> Held {
 }
 
 #[test]
-fn a_thread_s_values_are_dropped_at_its_exit() {
+fn thread_values_are_dropped_at_exit() {
     let log = Log::default();
     let inner = log.clone();
     thread::spawn(move || {
@@ -87,7 +87,7 @@ fn destructors_of_other_thread_locals_find_nothing_set() {
 }
 
 #[test]
-fn values_that_are_dropped_at_exit_find_nothing_set() {
+fn values_dropped_at_exit_find_nothing_set() {
     let log = Log::default();
     let inner = log.clone();
     thread::spawn(move || {
@@ -101,7 +101,7 @@ fn values_that_are_dropped_at_exit_find_nothing_set() {
 }
 
 #[test]
-fn a_first_write_in_a_destructor_is_dropped_too() {
+fn a_first_write_in_a_destructor_is_dropped() {
     thread_local! {
         static LAST: RefCell<Option<Held>> = const { RefCell::new(None) };
     }
@@ -135,7 +135,7 @@ fn a_thread_that_panics_drops_its_values() {
 }
 
 #[test]
-fn a_token_may_outlive_its_thread() {
+fn a_token_can_outlive_its_thread() {
     let token = thread::spawn(|| {
         NUMBER.set(1);
         NUMBER.set(2)
@@ -149,7 +149,7 @@ fn a_token_may_outlive_its_thread() {
 /// `process::exit` runs the thread's destructors while its stack is still there, and other threads may refer to it.
 #[test]
 #[cfg_attr(miri, ignore = "it starts processes")]
-fn a_value_that_is_being_read_outlives_the_exit_of_the_process() {
+fn a_value_being_read_survives_process_exit() {
     const WHICH: &str = "CONTEXTVAR_TEST_EXIT_IN";
 
     struct Read;
@@ -174,7 +174,7 @@ fn a_value_that_is_being_read_outlives_the_exit_of_the_process() {
 
     let Ok(which) = std::env::var(WHICH) else {
         for which in ["itself", "another context", "a task without one", "a default"] {
-            let name = "thread_exit::a_value_that_is_being_read_outlives_the_exit_of_the_process";
+            let name = "thread_exit::a_value_being_read_survives_process_exit";
             let mut child = std::process::Command::new(std::env::current_exe().unwrap());
             let child = child.args([name, "--exact", "--nocapture"]).env(WHICH, which);
             // What an exit leaves behind is no leak.

@@ -5,32 +5,25 @@ use contextvar::{Context, ResetErrorKind, context_var, copy_context};
 use crate::support::panic_text;
 
 #[test]
-fn a_reset_restores_what_was_there() {
+fn resets_restore_old_values_in_any_order() {
     #[context_var]
     static TEXT: String;
 
-    let first = TEXT.set("one".to_owned());
-    let second = TEXT.set("two".to_owned());
-    assert_eq!(first.old_value(), None);
-    assert_eq!(second.old_value().unwrap(), "one");
-    assert!(std::ptr::eq(second.var(), &TEXT));
+    let tokens: Vec<_> = (1..=4).map(|n| TEXT.set(n.to_string())).collect();
+    assert!(tokens.iter().all(|token| std::ptr::eq(token.var(), &TEXT)));
+    let old: Vec<_> = tokens.iter().map(|token| token.old_value().map(String::as_str)).collect();
+    assert_eq!(old, [None, Some("1"), Some("2"), Some("3")]);
+    for (token, restored) in tokens.into_iter().zip([None, Some("1"), Some("2"), Some("3")]) {
+        TEXT.reset(token);
+        assert_eq!(TEXT.try_get().ok().as_deref(), restored);
+    }
+
+    // In the reverse order.
+    let (first, second) = (TEXT.set("one".to_owned()), TEXT.set("two".to_owned()));
     TEXT.reset(second);
     assert_eq!(TEXT.get(), "one");
     TEXT.reset(first);
-    assert!(!TEXT.is_set());
-}
-
-#[test]
-fn tokens_may_be_used_in_any_order() {
-    #[context_var]
-    static NUMBER: u64;
-
-    let first = NUMBER.set(1);
-    let second = NUMBER.set(2);
-    NUMBER.reset(first);
-    assert!(!NUMBER.is_set());
-    NUMBER.reset(second);
-    assert_eq!(NUMBER.get(), 1);
+    assert_eq!(TEXT.get(), "3");
 }
 
 #[test]
@@ -79,7 +72,7 @@ fn a_token_of_another_variable_changes_nothing() {
 }
 
 #[test]
-fn a_context_stays_the_same_however_often_it_is_entered_and_moved() {
+fn a_context_keeps_its_identity_when_entered_and_moved() {
     #[context_var]
     static NUMBER: u64;
 
@@ -91,12 +84,17 @@ fn a_context_stays_the_same_however_often_it_is_entered_and_moved() {
         ctx.clone().run(|| NUMBER.set(0));
     }
     let mut moved = Box::new(ctx);
-    std::thread::scope(|s| s.spawn(|| moved.run(|| NUMBER.reset(token))).join().unwrap());
+    // On another thread, too; there the token is good in this context only, as anywhere.
+    let reset = || {
+        let token = NUMBER.try_reset(token).unwrap_err().into_token();
+        moved.run(|| NUMBER.reset(token));
+    };
+    std::thread::scope(|s| s.spawn(reset).join().unwrap());
     assert!(!moved.contains(&NUMBER));
 }
 
 #[test]
-fn a_context_that_is_set_from_outside_stays_the_same() {
+fn a_context_keeps_its_identity_when_set_from_outside() {
     #[context_var]
     static NUMBER: u64;
 
@@ -108,7 +106,7 @@ fn a_context_that_is_set_from_outside_stays_the_same() {
 }
 
 #[test]
-fn a_guard_resets_also_on_a_panic() {
+fn a_guard_resets_at_scope_end_and_on_panic() {
     #[context_var]
     static NUMBER: u64 = 0;
 

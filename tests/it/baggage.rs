@@ -1,4 +1,4 @@
-//! Variables across processes, and the context of OpenTelemetry in tasks.
+//! Variables across processes.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::routing::get;
 use contextvar::baggage::{self, Codec};
 use contextvar::tower::{ContextLayer, InjectBaggageLayer};
-use contextvar::{Context, InContext, context_var, copy_context, task, thread};
+use contextvar::{Context, context_var, copy_context, task};
 use http_body_util::BodyExt;
 use opentelemetry::baggage::BaggageExt;
 use opentelemetry::propagation::TextMapPropagator;
@@ -20,7 +20,7 @@ use opentelemetry::{Context as Otel, KeyValue};
 use opentelemetry_sdk::propagation::BaggagePropagator;
 use tower::{Layer, ServiceExt, service_fn};
 
-use crate::support::{OnDrop, on_both_flavours};
+use crate::support::on_both_flavors;
 
 #[context_var(baggage = "test.tenant", log)]
 static TENANT: String = "no tenant".to_owned();
@@ -67,7 +67,7 @@ fn incoming(baggage: &str) -> HeaderMap {
 }
 
 #[test]
-fn what_is_declared_and_set_goes_out_and_nothing_else() {
+fn only_declared_variables_that_are_set_go_out() {
     #[context_var(baggage = "test.in.a.function")]
     static IN_A_FUNCTION: char;
 
@@ -91,7 +91,7 @@ fn what_is_declared_and_set_goes_out_and_nothing_else() {
 }
 
 #[test]
-fn what_goes_out_comes_in_whatever_the_value() {
+fn every_value_survives_the_round_trip() {
     for value in ["acme", "", "a,b;c=d \"e\" %20 \\", "größe ☃ \u{1F980}", "line\nfeed\r\0", "=;,", "a+b"]
     {
         let headers = TENANT.sync_scope(value.to_owned(), baggage::headers);
@@ -107,7 +107,7 @@ fn what_goes_out_comes_in_whatever_the_value() {
 }
 
 #[test]
-fn what_comes_in_sets_what_is_declared_and_nothing_else() {
+fn incoming_baggage_sets_only_declared_variables() {
     let long = format!("test.tenant={}", "x".repeat(9000));
     let many = format!("{}test.id=7", "a=1,".repeat(64));
     /// A header, what is to be set of it, and the keys that are to be ignored.
@@ -161,11 +161,11 @@ fn what_comes_in_sets_what_is_declared_and_nothing_else() {
 }
 
 #[test]
-fn errors_say_what_was_ignored() {
+fn errors_name_the_ignored_entry() {
     let errors = Context::new().run(|| baggage::extract_headers(&incoming("test.id=seven")));
     let text = "baggage entry `test.id` was ignored: it can't be read as a value of the variable";
     assert_eq!(errors[0].to_string(), text);
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         let no_context = tokio::spawn(async { baggage::extract_headers(&incoming("test.id=7")) });
         let text = "baggage entry `test.id` was ignored: there is no context here that could be written";
         assert_eq!(no_context.await.unwrap()[0].to_string(), text);
@@ -173,7 +173,7 @@ fn errors_say_what_was_ignored() {
 }
 
 #[test]
-fn the_baggage_of_opentelemetry_goes_along() {
+fn opentelemetry_baggage_goes_out_too() {
     let current = Otel::current_with_baggage([KeyValue::new("theirs", "1"), KeyValue::new("test.id", "old")]);
     let _attached = current.attach();
     let mut nothing_of_ours = HeaderMap::new();
@@ -207,7 +207,7 @@ fn handed_on(client: &str, set: impl FnOnce()) -> (Option<u64>, Option<String>, 
 }
 
 #[test]
-fn what_opentelemetry_hands_on_takes_nothing_from_the_variables() {
+fn forwarded_baggage_displaces_no_variable() {
     let many = (0..64).map(|n| format!("k{n}=1")).collect::<Vec<_>>().join(",");
     let long = format!("test.tenant=e,f={}", "x".repeat(8100));
     // A property is decoded when it is read, and not encoded when it is written.
@@ -234,7 +234,7 @@ fn what_opentelemetry_hands_on_takes_nothing_from_the_variables() {
 }
 
 #[test]
-fn a_value_that_is_too_long_takes_no_other_along() {
+fn an_oversized_value_displaces_no_other() {
     let (id, tenant, sent) = handed_on("", || drop((ID.set(7), TENANT.set("é".repeat(2000)))));
     assert_eq!((id, tenant), (Some(7), None));
     assert_eq!(entries(&sent), ["test.id=7"]);
@@ -244,7 +244,7 @@ fn a_value_that_is_too_long_takes_no_other_along() {
 }
 
 #[test]
-fn as_much_goes_out_as_fits_into_a_header() {
+fn outgoing_baggage_fits_the_header_limits() {
     let tenant = |length| {
         let (_, tenant, _) = handed_on("", || drop(TENANT.set("a".repeat(length))));
         tenant.map(|tenant| tenant.len())
@@ -265,32 +265,8 @@ fn as_much_goes_out_as_fits_into_a_header() {
 }
 
 #[test]
-fn opentelemetry_is_left_alone_at_the_exit_of_a_thread() {
-    struct Spawns(std::sync::mpsc::Sender<bool>);
-    impl Drop for Spawns {
-        fn drop(&mut self) {
-            let spawned = thread::spawn(|| ID.is_set()).join();
-            self.0.send(spawned.is_ok_and(|is_set| !is_set)).unwrap();
-        }
-    }
-    thread_local! {
-        static SPAWNS: std::cell::RefCell<Option<Spawns>> = const { std::cell::RefCell::new(None) };
-    }
-    let (sender, said) = std::sync::mpsc::channel();
-    std::thread::spawn(|| {
-        // Made first, dropped last.
-        SPAWNS.set(Some(Spawns(sender)));
-        drop(Otel::current());
-        thread::spawn(|| ()).join().unwrap();
-    })
-    .join()
-    .unwrap();
-    assert!(said.recv().unwrap());
-}
-
-#[test]
 fn from_a_client_to_a_server() {
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         let ignored = Arc::new(Mutex::new(Vec::new()));
         let layer = ContextLayer::new().extract_baggage({
             let ignored = ignored.clone();
@@ -339,48 +315,4 @@ where
 {
     let body = client.oneshot(axum::http::Request::new(Body::empty())).await.unwrap().into_body();
     String::from_utf8(body.collect().await.unwrap().to_bytes().into()).unwrap()
-}
-
-// The context of OpenTelemetry.
-
-#[derive(Debug, PartialEq)]
-struct Theirs(u64);
-
-fn theirs() -> Option<u64> {
-    Otel::map_current(|context| context.get::<Theirs>().map(|theirs| theirs.0))
-}
-
-#[test]
-fn the_context_of_opentelemetry_follows_into_tasks() {
-    on_both_flavours(|| async {
-        let (sender, said) = std::sync::mpsc::channel();
-        let (task, call, thread, aborted, without) = {
-            let _attached = Otel::new().with_value(Theirs(7)).attach();
-            let task = task::spawn(async {
-                tokio::task::yield_now().await;
-                let inner = task::spawn(async { theirs() }).await.unwrap();
-                (theirs(), inner)
-            });
-            let call = task::spawn_blocking(theirs);
-            let thread = thread::spawn(theirs);
-            let says = OnDrop(move || sender.send(theirs()).unwrap());
-            let aborted = task::spawn(async move {
-                let _says = says;
-                std::future::pending::<()>().await
-            });
-            let detached = task::spawn_in_empty_context(async { theirs() });
-            let ours_alone = tokio::spawn(async { theirs() }.in_inherited_context());
-            (task, call, thread, aborted, [detached, ours_alone])
-        };
-        assert_eq!(theirs(), None);
-        assert_eq!(task.await.unwrap(), (Some(7), Some(7)));
-        assert_eq!((call.await.unwrap(), thread.join().unwrap()), (Some(7), Some(7)));
-        for without in without {
-            assert_eq!(without.await.unwrap(), None);
-        }
-        aborted.abort();
-        aborted.await.unwrap_err();
-        assert_eq!(said.recv().unwrap(), Some(7), "it is current while the future is dropped");
-        assert_eq!(theirs(), None);
-    });
 }

@@ -229,7 +229,7 @@ const CASES: &[(&str, fn())] = &[
 
 /// Each case runs in a process of its own, which must abort before anything that is gone is read.
 #[test]
-fn coroutines_that_end_in_another_order_abort_the_process() {
+fn coroutines_that_end_out_of_order_abort_the_process() {
     const CASE: &str = "CONTEXTVAR_TEST_COROUTINES";
 
     if let Ok(wanted) = env::var(CASE) {
@@ -238,7 +238,7 @@ fn coroutines_that_end_in_another_order_abort_the_process() {
         return;
     }
     for (case, _) in CASES {
-        let name = "coroutines::coroutines_that_end_in_another_order_abort_the_process";
+        let name = "coroutines::coroutines_that_end_out_of_order_abort_the_process";
         let mut child = Command::new(env::current_exe().unwrap());
         let child = child.args([name, "--exact", "--nocapture"]).env(CASE, case).output().unwrap();
         let stderr = String::from_utf8_lossy(&child.stderr);
@@ -248,7 +248,7 @@ fn coroutines_that_end_in_another_order_abort_the_process() {
 }
 
 #[test]
-fn coroutines_that_keep_the_order_are_fine() {
+fn coroutines_that_end_in_order_work() {
     let texts = with_text().run(|| texts().collect::<Vec<_>>());
     assert_eq!(texts.len(), 3);
 
@@ -268,7 +268,7 @@ fn coroutines_that_keep_the_order_are_fine() {
 
 /// The thread's own context is left to the read: nothing frees the coroutine's stack.
 #[test]
-fn a_coroutine_may_outlive_its_thread_in_a_with() {
+fn a_coroutine_suspended_in_with_can_outlive_its_thread() {
     let text = thread::spawn(|| {
         TEXT.set("a text".to_owned());
         let mut texts = texts();

@@ -56,7 +56,7 @@ mod mocks {
 }
 
 #[tokio::test]
-async fn mockall_mocks_what_is_annotated() {
+async fn mockall_mocks_annotated_impls() {
     use mocks::*;
     assert_eq!(Below.send(1).await, "below");
     assert_eq!(Above.send(1).await, "above");
@@ -105,7 +105,7 @@ mod extensions {
 }
 
 #[tokio::test]
-async fn easy_ext_extends_with_what_is_annotated() {
+async fn easy_ext_takes_annotated_impls() {
     use extensions::*;
     assert_eq!("!".above().await, "above!");
     assert_eq!("!".below().await, "below!");
@@ -143,7 +143,7 @@ mod traces {
 }
 
 #[tokio::test]
-async fn fastrace_traces_what_is_annotated() {
+async fn fastrace_traces_annotated_functions() {
     use traces::*;
     assert_eq!(above().await, "above");
     assert_eq!(below().await, "below");
@@ -182,7 +182,7 @@ async fn entries_see_the_arguments_below_async_trait() {
 
 /// Only what async_trait writes comes before the entries. Statements of the user's that look alike do not.
 #[tokio::test]
-async fn entries_come_before_the_statements_of_a_block_that_is_boxed_by_hand() {
+async fn entries_precede_the_statements_of_a_hand_boxed_block() {
     use std::pin::Pin;
 
     #[with_copied_context(USER = "ada".to_owned())]
@@ -232,7 +232,7 @@ async fn a_return_type_can_be_a_macro() {
 /// What a function returns may borrow from a temporary that borrows from a local variable, as long as it does not outlive what that
 /// borrows from: in edition 2024.
 #[test]
-fn the_temporaries_of_what_is_returned_are_dropped_first() {
+fn temporaries_of_the_tail_expression_drop_first() {
     use std::sync::Mutex;
 
     #[with_copied_context]

@@ -49,7 +49,7 @@ fn test_hamt_stress() {
 
 /// All that can be done to contexts, in six of them, which often are copies of one another.
 #[test]
-fn copies_of_copies() {
+fn random_operations_on_copies() {
     // A copy is made after some steps, a check after ten times as many.
     const COUNT: usize = if cfg!(miri) { 40 } else { 1200 };
     const STEPS: u32 = if cfg!(miri) { 50 } else { 20_000 };

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::sleep;
 
-on_both_flavours! {
+on_both_flavors! {
     in_a_task:
     test_context_2 call_soon call_soon_threadsafe test_to_thread_contextvars test_to_thread_concurrent
     test_start_server

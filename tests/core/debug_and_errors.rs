@@ -20,7 +20,7 @@ static PASSWORD: String;
 static LIST: Vec<Option<u8>> = vec![];
 
 #[test]
-fn a_context_shows_each_variable_s_name_and_value() {
+fn debug_of_a_context_lists_names_and_values() {
     static BY_HAND: ContextVar<&str> = ContextVar::new("by hand");
     static BY_HAND_DEBUG: ContextVar<&str> = ContextVar::new("by_hand_debug").debug();
     static BY_HAND_SECRET: ContextVar<&str> = ContextVar::new("by_hand_secret").secret().debug();
@@ -29,7 +29,7 @@ fn a_context_shows_each_variable_s_name_and_value() {
     assert_eq!(format!("{ctx:?}"), r#"Context { USER: "ada" }"#);
     assert_eq!(format!("{ctx:#?}"), "Context {\n    USER: \"ada\",\n}");
     let ctx = Context::new().with_value(&OPAQUE, NoDebug);
-    assert_eq!(format!("{ctx:?}"), "Context { OPAQUE: it::printing::NoDebug }");
+    assert_eq!(format!("{ctx:?}"), "Context { OPAQUE: it::debug_and_errors::NoDebug }");
     let ctx = Context::new().with_value(&PASSWORD, "sesame".to_owned());
     assert_eq!(format!("{ctx:?}"), "Context { PASSWORD: <redacted> }");
     let ctx = Context::new().with_value(&LIST, vec![Some(1), None]);
@@ -44,11 +44,11 @@ fn a_context_shows_each_variable_s_name_and_value() {
 }
 
 #[test]
-fn entries_say_what_they_are() {
+fn entries_have_a_name_and_a_typed_value() {
     let ctx = Context::new().with_value(&USER, "ada".to_owned()).with_value(&OPAQUE, NoDebug);
     let mut shown: Vec<_> = ctx.iter().map(|entry| format!("{}: {entry:?}", entry.name())).collect();
     shown.sort();
-    assert_eq!(shown, ["OPAQUE: it::printing::NoDebug", "USER: \"ada\""]);
+    assert_eq!(shown, ["OPAQUE: it::debug_and_errors::NoDebug", "USER: \"ada\""]);
     assert_eq!(ctx.iter().len(), 2);
     let user = (&ctx).into_iter().find(|entry| entry.name() == "USER").unwrap();
     assert_eq!(user.downcast_ref::<String>().unwrap(), "ada");
@@ -56,7 +56,7 @@ fn entries_say_what_they_are() {
 }
 
 #[test]
-fn everything_public_is_debug_whatever_its_type() {
+fn every_public_type_is_debug() {
     assert_eq!(format!("{OPAQUE:?}"), r#"ContextVar { name: "OPAQUE", .. }"#);
     let token = OPAQUE.set(NoDebug);
     assert_eq!(format!("{token:?}"), r#"Token { var: "OPAQUE", .. }"#);

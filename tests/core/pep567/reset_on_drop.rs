@@ -1,6 +1,6 @@
 //! Tokens: chains of them, and `with var.set(value):` of Python 3.14, which is `reset_on_drop`.
 
-use contextvar::{Context, context_var};
+use contextvar::context_var;
 
 use super::panic_message;
 
@@ -72,35 +72,4 @@ fn test_token_contextmanager_with_explicit_reset_another_token() {
         assert_eq!(VAR.get(), 36);
     }
     assert_eq!(VAR.get(), 42);
-}
-
-#[test]
-fn old_values_in_a_chain_of_sets() {
-    #[context_var]
-    static VAR: String;
-
-    let tokens: Vec<_> = (1..=4).map(|n| VAR.set(n.to_string())).collect();
-    let old: Vec<_> = tokens.iter().map(|token| token.old_value().map(String::as_str)).collect();
-    assert_eq!(old, [None, Some("1"), Some("2"), Some("3")]);
-    // In any order: each puts back what it replaced.
-    for (token, then) in tokens.into_iter().zip(["none", "1", "2", "3"]) {
-        VAR.reset(token);
-        assert_eq!(VAR.get_or("none".to_owned()), then);
-    }
-}
-
-/// A token follows its context to another thread, and is no good on that thread without it.
-#[test]
-fn token_on_another_thread() {
-    #[context_var]
-    static VAR: u32;
-
-    let mut ctx = Context::new();
-    let token = ctx.run(|| VAR.set(1));
-    let ctx = std::thread::spawn(move || {
-        let token = VAR.try_reset(token).unwrap_err().into_token();
-        ctx.run(|| VAR.reset(token));
-        ctx
-    });
-    assert!(ctx.join().unwrap().is_empty());
 }

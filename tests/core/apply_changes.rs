@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use contextvar::{Context, ContextVar, InContext, WriteErrorKind, context_var, copy_context, task};
 
-use crate::support::{Log, OnDrop, on_both_flavours, panic_text};
+use crate::support::{Log, OnDrop, on_both_flavors, panic_text};
 
 #[context_var]
 static USER: String;
@@ -26,7 +26,7 @@ fn base() -> Context {
 }
 
 #[test]
-fn only_what_was_set_or_unset_is_applied() {
+fn only_variables_set_or_unset_are_applied() {
     let base = base();
     let mut changed = base.clone();
     changed.set(&USER, "grace".to_owned());
@@ -57,7 +57,7 @@ fn only_what_was_set_or_unset_is_applied() {
 }
 
 #[test]
-fn nothing_changed() {
+fn an_unchanged_context_applies_nothing() {
     let ctx = base();
     Context::new().run(|| {
         ctx.clone().apply_changes_to_current(&ctx);
@@ -76,7 +76,7 @@ fn nothing_changed() {
 }
 
 #[test]
-fn a_value_set_anew_counts_but_for_primitives() {
+fn an_equal_value_counts_as_a_change_except_for_primitives() {
     let base = base();
     let mut same = base.clone();
     same.set(&USER, "ada".to_owned());
@@ -89,7 +89,7 @@ fn a_value_set_anew_counts_but_for_primitives() {
 }
 
 #[test]
-fn what_is_not_inherited_stays_where_it_is() {
+fn variables_that_are_not_inherited_are_not_applied() {
     let mut base = base();
     base.set(&TRANSACTION, "tx".into());
     let mut ctx = base.clone().inherited();
@@ -108,8 +108,8 @@ fn what_is_not_inherited_stays_where_it_is() {
 }
 
 #[test]
-fn from_a_future_and_from_a_blocking_call() {
-    on_both_flavours(|| async {
+fn changes_return_from_a_future_and_a_blocking_call() {
+    on_both_flavors(|| async {
         base()
             .scope(async {
                 let base = copy_context();
@@ -139,7 +139,7 @@ fn from_a_future_and_from_a_blocking_call() {
 }
 
 #[test]
-fn the_context_stays_the_same_one() {
+fn the_current_context_keeps_its_identity() {
     let (base, mut changed) = (base(), base());
     changed.set(&FLAG, true);
     base.clone().run(|| {
@@ -154,7 +154,7 @@ fn the_context_stays_the_same_one() {
 }
 
 #[test]
-fn a_value_that_is_being_read_stays() {
+fn a_value_being_read_stays_alive() {
     let mut changed = base();
     changed.set(&USER, "grace".to_owned());
     base().run(|| {
@@ -168,7 +168,7 @@ fn a_value_that_is_being_read_stays() {
 }
 
 #[test]
-fn nobody_sees_half_of_it() {
+fn drops_see_all_changes_applied() {
     #[context_var]
     static FIRST: OnDrop<Box<dyn FnMut() + Send + Sync>>;
     #[context_var]
@@ -218,8 +218,8 @@ fn nobody_sees_half_of_it() {
 }
 
 #[test]
-fn where_nothing_can_be_written() {
-    on_both_flavours(|| async {
+fn a_task_without_a_context_gets_an_error() {
+    on_both_flavors(|| async {
         let task = tokio::spawn(async {
             let error = base().try_apply_changes_to_current(&Context::new()).unwrap_err();
             assert_eq!(
@@ -275,39 +275,4 @@ fn many_variables() {
     drop((changed, base));
     let values: Vec<_> = vars.iter().filter_map(|var| current.get(var)).collect();
     assert!(values.iter().all(|value| Arc::strong_count(value) == 1));
-}
-
-#[test]
-fn a_closure_bound_to_a_context() {
-    let log = Log::default();
-    let mut ctx = base();
-    ctx.set(&USER, "grace".to_owned());
-    let dropped = OnDrop({
-        let log = log.clone();
-        move || log.push(format!("dropped in {:?}'s", USER.try_get().ok()))
-    });
-    let bound = ctx.clone().bind(move || {
-        let _dropped = dropped;
-        USER.set("sets its own".to_owned());
-        TENANT.get()
-    });
-    fn is_send<T: Send + 'static>(closure: T) -> T {
-        closure
-    }
-    let seven = std::thread::spawn(is_send(ctx.bind(|| TENANT.get()))).join().unwrap();
-    assert_eq!((seven, bound()), (7, 7));
-    assert_eq!(log.take(), [r#"dropped in Some("sets its own")'s"#]);
-    assert!(!USER.is_set());
-
-    // Never called.
-    let dropped = OnDrop({
-        let log = log.clone();
-        move || log.push(format!("dropped in {:?}'s", USER.try_get().ok()))
-    });
-    drop(base().bind(move || drop(dropped)));
-    assert_eq!(log.take(), [r#"dropped in Some("ada")'s"#]);
-
-    // A panic.
-    assert_eq!(panic_text(base().bind(|| panic!("as ever"))), "as ever");
-    assert!(!USER.is_set());
 }

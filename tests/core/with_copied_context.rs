@@ -7,7 +7,7 @@ use contextvar::{Context, context_var, copy_context, with_copied_context};
 use futures::FutureExt;
 use tokio::task::yield_now;
 
-use crate::support::{Log, OnDrop, on_both_flavours, panic_text};
+use crate::support::{Log, OnDrop, on_both_flavors, panic_text};
 
 #[context_var]
 static NUMBER: u64 = 0;
@@ -26,7 +26,7 @@ async fn add(n: u64) -> u64 {
 
 #[test]
 fn the_copy_is_taken_at_the_call() {
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         NUMBER.set(1);
         let future = add(10);
         NUMBER.set(2);
@@ -36,8 +36,8 @@ fn the_copy_is_taken_at_the_call() {
 }
 
 #[test]
-fn a_plain_spawn_carries_the_caller_s_context() {
-    on_both_flavours(|| async {
+fn a_plain_spawn_carries_the_calling_context() {
+    on_both_flavors(|| async {
         NUMBER.set(1);
         let task = tokio::spawn(add(10));
         NUMBER.set(2);
@@ -47,8 +47,8 @@ fn a_plain_spawn_carries_the_caller_s_context() {
 }
 
 #[test]
-fn run_gives_a_future_in_a_copy_of_the_context() {
-    on_both_flavours(|| async {
+fn run_returns_a_future_in_a_copy_of_the_context() {
+    on_both_flavors(|| async {
         NUMBER.set(1);
         let mut ctx = copy_context();
         ctx.set(&NUMBER, 5);
@@ -61,7 +61,7 @@ fn run_gives_a_future_in_a_copy_of_the_context() {
 }
 
 #[test]
-fn siblings_and_nested_calls_are_apart() {
+fn sibling_and_nested_calls_are_isolated() {
     #[with_copied_context]
     async fn twice(n: u64) -> u64 {
         let once = add(n).await;
@@ -69,7 +69,7 @@ fn siblings_and_nested_calls_are_apart() {
         once + add(n).await
     }
 
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         NUMBER.set(1);
         assert_eq!(tokio::join!(twice(1), twice(2)), (4, 6));
     });
@@ -96,18 +96,18 @@ fn entries_are_evaluated_at_the_first_poll_in_the_copy_in_order() {
         assert_eq!(NUMBER.get(), 100);
         assert!(!TEXT.is_set());
     }
-    on_both_flavours(|| async { entries(&Log::default()).await });
+    on_both_flavors(|| async { entries(&Log::default()).await });
 }
 
 #[test]
-fn entries_borrow_arguments_that_the_body_then_moves() {
+fn entries_can_borrow_arguments_that_the_body_moves() {
     #[with_copied_context(TEXT = user.clone(), NUMBER = list.len() as u64)]
     async fn body(user: String, (list, n): (Vec<u8>, u64)) -> (String, Vec<u8>, u64) {
         let moved = (user, list);
         (moved.0 + &TEXT.get(), moved.1, n + NUMBER.get())
     }
 
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         let result = body("ada".to_owned(), (vec![1, 2], 3)).await;
         assert_eq!(result, ("adaada".to_owned(), vec![1, 2], 5));
     });
@@ -138,7 +138,7 @@ fn a_plain_fn_runs_in_a_copy() {
 
 /// It is no future, though it is returned as one is.
 #[test]
-fn what_a_plain_fn_returns_is_left_as_it_is() {
+fn a_returned_value_that_is_no_future_is_left_alone() {
     #[with_copied_context(NUMBER = 2)]
     fn numbers() -> impl Iterator<Item = u64> {
         std::iter::once(NUMBER.get())
@@ -164,7 +164,7 @@ fn arguments_are_dropped_in_the_copy() {
         std::future::ready(()).await;
     }
 
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         let log = Log::default();
         let note = |name: &'static str| {
             let log = log.clone();
@@ -182,7 +182,7 @@ fn arguments_are_dropped_in_the_copy() {
 
 /// Also where the body uses a part of it, or nothing.
 #[test]
-fn all_of_self_lives_as_long_as_the_future() {
+fn self_lives_as_long_as_the_future() {
     struct Service<T: Sized>(u64, T);
     impl<T> Service<T> {
         #[with_copied_context]
@@ -209,8 +209,8 @@ fn all_of_self_lives_as_long_as_the_future() {
 }
 
 #[test]
-fn called_where_there_is_no_context_it_makes_one() {
-    on_both_flavours(|| async {
+fn a_call_without_a_context_makes_one() {
+    on_both_flavors(|| async {
         let task = tokio::spawn(async {
             assert!(NUMBER.try_set(1).is_err());
             assert_eq!(add(2).await, 2);
@@ -221,7 +221,7 @@ fn called_where_there_is_no_context_it_makes_one() {
 }
 
 #[test]
-fn a_method_that_is_spawned_from_a_context_keeps_it() {
+fn a_method_spawned_from_run_keeps_its_context() {
     struct Service;
     impl Service {
         #[with_copied_context(NUMBER = NUMBER.get() + n)]
@@ -231,7 +231,7 @@ fn a_method_that_is_spawned_from_a_context_keeps_it() {
         }
     }
 
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         let mut ctx = Context::new().with_value(&NUMBER, 40);
         let task = ctx.run(|| tokio::spawn(Service.call(2)));
         assert_eq!(task.await.unwrap(), 42);

@@ -27,7 +27,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tower::{Layer, Service, ServiceExt, service_fn};
 
-use crate::support::{OnDrop, on_both_flavours, panic_text};
+use crate::support::{OnDrop, on_both_flavors, panic_text};
 
 #[context_var]
 static REQUEST_ID: u64;
@@ -68,8 +68,8 @@ where
 }
 
 #[test]
-fn each_request_has_a_context_filled_from_it() {
-    on_both_flavours(|| async {
+fn each_request_has_a_context_set_from_it() {
+    on_both_flavors(|| async {
         async fn handler(Path(name): Path<String>) -> String {
             let before = copy_context().len();
             ROUTE.set("handler");
@@ -101,8 +101,8 @@ fn each_request_has_a_context_filled_from_it() {
 }
 
 #[test]
-fn what_a_request_does_not_say_is_left_as_it_is() {
-    on_both_flavours(|| async {
+fn set_if_some_leaves_absent_values_alone() {
+    on_both_flavors(|| async {
         async fn handler() -> String {
             format!("{:?} {}", REQUEST_ID.try_get().ok(), TENANT.get())
         }
@@ -122,7 +122,7 @@ fn what_a_request_does_not_say_is_left_as_it_is() {
 }
 
 #[test]
-fn what_a_handler_sets_the_layers_outside_of_it_and_the_body_see() {
+fn outer_layers_and_the_body_see_what_the_handler_sets() {
     async fn outside(request: Request, next: Next) -> Response {
         assert!(!ROUTE.is_set());
         let mut response = next.run(request).await;
@@ -140,7 +140,7 @@ fn what_a_handler_sets_the_layers_outside_of_it_and_the_body_see() {
         }))
     }
 
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         let app = Router::new().route("/", get(handler)).layer(middleware::from_fn(outside)).layer(layer());
         let response = app.oneshot(request::<Body>("/", "7")).await.unwrap();
         assert_eq!(response.headers()["x-route"], "handler");
@@ -150,8 +150,8 @@ fn what_a_handler_sets_the_layers_outside_of_it_and_the_body_see() {
 }
 
 #[test]
-fn a_request_that_is_dropped_fails_or_panics_lets_go_of_its_context() {
-    on_both_flavours(|| async {
+fn a_request_drops_its_context_however_it_ends() {
+    on_both_flavors(|| async {
         let held = Arc::new(());
         let layer = {
             let held = held.clone();
@@ -207,12 +207,12 @@ fn a_request_that_is_dropped_fails_or_panics_lets_go_of_its_context() {
 }
 
 #[test]
-fn a_copy_of_the_connections_context_or_an_empty_one() {
+fn from_current_copies_the_connection_context_and_new_does_not() {
     let layer = ContextLayer::from_current();
     assert_eq!(format!("{layer:?}"), "ContextLayer { copies_current: true, .. }");
     assert_eq!(format!("{:?}", layer.layer(7)), "ContextService { inner: 7, .. }");
 
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         for (layer, expected) in
             [(ContextLayer::from_current(), "the connection's, 7"), (ContextLayer::default(), "none, 7")]
         {
@@ -235,7 +235,7 @@ fn a_copy_of_the_connections_context_or_an_empty_one() {
 }
 
 #[test]
-fn handlers_stay_ordinary_and_may_be_annotated() {
+fn handlers_can_be_annotated() {
     /// Extractors of all kinds, and `debug_handler` above and below.
     #[axum::debug_handler]
     #[with_copied_context(ROUTE = "annotated")]
@@ -262,7 +262,7 @@ fn handlers_stay_ordinary_and_may_be_annotated() {
         response
     }
 
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         let app = Router::new()
             .route("/of/{name}", get(annotated))
             .route("/other", get(the_other_way_round))
@@ -277,8 +277,8 @@ fn handlers_stay_ordinary_and_may_be_annotated() {
 }
 
 #[test]
-fn hyper_alone_and_its_client() {
-    on_both_flavours(|| async {
+fn a_hyper_server_and_client_without_axum() {
+    on_both_flavors(|| async {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let service = ContextLayer::new().set(&REQUEST_ID, |request| id_of(request).unwrap()).layer(
@@ -321,7 +321,7 @@ fn hyper_alone_and_its_client() {
 struct Plain(ContextLayer);
 
 #[test]
-fn setters_run_in_order_whether_they_reject_or_not() {
+fn setters_run_in_order() {
     fn call<R: Rejection<B>, B>(layer: ContextLayer<R>, body: fn(String) -> B) -> String
     where
         B: hyper::body::Body<Data = Bytes>,
@@ -356,7 +356,7 @@ fn setters_run_in_order_whether_they_reject_or_not() {
 }
 
 #[test]
-fn a_response_that_was_given_is_not_given_again() {
+fn polling_after_the_response_panics() {
     let accept = ContextLayer::new().set_or_reject(&REQUEST_ID, |_| Ok::<_, ()>(7), |()| Response::default());
     let reject = ContextLayer::new().set_or_reject(&REQUEST_ID, |_| Err(()), |()| Response::default());
     for (layer, text) in [
@@ -372,7 +372,7 @@ fn a_response_that_was_given_is_not_given_again() {
 }
 
 #[test]
-fn what_is_not_ready_is_not_called() {
+fn a_service_that_is_not_ready_is_not_called() {
     #[derive(Clone)]
     struct Closed;
 

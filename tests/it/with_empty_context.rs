@@ -6,7 +6,7 @@ use std::pin::Pin;
 use contextvar::{Context, context_var, copy_context, task, with_copied_context, with_empty_context};
 use rstest::{fixture, rstest};
 
-use crate::support::{on_both_flavours, panic_text};
+use crate::support::{on_both_flavors, panic_text};
 
 #[context_var]
 static USER: String = "nobody".to_owned();
@@ -66,7 +66,7 @@ async fn with_entries_and_a_result() -> Result<(), std::num::ParseIntError> {
 #[with_empty_context(NUMBER = 7)]
 #[test]
 #[should_panic(expected = "number 7")]
-fn that_should_panic() {
+fn with_should_panic() {
     panic!("number {}", NUMBER.get());
 }
 
@@ -119,12 +119,12 @@ fn context() -> Context {
 
 /// A fixture that is a context.
 #[rstest]
-fn with_a_fixture(mut context: Context) {
+fn a_context_as_a_fixture(mut context: Context) {
     context.run(|| assert_eq!(NUMBER.get(), 7));
 }
 
 #[test]
-fn nothing_is_seen_of_the_caller_and_nothing_left_to_it() {
+fn the_calling_context_is_neither_seen_nor_changed() {
     #[with_empty_context]
     async fn an_async_fn() -> u64 {
         assert_empty();
@@ -148,7 +148,7 @@ fn nothing_is_seen_of_the_caller_and_nothing_left_to_it() {
         panic!("{user}");
     }
 
-    on_both_flavours(|| {
+    on_both_flavors(|| {
         Context::new().with_value(&USER, "ada".to_owned()).with_value(&NUMBER, 7).scope(async {
             above_a_test_by_hand();
             assert_eq!(an_async_fn().await, 1);
@@ -206,8 +206,8 @@ mod functions {
 }
 
 #[test]
-fn in_containers_each_with_its_own() {
-    on_both_flavours(|| {
+fn in_impls_and_modules() {
+    on_both_flavors(|| {
         Context::new().with_value(&USER, "ada".to_owned()).scope(async {
             assert_eq!((Service.empty().await.as_str(), Service.copied().await.as_str()), ("nobody", "ada"));
             assert_eq!((functions::copied().await.as_str(), functions::empty().await.1), ("ada", 5));

@@ -202,7 +202,7 @@ macro_rules! assert_same_drops {
 }
 
 #[test]
-fn arguments_are_dropped_when_and_in_the_order_they_were() {
+fn arguments_drop_as_without_the_attribute() {
     assert_same_drops! {
         |n, wait| named(n("a"), n("b"), wait);
         |n, wait| unused(n("_a"), n("_"), n("_b"), wait);
@@ -216,7 +216,7 @@ fn arguments_are_dropped_when_and_in_the_order_they_were() {
 }
 
 #[test]
-fn self_is_dropped_when_and_in_the_order_it_was() {
+fn self_drops_as_without_the_attribute() {
     assert_same_drops! {
         |n, wait| Service(n("self")).by_value(n("a"), wait);
         |n, wait| Service(n("self")).by_value_unused(n("_a"), wait);
@@ -227,7 +227,7 @@ fn self_is_dropped_when_and_in_the_order_it_was() {
 }
 
 #[test]
-fn a_tail_expression_may_borrow_an_argument() {
+fn a_tail_expression_can_borrow_an_argument() {
     assert_eq!(plain::tail_borrow(Mutex::new(1)).now_or_never(), Some(1));
     assert_eq!(copied::tail_borrow(Mutex::new(1)).now_or_never(), Some(1));
 }

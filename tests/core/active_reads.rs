@@ -14,7 +14,7 @@ fn text(n: u32) -> String {
 }
 
 #[test]
-fn set_in_its_own_with() {
+fn set_inside_with() {
     TEXT.set(text(1));
     TEXT.with(|text_1| {
         TEXT.set(text(2));
@@ -24,7 +24,7 @@ fn set_in_its_own_with() {
 }
 
 #[test]
-fn reset_in_its_own_with() {
+fn reset_inside_with() {
     let token = TEXT.set(text(1));
     TEXT.with(|text_1| {
         TEXT.reset(token);
@@ -34,7 +34,7 @@ fn reset_in_its_own_with() {
 }
 
 #[test]
-fn set_by_clone() {
+fn set_inside_clone() {
     #[derive(Debug, PartialEq)]
     struct SetsInClone(String);
 
@@ -55,7 +55,7 @@ fn set_by_clone() {
 }
 
 #[test]
-fn changes_applied_in_its_own_with() {
+fn apply_changes_inside_with() {
     TEXT.set(text(1));
     let base = copy_context();
     let changed = base.clone().with_value(&TEXT, text(2));
@@ -69,7 +69,7 @@ fn changes_applied_in_its_own_with() {
 
 /// The context whose changes are applied is itself a value of the context that is changed.
 #[test]
-fn changes_applied_from_a_context_that_they_replace() {
+fn apply_changes_from_a_context_they_replace() {
     static CHANGES: ContextVar<Context> = ContextVar::new("changes");
 
     let replacement = Context::new();
@@ -82,7 +82,7 @@ fn changes_applied_from_a_context_that_they_replace() {
 }
 
 #[test]
-fn set_and_panic_in_its_own_with() {
+fn set_then_panic_inside_with() {
     TEXT.set(text(1));
     let message = panic_text(|| {
         TEXT.with(|text_1| {
@@ -95,7 +95,7 @@ fn set_and_panic_in_its_own_with() {
 }
 
 #[test]
-fn set_in_nested_withs_and_contexts() {
+fn set_inside_nested_with_and_run() {
     TEXT.set(text(1));
     TEXT.with(|text_1| {
         TEXT.set(text(2));
@@ -117,7 +117,7 @@ fn set_in_nested_withs_and_contexts() {
 
 /// What `f` is given is an argument of `f` itself, too.
 #[test]
-fn set_in_a_function_that_was_handed_the_value() {
+fn set_inside_a_function_given_the_value() {
     fn replace(old: &mut Option<&Arc<String>>, new: String) -> usize {
         SHARED.set(Arc::new(new));
         old.take().map_or(0, |old| old.len())
@@ -132,7 +132,7 @@ fn set_in_a_function_that_was_handed_the_value() {
 }
 
 #[test]
-fn set_while_log_fields_are_shown() {
+fn set_inside_for_each_log_field() {
     #[context_var(log)]
     static FIRST: String;
     #[context_var(log)]
@@ -151,7 +151,7 @@ fn set_while_log_fields_are_shown() {
 }
 
 #[test]
-fn set_while_a_context_is_shown_or_iterated() {
+fn set_while_iterating_a_context() {
     TEXT.set(text(1));
     let mut ctx = copy_context();
     ctx.run(|| {

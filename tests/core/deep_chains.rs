@@ -27,17 +27,17 @@ fn chain() -> Context {
 }
 
 #[test]
-fn of_contexts() {
+fn a_chain_of_contexts() {
     on_a_small_stack(|| drop(chain()));
 }
 
 #[test]
-fn of_contexts_in_the_context_of_a_thread_that_exits() {
+fn a_chain_at_thread_exit() {
     on_a_small_stack(|| drop(PARENT.set(chain())));
 }
 
 #[test]
-fn of_contexts_that_set_their_copies() {
+fn a_chain_of_copies_of_the_current_context() {
     on_a_small_stack(|| {
         for _ in 0..LENGTH {
             PARENT.set(copy_context());
@@ -47,7 +47,7 @@ fn of_contexts_that_set_their_copies() {
 }
 
 #[test]
-fn of_contexts_behind_other_pointers() {
+fn a_chain_through_other_pointers() {
     #[context_var]
     static SHARED: Arc<Mutex<Option<Box<Context>>>>;
 
@@ -62,7 +62,7 @@ fn of_contexts_behind_other_pointers() {
 }
 
 #[test]
-fn of_contexts_in_variables_that_are_not_inherited() {
+fn a_chain_through_variables_that_are_not_inherited() {
     static OWN: ContextVar<Context> = ContextVar::new("own").inherit(false);
 
     on_a_small_stack(|| {
@@ -76,7 +76,7 @@ fn of_contexts_in_variables_that_are_not_inherited() {
 }
 
 #[test]
-fn of_tokens() {
+fn a_chain_of_tokens() {
     struct Step {
         _undo: Option<Token<Step>>,
     }
@@ -94,7 +94,7 @@ fn of_tokens() {
 
 /// A chain is shown in full to a depth at which nobody reads it any more.
 #[test]
-fn of_contexts_that_are_shown() {
+fn debug_of_a_chain_stops_at_a_depth() {
     on_a_small_stack(|| {
         let ctx = chain();
         let shown = format!("{ctx:?}");
@@ -107,7 +107,7 @@ fn of_contexts_that_are_shown() {
 
 /// Each value is dropped once, and all of them have been when the drop of the chain returns or unwinds.
 #[test]
-fn of_values_whose_drop_panics() {
+fn a_panicking_drop_in_a_chain() {
     static DROPPED: AtomicUsize = AtomicUsize::new(0);
 
     struct Link {

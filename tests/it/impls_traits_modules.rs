@@ -1,14 +1,11 @@
-//! `#[with_copied_context]` on impl blocks, traits and modules, and on functions that return futures.
-
-use std::future::Future;
-use std::pin::Pin;
+//! `#[with_copied_context]` on impl blocks, traits and modules.
 
 use contextvar::{context_var, with_copied_context};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::task::yield_now;
 
-use crate::support::on_both_flavours;
+use crate::support::on_both_flavors;
 
 #[context_var]
 static NUMBER: u64 = 0;
@@ -53,8 +50,8 @@ impl Service<{ 1 + 1 }> {
 }
 
 #[test]
-fn on_an_impl() {
-    on_both_flavours(|| async {
+fn each_function_of_an_impl_copies() {
+    on_both_flavors(|| async {
         NUMBER.set(1);
         let service = Service::<2>;
         assert_eq!(service.annotated().await, 11);
@@ -94,8 +91,8 @@ impl Greeter for u64 {
 }
 
 #[test]
-fn on_a_trait_and_its_impl() {
-    on_both_flavours(|| async {
+fn required_and_provided_methods_of_a_trait_copy() {
+    on_both_flavors(|| async {
         NUMBER.set(1);
         assert_eq!(100.required().await, 101);
         assert_eq!(100.provided().await, 1011 + 1111);
@@ -174,8 +171,8 @@ mod module {
 }
 
 #[test]
-fn on_a_module() {
-    on_both_flavours(|| async {
+fn each_function_of_a_module_copies() {
+    on_both_flavors(|| async {
         NUMBER.set(1);
         assert_eq!(module::free().await, 2);
         assert_eq!(module::Inner.method().await, 3);
@@ -187,161 +184,6 @@ fn on_a_module() {
         assert_eq!(NUMBER.get(), 11);
         assert_eq!(module::Inner.required().await, 16);
         assert_eq!(NUMBER.get(), 16);
-    });
-}
-
-#[async_trait::async_trait]
-trait Boxed: Sync {
-    async fn call(&self, n: u64) -> u64;
-
-    fn not_async(&self) -> u64 {
-        NUMBER.set(NUMBER.get() + 1);
-        NUMBER.get()
-    }
-}
-
-struct Above;
-struct Below;
-struct OnMethods;
-
-#[async_trait::async_trait]
-#[with_copied_context(NUMBER = NUMBER.get() + 100)]
-impl Boxed for Above {
-    async fn call(&self, n: u64) -> u64 {
-        add(n).await
-    }
-}
-
-#[with_copied_context(NUMBER = NUMBER.get() + 100)]
-#[async_trait::async_trait]
-impl Boxed for Below {
-    async fn call(&self, n: u64) -> u64 {
-        add(n).await
-    }
-}
-
-#[async_trait::async_trait]
-impl Boxed for OnMethods {
-    #[with_copied_context(NUMBER = NUMBER.get() + n)]
-    async fn call(&self, n: u64) -> u64 {
-        add(n * 10).await
-    }
-}
-
-#[test]
-fn with_async_trait_in_any_order() {
-    on_both_flavours(|| async {
-        for service in [&Above as &dyn Boxed, &Below, &OnMethods] {
-            NUMBER.set(1);
-            let future = service.call(10);
-            NUMBER.set(2);
-            assert_eq!(future.await, 111);
-            assert_eq!(NUMBER.get(), 2);
-            assert_eq!(service.not_async(), 3);
-        }
-    });
-}
-
-/// An async block that was boxed once by `#[async_trait]` is boxed once: the box holds the scope.
-#[test]
-fn boxed_once() {
-    struct Counting;
-    thread_local! {
-        static ALLOCATIONS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
-    }
-    // SAFETY: the system's allocator does it.
-    unsafe impl std::alloc::GlobalAlloc for Counting {
-        unsafe fn alloc(&self, layout: std::alloc::Layout) -> *mut u8 {
-            ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-            // SAFETY: the caller's.
-            unsafe { std::alloc::System.alloc(layout) }
-        }
-        unsafe fn dealloc(&self, pointer: *mut u8, layout: std::alloc::Layout) {
-            // SAFETY: the caller's.
-            unsafe { std::alloc::System.dealloc(pointer, layout) }
-        }
-    }
-    #[global_allocator]
-    static ALLOCATOR: Counting = Counting;
-
-    fn allocations<R>(f: impl FnOnce() -> R) -> u64 {
-        let before = ALLOCATIONS.get();
-        let result = f();
-        let after = ALLOCATIONS.get();
-        drop(result);
-        after - before
-    }
-    assert_eq!(allocations(|| Above.call(1)), 1);
-    assert_eq!(allocations(|| Below.call(1)), 1);
-    assert_eq!(allocations(|| OnMethods.call(1)), 1);
-    assert_eq!(allocations(|| Service::<2>.annotated()), 0);
-}
-
-type Alias<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-
-#[with_copied_context(future)]
-fn alias(n: u64) -> Alias<u64> {
-    NUMBER.set(NUMBER.get() + n);
-    Box::pin(add(n))
-}
-
-#[with_copied_context(future, NUMBER = 1000)]
-fn alias_with_entry(n: u64) -> Alias<u64> {
-    Box::pin(async move { add(n).await })
-}
-
-#[with_copied_context]
-fn returns_impl<'a>(text: &'a str, n: &u64) -> impl Future<Output = usize> + Send + use<'a> {
-    let n = *n;
-    async move { add(n).await as usize + text.len() }
-}
-
-/// A future that is not boxed is a value like others: the task has its context already.
-#[with_copied_context]
-fn starts_a_task(n: u64) -> tokio::task::JoinHandle<u64> {
-    NUMBER.set(n);
-    contextvar::task::spawn(add(n))
-}
-
-#[with_copied_context]
-fn generic<T, E>(result: Result<T, E>) -> Result<T, E> {
-    result
-}
-
-#[test]
-fn functions_that_return_futures() {
-    on_both_flavours(|| async {
-        NUMBER.set(1);
-        let future = alias(10);
-        NUMBER.set(2);
-        assert_eq!(future.await, 21);
-        assert_eq!(alias_with_entry(10).await, 1010);
-        assert_eq!(returns_impl("abc", &10).await, 15);
-        assert_eq!(starts_a_task(10).await.unwrap(), 20);
-        assert_eq!(generic::<_, ()>(Ok(1)), Ok(1));
-        assert_eq!(NUMBER.get(), 2);
-    });
-}
-
-#[test]
-fn as_async_closures() {
-    async fn call_twice(f: impl AsyncFn(u64) -> u64) -> u64 {
-        f(1).await + f(2).await
-    }
-
-    #[with_copied_context]
-    async fn annotated(n: u64) -> u64 {
-        add(n).await
-    }
-
-    on_both_flavours(|| async {
-        use contextvar::InContext;
-
-        NUMBER.set(10);
-        assert_eq!(call_twice(annotated).await, 11 + 12);
-        // Attributes are not stable on closures; their futures have the method.
-        assert_eq!(call_twice(|n| add(n).in_copied_context()).await, 11 + 12);
-        assert_eq!(NUMBER.get(), 10);
     });
 }
 
@@ -363,7 +205,7 @@ mod declared_beside_its_implementation {
 }
 
 #[tokio::test]
-async fn a_module_may_declare_a_trait() {
+async fn a_module_can_declare_a_trait() {
     use declared_beside_its_implementation::{Server, Service};
     assert_eq!(Server.call().await, 1);
 }
