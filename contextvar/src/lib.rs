@@ -79,6 +79,7 @@ mod error;
     feature = "tower",
     feature = "tracing"
 ))]
+#[cfg_attr(docsrs, doc(auto_cfg = false))]
 pub mod guide;
 #[cfg(feature = "hyper")]
 pub mod hyper;
