@@ -1,4 +1,4 @@
-//! Writes to a variable while it is being read. Miri sees whether a value is freed while an argument still refers to it.
+//! Writes to a variable during an active read. Miri reports a value that is freed while an argument still refers to it.
 
 use std::sync::Arc;
 
@@ -67,7 +67,7 @@ fn apply_changes_inside_with() {
     assert_eq!(TEXT.get(), text(2));
 }
 
-/// The context whose changes are applied is itself a value of the context that is changed.
+/// The changes come from a context that is itself a value of the current context, and they replace it.
 #[test]
 fn apply_changes_from_a_context_they_replace() {
     static CHANGES: ContextVar<Context> = ContextVar::new("changes");
@@ -115,7 +115,7 @@ fn set_inside_nested_with_and_run() {
     assert_eq!(TEXT.get(), text(5));
 }
 
-/// What `f` is given is an argument of `f` itself, too.
+/// The reference passed to `f` is also an argument of a function that `f` calls.
 #[test]
 fn set_inside_a_function_given_the_value() {
     fn replace(old: &mut Option<&Arc<String>>, new: String) -> usize {

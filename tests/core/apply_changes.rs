@@ -1,4 +1,4 @@
-//! Changes that come back from a copy.
+//! `apply_changes_to_current`: changes that return from a copy.
 
 use std::sync::Arc;
 
@@ -43,14 +43,14 @@ fn only_variables_set_or_unset_are_applied() {
     });
     assert_eq!((base[&USER].as_str(), base.len(), changed.len()), ("ada", 3, 3));
 
-    // Into a context that has nothing to do with either.
+    // Onto an unrelated context.
     Context::new().run(|| {
         changed.apply_changes_to_current(&base);
         assert_eq!((USER.get(), FLAG.get(), copy_context().len()), ("grace".to_owned(), true, 2));
-        // What is applied twice is as if applied once.
+        // Applying the changes twice equals applying them once.
         changed.apply_changes_to_current(&base);
         assert_eq!(copy_context().len(), 2);
-        // And back.
+        // The reverse changes.
         base.apply_changes_to_current(&changed);
         assert_eq!((USER.get(), SMALL.get(), copy_context().len()), ("ada".to_owned(), 3, 2));
     });
@@ -63,7 +63,7 @@ fn an_unchanged_context_applies_nothing() {
         ctx.clone().apply_changes_to_current(&ctx);
         ctx.clone().inherited().apply_changes_to_current(&ctx);
         Context::new().apply_changes_to_current(&Context::new());
-        // Written, and put back.
+        // Variables that were set and reset.
         let mut there_and_back = ctx.clone();
         there_and_back.run(|| {
             TENANT.sync_scope(9, || ());
@@ -146,7 +146,7 @@ fn the_current_context_keeps_its_identity() {
         let token = USER.set("grace".to_owned());
         changed.apply_changes_to_current(&Context::new());
         assert_eq!(USER.get(), "ada");
-        // A token says what was before its `set`, whatever came after.
+        // A token restores the value before its `set`, whatever has been applied since.
         let token = USER.try_reset(token);
         assert!(token.is_ok());
         assert_eq!(USER.get(), "ada");
@@ -185,7 +185,7 @@ fn drops_see_all_changes_applied() {
     }
 
     let log = Log::default();
-    // In whichever order.
+    // The two can be dropped in either order.
     let both = vec!["first false false".to_owned(), "second false false".to_owned()];
     Context::new().with_value(&FIRST, noting(&log, "first")).with_value(&SECOND, noting(&log, "second")).run(
         || {
@@ -195,7 +195,7 @@ fn drops_see_all_changes_applied() {
             changed.unset(&SECOND);
             changed.set(&LAST, 10);
             changed.apply_changes_to_current(&base);
-            assert_eq!(log.take().len(), 0, "`base` still has them");
+            assert_eq!(log.take().len(), 0, "`base` still holds the values");
             drop((base, changed));
             let mut lines = log.take();
             lines.sort();
@@ -203,7 +203,7 @@ fn drops_see_all_changes_applied() {
         },
     );
 
-    // The same where the current context is the last to have them.
+    // The same where the current context holds the last reference to both values.
     let mut ctx =
         Context::new().with_value(&FIRST, noting(&log, "first")).with_value(&SECOND, noting(&log, "second"));
     let with_both = Context::new()
@@ -238,7 +238,7 @@ fn a_task_without_a_context_gets_an_error() {
     });
 }
 
-/// In all parts of the map.
+/// Enough variables to fill every level of the map.
 #[test]
 fn many_variables() {
     const COUNT: usize = if cfg!(miri) { 100 } else { 4000 };
@@ -265,7 +265,7 @@ fn many_variables() {
     for (n, var) in vars.iter().enumerate() {
         let expected = match (n % 7, n % 3, n % 2) {
             (0, 0, 0) => None,
-            // Was not set, and is not.
+            // Not set before, so its removal is no change.
             (0, 0, _) => Some(usize::MAX),
             (0, ..) => Some(n + 1),
             _ => Some(usize::MAX),

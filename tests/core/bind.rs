@@ -1,4 +1,4 @@
-//! Closures that are bound to a context.
+//! `Context::bind`: closures that run in a context.
 
 use contextvar::{Context, context_var};
 
@@ -33,7 +33,7 @@ fn a_bound_closure_runs_and_drops_in_its_context() {
     assert_eq!(log.take(), [r#"dropped in Some("sets its own")'s"#]);
     assert!(!USER.is_set());
 
-    // Never called.
+    // A closure that is never called is dropped in the context.
     let dropped = OnDrop({
         let log = log.clone();
         move || log.push(format!("dropped in {:?}'s", USER.try_get().ok()))
@@ -41,7 +41,7 @@ fn a_bound_closure_runs_and_drops_in_its_context() {
     drop(base().bind(move || drop(dropped)));
     assert_eq!(log.take(), [r#"dropped in Some("ada")'s"#]);
 
-    // A panic.
+    // A panic restores the previous context.
     assert_eq!(panic_text(base().bind(|| panic!("as ever"))), "as ever");
     assert!(!USER.is_set());
 }

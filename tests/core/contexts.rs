@@ -85,14 +85,14 @@ fn a_panic_restores_the_previous_context() {
         ctx.run(|| {
             NUMBER.set(2);
             let mut inner = Context::new();
-            // Seen while the panic unwinds, between the two contexts.
+            // Runs during unwinding, when the inner context has been left and the outer has not.
             let _on_drop = OnDrop(|| assert_eq!(NUMBER.get(), 2));
             inner.run(|| panic!("on purpose"));
         });
     }));
     assert!(result.is_err());
     assert_eq!(NUMBER.get(), 1);
-    // What was set before the panic was set.
+    // Values set before the panic are kept.
     assert_eq!(ctx[&NUMBER], 2);
 }
 
@@ -152,7 +152,7 @@ fn a_hundred_thousand_variables_on_a_small_stack() {
         assert_eq!((Arc::strong_count(&old), Arc::strong_count(&new)), (COUNT + 1, COUNT + 1));
         assert!(format!("{changed:?}").len() > COUNT);
 
-        // Into the thread's own context, which is dropped at its exit.
+        // Onto the thread's context, which is dropped at its exit.
         changed.apply_changes_to_current(&base);
         drop(base);
         assert_eq!(Arc::strong_count(&old), 1);
@@ -179,7 +179,7 @@ fn a_callback_keeps_its_context_between_calls() {
     CALLS.set(10);
     let mut ctx = copy_context();
     assert_eq!(foreign(move |n| ctx.run(|| count(n))), [11, 13, 16]);
-    // A clone per call where calls must not see one another.
+    // A clone per call isolates the calls.
     let ctx = copy_context();
     assert_eq!(foreign(move |n| ctx.clone().run(|| count(n))), [11, 12, 13]);
     assert_eq!(CALLS.get(), 10);
@@ -207,7 +207,7 @@ fn sync_scope_restores_its_variable_and_no_other() {
     assert_eq!(SCOPED.get(), "outer");
 }
 
-/// Types of every kind of representation, in one context, by reference and by value.
+/// Types of every representation, in one context, by reference and by value.
 #[test]
 fn values_of_every_representation() {
     #[derive(Clone, Copy, Debug, PartialEq)]
@@ -239,12 +239,12 @@ fn values_of_every_representation() {
     }
 }
 
-/// As with `Vec`: a context one of whose values panics in its drop drops the others all the same.
+/// If a value panics in its drop, the context still drops its other values, as `Vec` does.
 #[test]
 fn a_panicking_drop_leaves_no_other_value_undropped() {
     type Held = OnDrop<Box<dyn FnMut() + Send + Sync>>;
 
-    // More than fit in one node of the map, and one that panics in each place in turn.
+    // More variables than fit in one node of the map; the panicking value takes each place in turn.
     let vars: Vec<&'static ContextVar<Held>> =
         (0..40).map(|_| &*Box::leak(Box::new(ContextVar::new("one of many")))).collect();
     for bomb in (0..vars.len()).step_by(if cfg!(miri) { 13 } else { 1 }) {

@@ -1,4 +1,4 @@
-//! What is shown, what errors say, and where panics point (rules 15 and 16).
+//! Debug output, error messages, and the locations of panics (rules 15 and 16).
 
 use std::error::Error;
 use std::panic::{self, AssertUnwindSafe, Location};
@@ -117,7 +117,7 @@ fn errors_name_the_variable() {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(task);
 }
 
-/// Where the panic of `f` says that it happened, and what it says.
+/// Returns the file and line that the panic of `f` reports.
 fn panic_location<R>(f: impl FnOnce() -> R) -> (String, u32) {
     let seen = Arc::new(Mutex::new(None));
     let note = seen.clone();
@@ -147,7 +147,7 @@ fn panics_point_at_the_caller() {
             assert_eq!((&*file, line), (here.file(), line!()), "{}", stringify!($e));
         }};
     }
-    // One test: the panic hook is the process's.
+    // One test, because the panic hook is global.
     assert_here!(USER.get());
     assert_here!(USER.with(String::len));
     assert_here!(Context::new()[&USER].len());

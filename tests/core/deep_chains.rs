@@ -1,4 +1,4 @@
-//! Values that hold contexts or tokens that hold values, to any depth: dropping them takes no more stack than a few do.
+//! Contexts and tokens that hold values that hold contexts, to any depth: dropping a chain needs a bounded amount of stack.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use contextvar::{Context, ContextVar, Token, context_var, copy_context};
 
 const LENGTH: usize = if cfg!(miri) { 70 } else { 50_000 };
 
-/// Runs `f` on a thread with a stack that has no place for chains.
+/// Runs `f` on a thread whose stack is too small to drop a chain recursively.
 fn on_a_small_stack(f: impl FnOnce() + Send + 'static) {
     thread::Builder::new().stack_size(256 << 10).spawn(f).unwrap().join().unwrap();
 }
@@ -92,7 +92,7 @@ fn a_chain_of_tokens() {
     });
 }
 
-/// A chain is shown in full to a depth at which nobody reads it any more.
+/// Debug output shows a chain up to a depth that is still readable.
 #[test]
 fn debug_of_a_chain_stops_at_a_depth() {
     on_a_small_stack(|| {
@@ -100,12 +100,12 @@ fn debug_of_a_chain_stops_at_a_depth() {
         let shown = format!("{ctx:?}");
         assert!(shown.contains("PARENT: Context { .. }"), "{shown}");
         assert_eq!(shown.matches("Context {").count(), 33);
-        // Not only the first time.
+        // A second time, too.
         assert_eq!(format!("{ctx:?}"), shown);
     });
 }
 
-/// Each value is dropped once, and all of them have been when the drop of the chain returns or unwinds.
+/// Each value is dropped once, and all of them before the drop of the chain returns or unwinds.
 #[test]
 fn a_panicking_drop_in_a_chain() {
     static DROPPED: AtomicUsize = AtomicUsize::new(0);

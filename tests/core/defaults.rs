@@ -24,7 +24,7 @@ fn a_default_is_computed_once_while_other_threads_wait() {
     thread::scope(|s| {
         s.spawn(|| assert_eq!(VALUE.get(), 0));
         STARTED.wait();
-        // It is being computed now; these have to wait for it.
+        // The default is being computed; these readers wait for it.
         let readers: Vec<_> = (0..8).map(|_| s.spawn(|| VALUE.get())).collect();
         GO_ON.wait();
         assert!(readers.into_iter().all(|reader| reader.join().unwrap() == 0));
@@ -75,7 +75,7 @@ fn a_default_that_reads_its_own_variable_finds_it_not_set() {
         assert!(!VALUE.is_set());
         let error = VALUE.try_get().unwrap_err();
         let or = VALUE.get_or("or".to_owned());
-        // What it sets is the context's as ever.
+        // Its writes go to the current context as usual.
         let token = VALUE.set("set".to_owned());
         let set = VALUE.get();
         VALUE.reset(token);
@@ -95,6 +95,6 @@ fn a_default_reads_other_variables_in_the_reading_context() {
 
     let mut ctx = Context::new().with_value(&FIRST, 10);
     assert_eq!(ctx.run(|| SECOND.get()), 11);
-    // Once per process, whoever asks.
+    // Computed once per process, for all readers.
     assert_eq!(SECOND.get(), 11);
 }

@@ -1,4 +1,4 @@
-//! Variables that stay with the task or thread that set them.
+//! Variables with `inherit = false` stay with the task or thread that set them.
 
 use std::sync::Arc;
 
@@ -21,12 +21,12 @@ static SUPPRESSED: bool = false;
 #[context_var(inherit = true)]
 static TENANT: u64;
 
-/// What a task finds that was started here, with all of them set.
+/// Asserts what a task finds that inherits from `all`.
 fn assert_only_the_inherited() {
     assert_eq!((USER.get(), TENANT.get()), ("ada", 7));
     assert!(!TRANSACTION.is_set());
     assert!(TRANSACTION.try_get().is_err());
-    assert!(!SUPPRESSED.get(), "the default counts again");
+    assert!(!SUPPRESSED.get(), "the default is used again");
     assert_eq!(copy_context().len(), 2);
 }
 
@@ -86,7 +86,7 @@ fn spawned_work_lacks_variables_that_are_not_inherited() {
                 s.spawn(assert_only_the_inherited).join().unwrap();
                 thread::Builder::new().spawn_scoped(s, assert_only_the_inherited).unwrap().join().unwrap();
             });
-            // One that is inherited by none is not there for those further on either.
+            // A task further down does not inherit it either.
             task::spawn(async {
                 task::spawn(async { assert_only_the_inherited() }).await.unwrap();
                 TRANSACTION.set("its own".into());
@@ -97,7 +97,7 @@ fn spawned_work_lacks_variables_that_are_not_inherited() {
             assert_all();
         };
         ctx.scope(work).await;
-        assert_eq!(Arc::strong_count(&transaction), 1, "nobody keeps it");
+        assert_eq!(Arc::strong_count(&transaction), 1, "no task keeps the value alive");
     });
 }
 
@@ -111,7 +111,7 @@ fn inherited_returns_another_context() {
     assert_eq!((inherited[&USER], &*inherited[&TRANSACTION]), ("grace", "another"));
     assert_eq!(inherited.clone().inherited().len(), 2);
 
-    // Tokens know the difference.
+    // A token of one is refused in the other.
     let mut ctx = all(&"tx".into());
     let token = ctx.run(|| USER.set("grace"));
     let mut inherited = ctx.inherited();
@@ -154,14 +154,14 @@ fn only_keeps_the_named_variables() {
     let mut few = ctx.only(&[&TRANSACTION, &TENANT, &TENANT]);
     drop(ctx);
     assert_eq!((&*few[&TRANSACTION], few[&TENANT], few.len()), ("tx", 7, 2));
-    assert_eq!(Arc::strong_count(&transaction), 2, "the value is shared, once");
+    assert_eq!(Arc::strong_count(&transaction), 2, "`few` holds one reference");
     few.unset(&TRANSACTION);
     assert_eq!(Arc::strong_count(&transaction), 1);
     assert!(few.only(&[]).is_empty());
     assert!(Context::new().only(&[&USER]).is_empty());
 }
 
-/// Enough of both kinds that each has several levels of its own.
+/// Enough variables of both kinds that each fills several levels of the map.
 #[test]
 fn many_variables_of_both_kinds() {
     const COUNT: usize = if cfg!(miri) { 120 } else { 6000 };
@@ -178,7 +178,7 @@ fn many_variables_of_both_kinds() {
     }
     assert_eq!(ctx.len(), COUNT);
     let values = ctx.iter().map(|entry| *entry.downcast_ref::<usize>().unwrap());
-    assert!(values.eq(0..COUNT), "in the order in which they were first written");
+    assert!(values.eq(0..COUNT), "iteration follows the order of first writes");
 
     let inherited = ctx.clone().inherited();
     assert_eq!(inherited.len(), COUNT / 3 * 2);

@@ -1,4 +1,4 @@
-//! Whatever is done, in whatever order: the models, fed with random bytes, and with what the fuzz targets found.
+//! Runs the models of contexts and of hostile values on random bytes and on the inputs of the fuzz targets.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -10,7 +10,7 @@ mod hostile;
 #[path = "models/maps.rs"]
 mod maps;
 
-/// Miri is hundreds of times slower, and its programs find no file in which to note what failed.
+/// Returns few cases for Miri, which is hundreds of times slower and has no file to record failures in.
 fn config() -> ProptestConfig {
     if cfg!(miri) {
         ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(3) }

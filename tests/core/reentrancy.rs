@@ -1,4 +1,4 @@
-//! User code that calls back into the library from everywhere it can (rule 10).
+//! User code that calls back into the library from `Drop`, `Clone`, `Debug` and closures (rule 10).
 
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
@@ -13,7 +13,7 @@ use crate::support::{Log, OnDrop, panic_text};
 #[context_var]
 static OTHER: String = "default".to_owned();
 
-/// Uses every operation there is.
+/// Calls every operation of the library.
 fn use_everything() {
     let before = OTHER.get();
     let token = OTHER.set(format!("{before}+"));
@@ -28,7 +28,7 @@ fn use_everything() {
     assert_eq!(OTHER.get(), before);
 }
 
-/// Calls back from its `Drop`, its `Clone` and its `Debug`.
+/// Calls back from `Drop`, `Clone` and `Debug`.
 struct CallsBack(Log);
 
 impl Drop for CallsBack {
@@ -74,7 +74,7 @@ fn drop_calls_back_in_reset() {
     let token = VALUE.set(Some(CallsBack(log.clone())));
     VALUE.reset(token);
     assert_eq!(log.take(), ["dropped"]);
-    // What the `Drop` set came after the reset.
+    // The reset came first, then the `set` in `Drop`.
     assert!(VALUE.with(Option::is_none));
 }
 
@@ -108,7 +108,7 @@ fn drop_calls_back_in_context_operations() {
 fn clone_calls_back() {
     let log = Log::default();
     VALUE.set(Some(CallsBack(log.clone())));
-    // The clone replaces the very value that is being cloned.
+    // `clone` replaces the value that is being cloned.
     let clone = VALUE.get();
     assert!(VALUE.with(Option::is_none));
     assert_eq!(log.take(), ["cloned", "dropped"]);
@@ -144,7 +144,7 @@ fn a_value_being_read_stays_alive_and_unchanged() {
         assert_eq!(outer, "one");
         assert_eq!(TEXT.get(), "four");
     });
-    // In a context that is entered while the value is read.
+    // In a context that is entered during the read.
     TEXT.with(|outer| {
         let mut copy = copy_context();
         copy.run(|| {
@@ -160,7 +160,7 @@ fn a_value_being_read_stays_alive_and_unchanged() {
     });
 }
 
-/// A write in a context that was entered meanwhile is no write in the one that is read.
+/// A write to a context entered during the read is not a write to the context being read.
 #[test]
 fn a_write_in_an_inner_context_does_not_affect_an_active_read() {
     #[context_var]
@@ -251,7 +251,7 @@ fn a_long_read_with_many_writes_keeps_no_other_value_alive() {
         for _ in 0..ROUNDS {
             COUNTED.set(counted());
             COUNTED.with(|_| COUNTED.set(counted()));
-            // The one being read, and the last.
+            // The value being read and the latest one.
             assert_eq!(ALIVE.load(Ordering::SeqCst), 2);
         }
     });
@@ -271,7 +271,7 @@ fn a_panicking_drop_leaves_everything_usable() {
     use_everything();
     BOMB.with(|_| ());
 
-    // In a token, a guard, a reset and the end of a reading.
+    // In a reset, a guard, and the end of an active read.
     let token = BOMB.set(bomb());
     assert_eq!(panic_text(|| BOMB.reset(token)), "in drop");
     let guard = BOMB.set(bomb()).reset_on_drop();
@@ -313,7 +313,7 @@ fn a_panicking_drop_leaks_no_returned_value() {
     assert_eq!(panic_text(|| VALUE.with(replaces)), "in drop");
     assert_eq!(Arc::strong_count(&counted), 2);
 
-    // Where a context goes, too.
+    // The same where a context is dropped.
     let armed = || Context::new().with_value(&VALUE, bomb());
     assert_eq!(panic_text(armed().bind(value)), "in drop");
     assert_eq!(panic_text(|| armed().scope(async { value() }).now_or_never()), "in drop");
@@ -363,7 +363,7 @@ fn a_panic_ends_an_active_read() {
     }
 }
 
-/// A context may be a value in a context.
+/// A context can be a value of a context.
 #[test]
 fn contexts_as_values_of_contexts() {
     const COUNT: usize = if cfg!(miri) { 10 } else { 100 };
@@ -384,7 +384,7 @@ fn contexts_as_values_of_contexts() {
     assert_eq!(depth, COUNT + 1);
 }
 
-/// A replaced value's `Drop` saw no context.
+/// A replaced value is dropped with the context current.
 #[test]
 fn drop_of_a_replaced_value_sees_the_context() {
     #[context_var]

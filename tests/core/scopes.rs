@@ -1,4 +1,4 @@
-//! Futures and streams in contexts (rules 6, 7 and 13). Named for moments of a life.
+//! `Scoped` around futures (rules 6, 7 and 13), at each moment of the future's life.
 
 use std::future::{pending, poll_fn, ready};
 use std::panic::AssertUnwindSafe;
@@ -21,12 +21,12 @@ fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut std_task::Context::from_waker(Waker::noop()))
 }
 
-/// A future that notes, when it is dropped, what it sees.
+/// Returns a future that logs the number it sees when it is dropped.
 fn noting<F: Future>(log: &Log, future: F) -> impl Future<Output = F::Output> + use<F> {
     let log = log.clone();
     let on_drop = OnDrop(move || log.push(NUMBER.get_or(0)));
     let mut future = Box::pin(future);
-    // Not an async block, which drops what it captured before it is finished.
+    // An async block would drop its captures before it finishes.
     poll_fn(move |cx| {
         let _capture = &on_drop;
         future.as_mut().poll(cx)
@@ -89,7 +89,7 @@ fn the_context_is_current_in_the_drop_at_completion() {
     let log = Log::default();
     let mut scope = pin!(Context::new().with_value(&NUMBER, 2).scope(noting(&log, ready(()))));
     assert!(poll(scope.as_mut()).is_ready());
-    // At once, not only when the scope goes.
+    // At completion, not only when the `Scoped` is dropped.
     assert_eq!(log.take(), ["2"]);
 }
 
@@ -127,7 +127,7 @@ fn the_context_is_current_in_a_runtime_shutdown() {
             pending::<()>().await;
         });
         runtime.spawn(number(2).scope(inner));
-        // This one may not even be polled.
+        // This task is possibly never polled.
         runtime.spawn(number(3).scope(noting(&log, pending::<()>())));
         runtime.block_on(on_start).unwrap();
         drop(runtime);
@@ -152,7 +152,7 @@ fn the_context_is_current_in_the_drop_of_a_blocking_call_that_never_ran() {
         });
         on_occupied.await.unwrap();
         let inner = noting(&log, pending::<()>());
-        // The only thread is busy: this one waits in the queue.
+        // The only thread is busy, so this call waits in the queue.
         let queued = task::spawn_blocking(move || drop(inner));
         NUMBER.set(6);
         queued.abort();
@@ -175,7 +175,7 @@ fn a_panic_in_a_poll_restores_the_context() {
         assert!(poll(scope.as_mut()).is_pending());
         assert_eq!(panic_text(|| poll(scope.as_mut())), "on purpose");
         assert_eq!(NUMBER.get(), 1);
-        // What the panic left behind is dropped in its context all the same.
+        // The rest of the future is still dropped in its context.
         drop(scope);
         assert_eq!(NUMBER.get(), 1);
     });
@@ -223,7 +223,7 @@ fn and_context_returns_the_context() {
     });
     let (token, mut context) = scope.and_context().now_or_never().unwrap();
     assert_eq!(context[&NUMBER], 5);
-    // It is the very context that the future ran in.
+    // The context is the one that the future ran in, so the token is good.
     context.run(|| NUMBER.reset(token));
     assert_eq!(context[&NUMBER], 2);
 }
@@ -340,7 +340,7 @@ fn scopes_nest_and_interleave() {
     });
 }
 
-/// A future that another context's task takes over half way goes on in its own.
+/// Polls and drops recurse through nested scopes, as through any nested futures.
 #[test]
 fn ten_thousand_nested_scopes() {
     const LEVELS: u32 = if cfg!(miri) { 50 } else { 10_000 };
@@ -359,7 +359,7 @@ fn ten_thousand_nested_scopes() {
         })
     }
 
-    // Polls and drops go down through all of them, as through any futures in one another.
+    // Enough stack for that recursion.
     let thread = thread::Builder::new().stack_size(64 << 20).spawn(|| {
         let (mut ended, mut dropped) = (down(LEVELS).in_copied_context(), down(LEVELS).in_copied_context());
         assert!(poll(Pin::new(&mut ended)).is_pending());
@@ -435,7 +435,7 @@ fn a_panic_caught_inside_leaves_the_scope_usable() {
     assert_eq!(scope.now_or_never(), Some(1));
 }
 
-/// An extension trait on every type broke `TASK_LOCAL.scope(..)`.
+/// An extension trait with a method `scope` on every type would hide `LocalKey::scope`.
 #[test]
 fn task_local_keys_keep_their_own_scope_method() {
     tokio::task_local! {

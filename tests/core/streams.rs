@@ -1,4 +1,4 @@
-//! Streams in contexts (rule 6).
+//! `Scoped` around streams (rule 6).
 
 use std::pin::pin;
 use std::task::{Poll, Waker};

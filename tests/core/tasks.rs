@@ -1,4 +1,4 @@
-//! Which context a tokio task has, and what it may do with another's (rule 9).
+//! Which context a tokio task has, and what it can do with another task's (rule 9).
 
 use contextvar::{Context, ResetErrorKind, WriteErrorKind, context_var, copy_context, task};
 use tokio::runtime::{Builder, Handle};
@@ -16,7 +16,7 @@ static DEFAULTED: u64 = 7;
 const NO_CONTEXT: &str = "this tokio task has no context of its own";
 const OTHER_TASK: &str = "this tokio task is polled inside the context of another";
 
-/// What a task without a context finds, wherever it runs.
+/// Asserts what a task without a context can do, wherever it runs.
 fn assert_no_context() {
     assert!(!NUMBER.is_set());
     assert!(NUMBER.try_get().is_err());
@@ -34,7 +34,7 @@ fn assert_no_context() {
     assert!(!NUMBER.is_set());
 }
 
-/// What a task finds that is polled inside a context in which the number is 1.
+/// Asserts what a task can do while it is polled inside a context that is not its own, where the number is 1.
 fn assert_foreign() {
     assert_eq!(NUMBER.get(), 1);
     assert_eq!(copy_context()[&NUMBER], 1);
@@ -43,7 +43,7 @@ fn assert_foreign() {
     assert_eq!(error.kind(), WriteErrorKind::OtherTask);
     assert_eq!(error.into_value(), 5);
     assert!(panic_text(|| NUMBER.sync_scope(5, || ())).contains(OTHER_TASK));
-    // A context of its own is not affected.
+    // A copy of that context can be written.
     copy_context().run(|| {
         NUMBER.set(6);
         assert_eq!(NUMBER.get(), 6);
@@ -73,7 +73,7 @@ fn a_task_given_no_context_has_none() {
             assert_no_context();
             yield_now().await;
             assert_no_context();
-            // In one of its own it can do all.
+            // The task can create contexts and write to them.
             let mut ctx = copy_context();
             ctx.run(|| NUMBER.set(4));
             ctx.scope(async { NUMBER.set(NUMBER.get() + 1) }).await;
@@ -90,7 +90,7 @@ fn a_task_given_no_context_has_none() {
     });
 }
 
-/// The leak of thread-locals: one task's value is seen by the next on the same worker.
+/// With plain thread-locals, one task's value would be seen by the next task on the same worker.
 #[test]
 fn no_value_leaks_through_a_shared_worker_thread() {
     const ROUNDS: u64 = if cfg!(miri) { 3 } else { 100 };
@@ -144,7 +144,7 @@ fn a_local_set_in_a_scope_can_read_it_but_not_write_it() {
             assert_foreign();
             yield_now().await;
             assert_foreign();
-            // A token of the surrounding context is of a different one from here.
+            // Seen from this task, a token made in the surrounding context belongs to a different one.
             let error = NUMBER.try_reset(token).unwrap_err();
             assert_eq!(error.kind(), ResetErrorKind::DifferentContext);
             error.into_token()
@@ -192,7 +192,7 @@ fn tasks_polled_by_block_on_inside_run_can_read_but_not_write() {
             })
             .await
             .unwrap();
-            // `block_on`'s own future is in `ctx`.
+            // The future passed to `block_on` itself runs in `ctx`.
             NUMBER.set(2);
         });
     });
@@ -253,7 +253,7 @@ fn a_local_runtime_behaves_the_same() {
     assert_eq!(NUMBER.get(), 1);
 }
 
-/// A panic in a poll left the task's values on the worker thread, where an unrelated task read them.
+/// After a panic in a poll, the next task on the worker thread sees none of the task's values.
 #[test]
 fn a_panic_leaves_nothing_on_the_worker_thread() {
     for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {

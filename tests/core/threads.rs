@@ -55,7 +55,7 @@ fn started_threads_run_in_a_copy() {
     assert_eq!(NUMBER.get(), 3);
 }
 
-/// A closure that is never run is dropped in its context too.
+/// A closure that never runs is dropped in its context.
 #[test]
 fn a_thread_that_cannot_start_drops_its_closure_in_the_copy() {
     #[context_var]

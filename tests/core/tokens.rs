@@ -39,7 +39,7 @@ fn a_token_is_good_in_its_own_context_only() {
     assert_eq!(copy[&TEXT], "after");
     let error = copy.clone().run(|| TEXT.try_reset(error.into_token())).unwrap_err();
     let error = Context::new().run(|| TEXT.try_reset(error.into_token())).unwrap_err();
-    // Nor in one that makes tokens of its own.
+    // A context that has made tokens itself refuses it as well.
     let set_and_reset = || {
         TEXT.set("there".to_owned());
         TEXT.try_reset(error.into_token())
@@ -64,7 +64,7 @@ fn a_token_of_another_variable_changes_nothing() {
     let error = TWO.try_reset(token).unwrap_err();
     assert_eq!(error.kind(), ResetErrorKind::DifferentVar);
     assert_eq!((ONE.get(), TWO.get()), (1, 2));
-    // Where both are wrong, as in PEP 567 the variable is looked at first.
+    // If both are wrong, the variable is checked first, as in PEP 567.
     let error = Context::new().run(|| TWO.try_reset(error.into_token())).unwrap_err();
     assert_eq!(error.kind(), ResetErrorKind::DifferentVar);
     ONE.reset(error.into_token());
@@ -80,11 +80,11 @@ fn a_context_keeps_its_identity_when_entered_and_moved() {
     let token = ctx.run(|| NUMBER.set(1));
     for n in 2..10 {
         ctx.run(|| NUMBER.set(n));
-        // A clone in between is another one.
+        // A clone is another context.
         ctx.clone().run(|| NUMBER.set(0));
     }
     let mut moved = Box::new(ctx);
-    // On another thread, too; there the token is good in this context only, as anywhere.
+    // On another thread the token is good in this context, and in no other.
     let reset = || {
         let token = NUMBER.try_reset(token).unwrap_err().into_token();
         moved.run(|| NUMBER.reset(token));

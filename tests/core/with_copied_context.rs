@@ -1,5 +1,4 @@
-//! `#[with_copied_context]`: when it copies, and who sees what (rule 8). The shapes of functions that it goes
-//! on are in `shapes`.
+//! `#[with_copied_context]`: when it copies, and which values the caller and the body see (rule 8).
 
 use std::pin::Pin;
 
@@ -52,10 +51,10 @@ fn run_returns_a_future_in_a_copy_of_the_context() {
         NUMBER.set(1);
         let mut ctx = copy_context();
         ctx.set(&NUMBER, 5);
-        // The trap: with a plain async fn the body would run in this task's context.
+        // The trap: the body of a plain async fn would run in this task's context.
         assert_eq!(ctx.run(|| add(10)).await, 15);
         assert_eq!(NUMBER.get(), 1);
-        // A copy of `ctx`, which stays as it was.
+        // The body ran in a copy of `ctx`, which is unchanged.
         assert_eq!(ctx[&NUMBER], 5);
     });
 }
@@ -136,7 +135,7 @@ fn a_plain_fn_runs_in_a_copy() {
     assert_eq!(NUMBER.get(), 1);
 }
 
-/// It is no future, though it is returned as one is.
+/// The return types look like those of futures, but are none.
 #[test]
 fn a_returned_value_that_is_no_future_is_left_alone() {
     #[with_copied_context(NUMBER = 2)]
@@ -180,7 +179,7 @@ fn arguments_are_dropped_in_the_copy() {
     });
 }
 
-/// Also where the body uses a part of it, or nothing.
+/// Also if the body uses only a part of `self`, or nothing of it.
 #[test]
 fn self_lives_as_long_as_the_future() {
     struct Service<T: Sized>(u64, T);

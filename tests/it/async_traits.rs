@@ -8,7 +8,7 @@ use crate::support::on_both_flavors;
 #[context_var]
 static NUMBER: u64 = 0;
 
-/// Sets the number, and gives it back after others had a chance to set theirs.
+/// Adds to the number, yields to other tasks, and returns the number.
 async fn add(n: u64) -> u64 {
     NUMBER.set(NUMBER.get() + n);
     yield_now().await;
@@ -72,7 +72,7 @@ async fn annotated(n: u64) -> u64 {
     add(n).await
 }
 
-/// An async block that was boxed once by `#[async_trait]` is boxed once: the box holds the scope.
+/// The box that `#[async_trait]` allocates holds the `Scoped`: there is no second box.
 #[test]
 fn a_future_is_boxed_once() {
     struct Counting;

@@ -1,4 +1,4 @@
-//! What asyncio's tests say of contexts, on tokio. Tests that stand for one of CPython's have its name.
+//! asyncio's tests of contexts, on tokio. A test that stands for one of CPython's has its name.
 //!
 //! | asyncio | here |
 //! |---|---|
@@ -12,12 +12,12 @@
 //! | `Runner().run(f())` | `runtime.block_on(f())` |
 //! | `asyncio.run(f())` | `runtime.block_on(f().in_copied_context())` |
 //!
-//! One context in two tasks at the same time, which asyncio lets happen, does not compile: `scope` takes it.
+//! One context in two tasks at a time, which asyncio allows, does not compile: `scope` takes the context by value.
 
 use contextvar::InContext as _;
 use tokio::runtime::{Builder, Runtime};
 
-/// Makes two tests of each function, on a current-thread runtime and on one with four workers.
+/// Expands each function into two tests: on a current-thread runtime and on one with four workers.
 macro_rules! on_both_flavors {
     ($run:ident: $($test:ident)*) => {$(
         mod $test {
@@ -39,7 +39,7 @@ mod callbacks;
 mod runners;
 mod tasks;
 
-/// Runs the test as `asyncio.run` does: in a task that has a context.
+/// Runs the test as `asyncio.run` does, in a task with a context.
 fn in_a_task<F>(mut runtime: Builder, test: fn() -> F)
 where
     F: Future<Output = ()> + Send + 'static,

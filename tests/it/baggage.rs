@@ -1,4 +1,4 @@
-//! Variables across processes.
+//! Variables that cross processes as baggage.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -95,7 +95,7 @@ fn every_value_survives_the_round_trip() {
     for value in ["acme", "", "a,b;c=d \"e\" %20 \\", "größe ☃ \u{1F980}", "line\nfeed\r\0", "=;,", "a+b"]
     {
         let headers = TENANT.sync_scope(value.to_owned(), baggage::headers);
-        // What the specification calls a `baggage-octet`; and no `+`, which some read as a space.
+        // The specification's `baggage-octet`, except `+`, which some parsers read as a space.
         let octet = |byte: &u8| (0x21..0x7f).contains(byte) && !b"\",;\\+".contains(byte);
         assert!(headers["baggage"].as_bytes().iter().all(octet), "{headers:?}");
         Context::new().run(|| {
@@ -110,7 +110,7 @@ fn every_value_survives_the_round_trip() {
 fn incoming_baggage_sets_only_declared_variables() {
     let long = format!("test.tenant={}", "x".repeat(9000));
     let many = format!("{}test.id=7", "a=1,".repeat(64));
-    /// A header, what is to be set of it, and the keys that are to be ignored.
+    /// A header, the values it must set, and the keys that must be ignored.
     type Case<'a> = (&'a str, Option<u64>, Option<&'a str>, &'a [&'a str]);
 
     let cases: &[Case<'_>] = &[
@@ -144,12 +144,12 @@ fn incoming_baggage_sets_only_declared_variables() {
             assert_eq!(copy_context().len(), set, "{header}");
         });
     }
-    // Twice: one of them counts.
+    // A repeated key: either value counts.
     Context::new().run(|| {
         baggage::extract_headers(&incoming("test.id=1,test.id=2"));
         assert!([1, 2].contains(&ID.get()));
     });
-    // In several headers.
+    // Several headers.
     Context::new().run(|| {
         let mut headers = incoming("test.id=1");
         headers.append("baggage", HeaderValue::from_static("test.tenant=acme"));
@@ -181,18 +181,19 @@ fn opentelemetry_baggage_goes_out_too() {
     assert_eq!(
         entries(&nothing_of_ours),
         ["theirs=1"],
-        "a key that a variable declares is the variable's alone"
+        "OpenTelemetry's entry under a declared key is left out"
     );
     let both = ID.sync_scope(7, baggage::headers);
     assert_eq!(entries(&both), ["test.id=7", "theirs=1"]);
-    // And theirs reads what we write.
+    // OpenTelemetry's propagator reads our header.
     let map: HashMap<String, String> =
         both.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
     let read = BaggagePropagator::new().extract(&map);
     assert_eq!(read.baggage().get("test.id").unwrap().as_str(), "7");
 }
 
-/// What the next service makes of what this one sends, after OpenTelemetry has read what a client sent.
+/// Returns what the next service extracts when this one has read a client's baggage with OpenTelemetry and then called
+/// `set`, and the headers between the two services.
 fn handed_on(client: &str, set: impl FnOnce()) -> (Option<u64>, Option<String>, HeaderMap) {
     let incoming = HashMap::from([("baggage".to_owned(), client.to_owned())]);
     let _attached = BaggagePropagator::new().extract_with_context(&Otel::new(), &incoming).attach();
@@ -210,7 +211,7 @@ fn handed_on(client: &str, set: impl FnOnce()) -> (Option<u64>, Option<String>, 
 fn forwarded_baggage_displaces_no_variable() {
     let many = (0..64).map(|n| format!("k{n}=1")).collect::<Vec<_>>().join(",");
     let long = format!("test.tenant=e,f={}", "x".repeat(8100));
-    // A property is decoded when it is read, and not encoded when it is written.
+    // OpenTelemetry decodes a property when reading it, but does not encode it when writing it.
     let forged = ["x=1;p%2Ctest.tenant=evil", "x=1;p%0Aq", "x=1;p%0D%0Aevil: 1", "x=1;%C3%A9"];
     for client in forged.into_iter().chain([&*many, &*long, "test.tenant=evil"]) {
         for _ in 0..20 {
@@ -249,7 +250,7 @@ fn outgoing_baggage_fits_the_header_limits() {
         let (_, tenant, _) = handed_on("", || drop(TENANT.set("a".repeat(length))));
         tenant.map(|tenant| tenant.len())
     };
-    // "test.tenant=", and 2 bytes for what may stand between entries.
+    // "test.tenant=", and 2 bytes for a separator between entries.
     assert_eq!((tenant(8192 - 14), tenant(8192 - 13)), (Some(8192 - 14), None));
 
     let sent = |length| {
@@ -278,7 +279,7 @@ fn from_a_client_to_a_server() {
         };
         let server = Router::new().route("/", get(handler)).layer(layer);
         let transport = service_fn(move |request: axum::http::Request<Body>| {
-            // As on another machine: nothing of the client's context is here.
+            // As on another machine, the client's context is not available here.
             let server = server.clone();
             async {
                 Ok::<_, Infallible>(

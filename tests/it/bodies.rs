@@ -1,4 +1,4 @@
-//! HTTP bodies in contexts.
+//! `Scoped` around HTTP bodies.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -46,7 +46,7 @@ fn a_body_runs_in_its_context_and_drops_it_at_its_end() {
         assert!(body.frame().await.is_none() && body.is_end_stream());
         assert_eq!(body.size_hint().exact(), Some(0));
         assert_eq!(USER.get(), "the server's");
-        // Cut short.
+        // A body that is dropped unfinished.
         let mut body = Box::pin(events(&held));
         body.frame().await.unwrap().unwrap();
         drop(body);
@@ -62,7 +62,7 @@ fn a_body_forwards_size_end_and_trailers() {
     let empty = Context::new().scope(Empty::<Bytes>::new());
     assert!(empty.is_end_stream());
 
-    /// Ends with trailers, after an error.
+    /// Yields an error, then trailers, then the end.
     struct Trailers(u8);
 
     impl Body for Trailers {

@@ -1,4 +1,4 @@
-//! A context for each connection of a server: `MakeContextService`.
+//! `MakeContextService`: a context for each connection of a server.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -31,7 +31,7 @@ fn ada() -> Context {
     Context::new().with_value(&USER, "ada".to_owned()).with_value(&TRANSACTION, 1)
 }
 
-/// Sends one request over HTTP/1.1, and gives the body of the response.
+/// Sends one request over HTTP/1.1 and returns the body of the response.
 async fn http_get(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
@@ -50,7 +50,7 @@ fn axum_connections_have_contexts() {
 
     impl Connected<IncomingStream<'_, TcpListener>> for Peer {
         fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
-            // Runs where the connection's service is made.
+            // Runs while the connection's service is being made.
             assert_eq!(USER.get(), "the server's");
             assert!(!TRANSACTION.is_set());
             USER.set("the connection's".to_owned());
@@ -165,7 +165,7 @@ fn each_request_of_a_connection_has_a_copy() {
         let made = ada().with_value(&HELD, held.clone()).run(|| make.call("grace"));
         let mut service = made.await.unwrap();
         assert_eq!(Arc::strong_count(&held), 2);
-        // Each in a copy of its own, and so are those of a clone.
+        // Each call has its own copy, also on a clone of the service.
         let mut clone = service.clone();
         let (one, two) = (service.call(1), service.ready().await.unwrap().call(2));
         let three = clone.call(3);
@@ -177,7 +177,7 @@ fn each_request_of_a_connection_has_a_copy() {
             ["made for ada"].into_iter().chain(["called for grace"; 4]).collect::<Vec<_>>()
         );
 
-        // One that is cut short, and one that panics.
+        // A call that is dropped unfinished, a connection that is refused, and one that is dropped unfinished.
         drop(service.call(4));
         drop((service, clone));
         assert_eq!(Arc::strong_count(&held), 1);

@@ -1,4 +1,4 @@
-//! hyper's tasks: `ContextExecutor`.
+//! `ContextExecutor`: tasks that hyper spawns inherit the context of the caller.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -38,7 +38,7 @@ fn hyper_tasks_inherit() {
     async fn serve(seen: Seen, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
         let (before, path) = (USER.get(), request.uri().path().to_owned());
         assert!(!TRANSACTION.is_set());
-        // It has a context of its own, though nobody here gave it one.
+        // The executor gave this task a context of its own.
         USER.set(format!("{before}'s {path}"));
         tokio::task::yield_now().await;
         seen.lock().unwrap().push(USER.get());
@@ -79,7 +79,7 @@ fn hyper_tasks_inherit() {
         assert_eq!(
             [answers.0, answers.1, answers.2],
             ["ada"; 3],
-            "each stream in a copy of the connection's"
+            "each stream runs in a copy of the connection's context"
         );
         let mut seen = seen.lock().unwrap().clone();
         seen.sort();
@@ -107,21 +107,21 @@ fn the_executor_copies_at_the_call() {
     let later = Later(Arc::default());
     let executor = ContextExecutor::new(later.clone());
     let held = Arc::new(());
-    let (sender, said) = std::sync::mpsc::channel();
+    let (sender, reported) = std::sync::mpsc::channel();
     ada().with_value(&HELD, held.clone()).run(|| {
         let dropped = sender.clone();
         hyper::rt::Executor::execute(&executor, async move { sender.send(USER.get()).unwrap() });
-        let says = OnDrop(move || dropped.send(format!("dropped in {}'s", USER.get())).unwrap());
+        let report = OnDrop(move || dropped.send(format!("dropped in {}'s", USER.get())).unwrap());
         hyper::rt::Executor::execute(&executor, async move {
-            let _says = says;
+            let _report = report;
             pending().await
         });
         USER.set("later".to_owned());
     });
     let mut futures = std::mem::take(&mut *later.0.lock().unwrap());
-    assert_eq!(Arc::strong_count(&held), 2, "both share it");
+    assert_eq!(Arc::strong_count(&held), 2, "the two futures share one map");
     futures::executor::block_on(futures.remove(0));
-    assert_eq!(said.recv().unwrap(), "ada");
+    assert_eq!(reported.recv().unwrap(), "ada");
     drop(futures);
-    assert_eq!((said.recv().unwrap().as_str(), Arc::strong_count(&held)), ("dropped in ada's", 1));
+    assert_eq!((reported.recv().unwrap().as_str(), Arc::strong_count(&held)), ("dropped in ada's", 1));
 }

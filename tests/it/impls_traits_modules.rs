@@ -10,7 +10,7 @@ use crate::support::on_both_flavors;
 #[context_var]
 static NUMBER: u64 = 0;
 
-/// Sets the number, and gives it back after others had a chance to set theirs.
+/// Adds to the number, yields to other tasks, and returns the number.
 async fn add(n: u64) -> u64 {
     NUMBER.set(NUMBER.get() + n);
     yield_now().await;
@@ -25,7 +25,7 @@ impl Service<{ 1 + 1 }> {
 
     const STEP: u64 = { 10 };
 
-    /// Keeps its docs.
+    /// Documentation is kept.
     async fn annotated(&self) -> u64 {
         add(Self::STEP).await
     }
@@ -58,13 +58,13 @@ fn each_function_of_an_impl_copies() {
         assert_eq!(service.with_its_own().await, 110);
         assert_eq!(service.boxed().await, 11);
         assert_eq!(NUMBER.get(), 1);
-        // The future of one that is called here runs with what is set here.
+        // The copy is taken at the call.
         let future = service.annotated();
         NUMBER.set(2);
         assert_eq!(future.await, 11);
         assert_eq!(service.left_out().await, 12);
         assert_eq!(NUMBER.get(), 12);
-        // One that is neither async nor returns a future is left alone.
+        // A function that is not async and returns no future is left alone.
         assert_eq!(service.plain(), 22);
         assert_eq!(NUMBER.get(), 22);
     });
@@ -187,7 +187,7 @@ fn each_function_of_a_module_copies() {
     });
 }
 
-/// A module may declare a trait whose implementations are annotated by themselves.
+/// A module can declare a trait whose implementations have their own attributes.
 #[with_copied_context]
 mod declared_beside_its_implementation {
     pub(super) trait Service {
@@ -210,7 +210,7 @@ async fn a_module_can_declare_a_trait() {
     assert_eq!(Server.call().await, 1);
 }
 
-/// A trait of which each function with a body speaks for itself.
+/// A trait whose only function with a body has its own attribute.
 #[with_copied_context]
 trait SpeaksForItself {
     async fn declared(&self) -> u8;
@@ -235,7 +235,7 @@ struct Program;
 
 #[with_copied_context]
 impl Program {
-    /// Not the program's `main`: the copy is taken at the call.
+    /// A method, not the program's `main`: the copy is taken at the call.
     async fn main() -> u8 {
         NUMBER_OF_MAIN.get()
     }
@@ -245,6 +245,6 @@ impl Program {
 async fn a_method_can_be_called_main() {
     let called = NUMBER_OF_MAIN.sync_scope(1, Program::main);
     assert_eq!(NUMBER_OF_MAIN.scope(2, called).await, 1);
-    // It sets in the context of its caller, which a test has of its own.
+    // `skipped` writes to its caller's context, the context of this test.
     assert_eq!(NUMBER_OF_MAIN.scope(1, ().skipped()).await, 2);
 }

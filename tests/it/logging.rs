@@ -1,4 +1,4 @@
-//! Variables in the lines that tracing-subscriber writes.
+//! `ContextFormat`: variables in the lines that tracing-subscriber writes.
 
 use std::sync::{Arc, Mutex};
 use std::{fmt, io};
@@ -19,9 +19,9 @@ static REQUEST_ID: u64;
 #[context_var(log)]
 static TENANT: String = "no tenant".to_owned();
 
-/// Has a Debug only.
+/// A type with `Debug` but without `Display`.
 #[derive(Debug)]
-#[expect(dead_code, reason = "to be shown")]
+#[expect(dead_code, reason = "only formatted")]
 struct Shape {
     sides: u8,
 }
@@ -57,7 +57,7 @@ impl<'a> MakeWriter<'a> for Output {
     }
 }
 
-/// What `f` logs as text, without times.
+/// Returns the lines that `f` logs as text, without times.
 fn logged(f: impl FnOnce()) -> String {
     let output = Output::default();
     let subscriber = tracing_subscriber::fmt().without_time().with_ansi(false).with_writer(output.clone());
@@ -76,7 +76,7 @@ fn acme() -> Context {
     Context::new().with_value(&REQUEST_ID, 7).with_value(&TENANT, "acme".to_owned())
 }
 
-/// The variables may have been first written in any order.
+/// Returns the words in sorted order: fields appear in the order in which their variables were first written.
 fn sorted_words(line: &str) -> Vec<&str> {
     let mut words: Vec<_> = line.split_whitespace().collect();
     words.sort_unstable();
@@ -84,7 +84,7 @@ fn sorted_words(line: &str) -> Vec<&str> {
 }
 
 fn never() -> u8 {
-    unreachable!("it is filtered out")
+    unreachable!("the event is filtered out")
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn compact_and_pretty_lines() {
     assert_eq!(compact, " INFO span: it::logging: hello a=1 request_id=7\n");
     let pretty = run(&|| Box::new(builder().pretty().map_event_format(ContextFormat::new).finish()));
     assert!(pretty.contains("hello") && pretty.trim_end().ends_with(" request_id=7"), "{pretty}");
-    // Spans have their own fields, and no others.
+    // A span shows its own fields, and no variables.
     let full = run(&|| {
         Box::new(builder().with_span_events(FmtSpan::NEW).map_event_format(ContextFormat::new).finish())
     });
@@ -166,7 +166,7 @@ fn compact_and_pretty_lines() {
     assert_eq!(full, lines.concat());
 }
 
-/// Three values of one type, each of which logs when it is shown.
+/// Three values of one type, each of which logs while it is being formatted.
 #[test]
 fn values_that_log_while_being_formatted() {
     struct Logs(u8);
@@ -185,7 +185,7 @@ fn values_that_log_while_being_formatted() {
     #[context_var(log, name = "c")]
     static C: Logs;
 
-    // Only the global subscriber sees what is logged while it formats. It is for a process of its own.
+    // Only the global subscriber receives events that are logged while it formats, so it needs a process of its own.
     const CHILD: &str = "CONTEXTVAR_TEST_LOGS_IN_DISPLAY";
     if std::env::var_os(CHILD).is_some() {
         let subscriber = tracing_subscriber::fmt().without_time().with_ansi(false);
@@ -202,7 +202,7 @@ fn values_that_log_while_being_formatted() {
     let lines = String::from_utf8(child.stdout).unwrap();
     assert!(child.status.success(), "{lines}");
     let with = |text: &str| lines.lines().filter(|line| line.contains(text)).count();
-    // One line shows all. A line of each of its values shows the two others, whose own lines show none.
+    // One line shows all three values. Formatting each of them logs a line with the other two, whose lines show no values.
     assert_eq!((with("hello a=1 b=2 c=3"), with("hello")), (1, 1), "{lines}");
     assert_eq!((with("showing 1 b=2 c=3"), with("showing 2 a=1 c=3"), with("showing 3 a=1 b=2")), (1, 1, 1));
     assert_eq!((with("showing"), with("=")), (9, 4), "{lines}");

@@ -14,7 +14,7 @@ struct Service {
     name: String,
 }
 
-/// Functions that a `macro_rules!` writes, of fragments of all kinds.
+/// Functions written by a `macro_rules!`, from fragments of every kind.
 macro_rules! make {
     ($(#[$attr:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty = $value:expr),*) -> $ret:ty $body:block) => {
         $(#[$attr])*
@@ -38,14 +38,14 @@ make! {
     impl Service { fn made((a, _) => (u64, u64)) { a } }
 }
 
-/// A type of the body's own that hides one of the signature's.
+/// A type in the body that shadows a type in the signature.
 #[with_copied_context]
 async fn hides_its_type() -> Service {
     use std::string::String as Service;
     super::macro_hygiene::Service { calls: 1, name: Service::from("s") }
 }
 
-/// Where the crate is found under another path.
+/// The crate under another path.
 mod vendored {
     pub(crate) use contextvar as vars;
 }
@@ -58,7 +58,7 @@ async fn by_another_path() -> u64 {
 #[context_var(crate = crate::macro_hygiene::vendored::vars)]
 static ANOTHER: u64 = 1;
 
-/// Names that an expansion must not trip over.
+/// Names that would break an expansion that relied on them.
 #[allow(dead_code, non_snake_case, unreachable_pub)]
 mod somewhere {
     pub mod std {}
@@ -125,7 +125,7 @@ fn statics_in_functions_and_methods() {
     assert!(!r#TYPE.get().is_empty());
 }
 
-/// What a `macro_rules!` hands on as a type or an item comes in a group of its own, parentheses are another.
+/// Types and items that `macro_rules!` passes on arrive in invisible groups; parentheses are groups as well.
 mod in_groups {
     use std::pin::Pin;
 
@@ -177,7 +177,7 @@ mod in_groups {
         Box::pin(body())
     }
 
-    /// Runs in the copy while it is called, as any function does.
+    /// Runs in the copy during the call, like any function that returns no future.
     #[with_copied_context]
     fn no_future() -> Pin<Box<u64>> {
         COUNT.set(COUNT.get() + 1);

@@ -1,4 +1,4 @@
-//! `#[with_copied_context]` beside the attributes that make `main` and tests, and `#[instrument]`.
+//! `#[with_copied_context]` beside `#[tokio::main]`, `#[tokio::test]` and `#[instrument]`.
 
 use contextvar::{context_var, with_copied_context};
 
@@ -47,7 +47,7 @@ async fn tokio_test_below_the_attribute() {
     assert_eq!(NUMBER.get(), 4);
 }
 
-/// Other attribute macros see the function as it was written, wherever they stand.
+/// Other attribute macros receive the function as written, above and below the attribute.
 #[test]
 fn instrumented_functions_copy_in_either_order() {
     #[context_var]

@@ -18,7 +18,7 @@ fn theirs() -> Option<u64> {
 #[test]
 fn the_current_context_follows_into_tasks() {
     on_both_flavors(|| async {
-        let (sender, said) = std::sync::mpsc::channel();
+        let (sender, reported) = std::sync::mpsc::channel();
         let (task, call, thread, aborted, without) = {
             let _attached = Otel::new().with_value(Theirs(7)).attach();
             let task = task::spawn(async {
@@ -28,9 +28,9 @@ fn the_current_context_follows_into_tasks() {
             });
             let call = task::spawn_blocking(theirs);
             let thread = thread::spawn(theirs);
-            let says = OnDrop(move || sender.send(theirs()).unwrap());
+            let report = OnDrop(move || sender.send(theirs()).unwrap());
             let aborted = task::spawn(async move {
-                let _says = says;
+                let _report = report;
                 std::future::pending::<()>().await
             });
             let detached = task::spawn_in_empty_context(async { theirs() });
@@ -45,7 +45,7 @@ fn the_current_context_follows_into_tasks() {
         }
         aborted.abort();
         aborted.await.unwrap_err();
-        assert_eq!(said.recv().unwrap(), Some(7), "it is current while the future is dropped");
+        assert_eq!(reported.recv().unwrap(), Some(7), "the context is current while the future is dropped");
         assert_eq!(theirs(), None);
     });
 }
@@ -62,14 +62,14 @@ fn a_thread_exit_does_not_touch_opentelemetry() {
     thread_local! {
         static SPAWNS: std::cell::RefCell<Option<Spawns>> = const { std::cell::RefCell::new(None) };
     }
-    let (sender, said) = std::sync::mpsc::channel();
+    let (sender, reported) = std::sync::mpsc::channel();
     std::thread::spawn(|| {
-        // Made first, dropped last.
+        // Initialized first, so dropped last.
         SPAWNS.set(Some(Spawns(sender)));
         drop(Otel::current());
         thread::spawn(|| ()).join().unwrap();
     })
     .join()
     .unwrap();
-    assert!(said.recv().unwrap());
+    assert!(reported.recv().unwrap());
 }

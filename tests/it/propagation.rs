@@ -1,4 +1,5 @@
-//! PROPAGATION
+//! Every way of passing work on that the page on propagation lists. One rule holds for all of them: the work runs in a copy
+//! of the context, taken by the caller, at the call.
 
 use std::future::pending;
 use std::pin::Pin;
@@ -25,7 +26,7 @@ static HELD: Arc<()>;
 #[context_var(inherit = false)]
 static TRANSACTION: u64;
 
-/// The context of whoever hands work over, in the tests below.
+/// Returns the context of the caller in the tests below.
 fn ada(held: &Arc<()>) -> Context {
     Context::new().with_value(&USER, "ada").with_value(&TRANSACTION, 1).with_value(&HELD, held.clone())
 }
@@ -36,7 +37,7 @@ fn assert_inherited() {
     assert!(!TRANSACTION.is_set());
 }
 
-/// Waits until nobody else holds on to the context.
+/// Waits until no other reference to `held` exists, so every context with it has been dropped.
 async fn until_released(held: &Arc<()>) {
     while Arc::strong_count(held) > 1 {
         yield_now().await;
@@ -45,8 +46,8 @@ async fn until_released(held: &Arc<()>) {
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Checks that a way to start tasks has the rule: with one that ends, one that is aborted, one that panics, one that is
-/// never polled.
+/// Asserts that tasks started by `spawn` follow the rule: a task that finishes, one that is aborted, one that panics and
+/// one that is never polled.
 async fn assert_task_inherits(spawn: impl Fn(Work) -> AbortHandle) {
     let held = Arc::new(());
     let spawn_as_ada = |work: Work| {
@@ -67,8 +68,8 @@ async fn assert_task_inherits(spawn: impl Fn(Work) -> AbortHandle) {
     assert_eq!(done.await.unwrap(), "grace");
     until_released(&held).await;
 
-    /// Says in whose context it is dropped.
-    fn says(sender: oneshot::Sender<&'static str>) -> impl Send {
+    /// Returns a value that sends the user of its context when it is dropped.
+    fn report(sender: oneshot::Sender<&'static str>) -> impl Send {
         let mut sender = Some(sender);
         OnDrop(move || sender.take().unwrap().send(USER.get()).unwrap())
     }
@@ -76,38 +77,38 @@ async fn assert_task_inherits(spawn: impl Fn(Work) -> AbortHandle) {
     let (sender, dropped) = oneshot::channel();
     let (started, starts) = oneshot::channel();
     let abort = spawn_as_ada(Box::pin(async {
-        let _says = says(sender);
+        let _report = report(sender);
         started.send(()).unwrap();
         pending().await
     }));
     starts.await.unwrap();
     abort.abort();
-    assert_eq!(dropped.await.unwrap(), "ada", "a task that is aborted is dropped in its context");
+    assert_eq!(dropped.await.unwrap(), "ada", "an aborted task is dropped in its context");
     until_released(&held).await;
 
     let (sender, dropped) = oneshot::channel();
     spawn_as_ada(Box::pin(async {
-        let _says = says(sender);
+        let _report = report(sender);
         panic!("on purpose");
     }));
-    assert_eq!(dropped.await.unwrap(), "ada", "and so is one that panics");
+    assert_eq!(dropped.await.unwrap(), "ada", "a task that panics is dropped in its context");
     until_released(&held).await;
 
     let (sender, dropped) = oneshot::channel();
-    let says = says(sender);
+    let report = report(sender);
     let never = spawn_as_ada(Box::pin(async {
-        let _says = says;
+        let _report = report;
         pending().await
     }));
     never.abort();
-    assert_eq!(dropped.await.unwrap(), "ada", "and one that was never polled");
+    assert_eq!(dropped.await.unwrap(), "ada", "a task that is never polled is dropped in its context");
     until_released(&held).await;
     assert_eq!(USER.get(), "nobody");
 }
 
 type Call = Box<dyn FnOnce() + Send>;
 
-/// The same for a way to have a closure called elsewhere. `call` waits for its end, and swallows its panic.
+/// Asserts the same of closures that `call` runs elsewhere. `call` waits for the closure's end and discards its panic.
 async fn assert_call_inherits<F: Future<Output = ()>>(call: impl Fn(Call) -> F) {
     let held = Arc::new(());
     let call_as_ada = |work: Call| {
@@ -130,9 +131,9 @@ async fn assert_call_inherits<F: Future<Output = ()>>(call: impl Fn(Call) -> F) 
 
     let (sender, dropped) = oneshot::channel();
     let mut sender = Some(sender);
-    let says = OnDrop(move || sender.take().unwrap().send(USER.get()).unwrap());
+    let report = OnDrop(move || sender.take().unwrap().send(USER.get()).unwrap());
     call_as_ada(Box::new(|| {
-        let _says = says;
+        let _report = report;
         panic!("on purpose");
     }))
     .await;

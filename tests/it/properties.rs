@@ -1,4 +1,4 @@
-//! Incoming baggage: its model, fed with random bytes, and with the inputs that the fuzz target found.
+//! Runs the model of incoming baggage on random bytes and on the inputs of the fuzz target.
 
 use proptest::collection::vec;
 use proptest::prelude::*;

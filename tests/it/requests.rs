@@ -1,4 +1,4 @@
-//! A context for each request, in real servers.
+//! `ContextLayer`: a context for each request, on axum and hyper.
 
 use std::convert::Infallible;
 use std::future::{Pending, ready};
@@ -159,15 +159,15 @@ fn a_request_drops_its_context_however_it_ends() {
         };
         let service = |how: &'static str| {
             let inner = service_fn(move |_: axum::http::Request<()>| async move {
-                let (sender, said) = std::sync::mpsc::channel();
-                let says = OnDrop(move || sender.send(HELD.is_set()).unwrap());
+                let (sender, reported) = std::sync::mpsc::channel();
+                let report = OnDrop(move || sender.send(HELD.is_set()).unwrap());
                 match how {
                     "waits" => std::future::pending().await,
                     "fails" => Err(how),
                     "panics" => panic!("on purpose"),
                     _ => {
-                        drop(says);
-                        assert!(said.recv().unwrap());
+                        drop(report);
+                        assert!(reported.recv().unwrap());
                         Ok(Response::new(Full::new(Bytes::from(how))))
                     }
                 }
@@ -178,19 +178,19 @@ fn a_request_drops_its_context_however_it_ends() {
 
         let mut waits = Box::pin(call("waits"));
         assert!(futures::poll!(&mut waits).is_pending());
-        assert_eq!(Arc::strong_count(&held), 3, "the layer's, and the request's");
+        assert_eq!(Arc::strong_count(&held), 3, "held by the test, the layer and the request");
         drop(waits);
         assert_eq!(call("fails").await.unwrap_err(), "fails");
         let panics = panic_text(|| futures::executor::block_on(call("panics")));
         assert_eq!((panics.as_str(), Arc::strong_count(&held)), ("on purpose", 2));
 
         let response = call("answers").await.unwrap();
-        assert_eq!(Arc::strong_count(&held), 3, "the body's");
+        assert_eq!(Arc::strong_count(&held), 3, "held by the test, the layer and the response body");
         assert_eq!(text(response).await, "answers");
         assert_eq!(Arc::strong_count(&held), 2);
         drop(call("answers").await.unwrap());
         assert_eq!(Arc::strong_count(&held), 2);
-        // A response that is refused has a body in the context too.
+        // The body of a rejection runs in the context as well.
         let refuses = layer.clone().set_or_reject(
             &ROUTE,
             |_| Err("refused"),
@@ -236,7 +236,7 @@ fn from_current_copies_the_connection_context_and_new_does_not() {
 
 #[test]
 fn handlers_can_be_annotated() {
-    /// Extractors of all kinds, and `debug_handler` above and below.
+    /// Extractors of several kinds, with `debug_handler` above the attribute; below it in the next function.
     #[axum::debug_handler]
     #[with_copied_context(ROUTE = "annotated")]
     async fn annotated(
@@ -258,7 +258,7 @@ fn handlers_can_be_annotated() {
 
     async fn outside(request: Request, next: Next) -> Response {
         let response = next.run(request).await;
-        assert!(!ROUTE.is_set(), "the copy is the handler's own");
+        assert!(!ROUTE.is_set(), "the handler runs in its own copy");
         response
     }
 
@@ -298,7 +298,7 @@ fn a_hyper_server_and_client_without_axum() {
             }
         });
 
-        // The client is a service too: its layer gives each call a context.
+        // A client is a service: the layer gives each of its calls a context.
         let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
         let client = ContextLayer::from_current().set(&ROUTE, |_| "a client's").layer(client);
         let calls = (1..20).map(|n: u64| {
@@ -317,7 +317,7 @@ fn a_hyper_server_and_client_without_axum() {
     });
 }
 
-/// A layer that rejects nothing has no type parameter, and fits services with any response body.
+/// A layer that rejects nothing needs no type parameter, and wraps services with any response body.
 struct Plain(ContextLayer);
 
 #[test]

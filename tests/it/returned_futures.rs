@@ -11,7 +11,7 @@ use crate::support::on_both_flavors;
 #[context_var]
 static NUMBER: u64 = 0;
 
-/// Sets the number, and gives it back after others had a chance to set theirs.
+/// Adds to the number, yields to other tasks, and returns the number.
 async fn add(n: u64) -> u64 {
     NUMBER.set(NUMBER.get() + n);
     yield_now().await;
@@ -37,7 +37,7 @@ fn returns_impl<'a>(text: &'a str, n: &u64) -> impl Future<Output = usize> + Sen
     async move { add(n).await as usize + text.len() }
 }
 
-/// A future that is not boxed is a value like others: the task has its context already.
+/// A returned handle is not wrapped: the task already has its context.
 #[with_copied_context]
 fn starts_a_task(n: u64) -> tokio::task::JoinHandle<u64> {
     NUMBER.set(n);
@@ -80,7 +80,7 @@ fn annotated_functions_as_async_closures() {
 
         NUMBER.set(10);
         assert_eq!(call_twice(annotated).await, 11 + 12);
-        // Attributes are not stable on closures; their futures have the method.
+        // Attributes on closures are unstable; the closure's future has the method.
         assert_eq!(call_twice(|n| add(n).in_copied_context()).await, 11 + 12);
         assert_eq!(NUMBER.get(), 10);
     });

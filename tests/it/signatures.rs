@@ -30,7 +30,7 @@ async fn nothing() {
 }
 
 #[with_copied_context]
-#[allow(clippy::toplevel_ref_arg, reason = "a pattern to be kept")]
+#[allow(clippy::toplevel_ref_arg, reason = "the pattern is under test")]
 async fn patterns(
     (a, mut b): (u64, u64),
     [c, ..]: [u64; 3],

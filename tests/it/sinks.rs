@@ -1,4 +1,4 @@
-//! Sinks in contexts.
+//! `Scoped` around sinks: each step runs in the context.
 
 use std::convert::Infallible;
 use std::io;
@@ -25,7 +25,7 @@ fn ada() -> Context {
 
 #[test]
 fn a_sink_runs_each_step_in_its_context() {
-    /// Notes each step, and in whose context it was.
+    /// Logs each step with the user of its context.
     struct Steps(Log);
 
     impl Steps {
@@ -150,7 +150,7 @@ fn a_sink_that_is_also_a_stream() {
         assert_eq!(panic_text(|| both.as_mut().start_send(2)), text);
         assert_eq!(USER.get(), "nobody");
 
-        // Split first.
+        // A sink that is also a stream can be split first, and each half scoped.
         let (sink, stream) = Duplex(Some(1)).split();
         let (mut sink, mut stream) = (pin!(ada().scope(sink)), pin!(ada().scope(stream)));
         assert_eq!((stream.next().await, stream.next().await), (Some(1), None));

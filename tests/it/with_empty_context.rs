@@ -1,4 +1,4 @@
-//! `#[with_empty_context]`, for tests most of all.
+//! `#[with_empty_context]`, which is mainly for tests.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,7 +14,7 @@ static USER: String = "nobody".to_owned();
 #[context_var]
 static NUMBER: u64;
 
-/// What every test below starts from, and what it would leave behind.
+/// Asserts that the context is empty, then sets values that another test would see if contexts were shared.
 fn assert_empty() {
     assert!(copy_context().is_empty());
     assert_eq!(USER.get(), "nobody");
@@ -70,7 +70,7 @@ fn with_should_panic() {
     panic!("number {}", NUMBER.get());
 }
 
-// rstest puts attributes on the test that it makes of each case, whose arguments are no longer there.
+// rstest copies attributes onto the test that it generates for each case, which has no arguments.
 #[with_empty_context(NUMBER = 7)]
 #[rstest]
 #[case("ada", 3)]
@@ -117,7 +117,7 @@ fn context() -> Context {
     Context::new().with_value(&NUMBER, 7)
 }
 
-/// A fixture that is a context.
+/// A fixture that returns a context.
 #[rstest]
 fn a_context_as_a_fixture(mut context: Context) {
     context.run(|| assert_eq!(NUMBER.get(), 7));

@@ -1,4 +1,4 @@
-//! Contexts.
+//! Tests of contexts and `run`.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use contextvar::{Context, context_var, copy_context};
 
-use super::{names, panic_message};
+use super::names;
+use crate::support::panic_text;
 
 // test_context_subclassing_1: there are no subclasses.
 
@@ -21,7 +22,7 @@ fn test_context_new_1() {
     assert!(Context::default().is_empty());
 }
 
-// test_context_new_unhashable_str_subclass: a name is a `&'static str`, and never hashed.
+// test_context_new_unhashable_str_subclass: a name is a `&'static str` and is never hashed.
 // test_context_typerrors_1: only a `&'static ContextVar<T>` can be looked up.
 
 #[test]
@@ -48,7 +49,7 @@ fn test_context_run_2() {
     let mut ctx = Context::new().with_value(&VAR, 7);
     assert_eq!(ctx.run(function), 7);
 
-    // What Python hands over as arguments, a closure borrows or owns, `Send` or not.
+    // A closure borrows or owns what Python passes as arguments, `Send` or not.
     let (text, mut calls, owned) = (String::from("spam"), 0, Rc::new(()));
     let (part, returned) = ctx.run(|| {
         calls += VAR.get();
@@ -59,7 +60,7 @@ fn test_context_run_2() {
 
 #[test]
 fn test_context_run_3() {
-    assert_eq!(panic_message(|| Context::new().run(|| panic!("spam {}", 1))), "spam 1");
+    assert_eq!(panic_text(|| Context::new().run(|| panic!("spam {}", 1))), "spam 1");
 }
 
 #[test]
@@ -89,7 +90,7 @@ fn test_context_run_5() {
 
     let mut ctx = Context::new();
     VAR.set("outer");
-    panic_message(|| {
+    panic_text(|| {
         ctx.run(|| {
             assert!(!VAR.is_set());
             VAR.set("spam");
@@ -97,7 +98,7 @@ fn test_context_run_5() {
         })
     });
     assert_eq!(VAR.get(), "outer");
-    // The context is as the panic left it, and good for more.
+    // The context keeps the values set before the panic, and can be used further.
     assert_eq!(ctx.run(|| VAR.get()), "spam");
 }
 
@@ -106,7 +107,7 @@ fn test_context_run_6() {
     #[context_var]
     static VAR: u32 = 0;
 
-    // The context cannot be looked at while it runs; a copy can.
+    // The context cannot be read from outside while it runs; a copy can.
     Context::new().run(|| {
         assert_eq!(VAR.get(), 0);
         assert_eq!(copy_context().get(&VAR), None);
@@ -116,7 +117,7 @@ fn test_context_run_6() {
     });
 }
 
-// Entering a context that is entered does not compile; what is left is to recurse by way of copies.
+// Entering a context twice does not compile; recursion goes through copies.
 #[test]
 fn test_context_run_7() {
     #[context_var]
@@ -170,7 +171,7 @@ fn test_context_isinstance() {
     #[context_var]
     static B: &str;
 
-    // As a mapping has them: `in`, `[]`, `get`, `len`, and keys, values and items by way of `iter`.
+    // The operations of a mapping: `in`, `[]`, `get`, `len`, and keys, values and items through `iter`.
     let ctx = Context::new().with_value(&A, 1).with_value(&B, "two");
     assert!(ctx.contains(&A) && ctx.contains(&B));
     assert_eq!((ctx[&A], ctx.get(&B)), (1, Some(&"two")));
@@ -182,8 +183,8 @@ fn test_context_isinstance() {
     assert_eq!(items["B"].downcast_ref(), Some(&"two"));
 }
 
-// As ..._set_in_hash: a context has no `==` that would call code of the values, but `get` calls their `Clone`,
-// and a context's `Debug` theirs.
+// This stands for ..._set_in_hash as well. A context has no `==` that calls the values' code, but `get` calls their
+// `Clone`, and the `Debug` of a context calls theirs.
 #[test]
 fn test_context_eq_reentrant_contextvar_set() {
     #[context_var]
@@ -214,13 +215,13 @@ fn test_context_eq_reentrant_contextvar_set() {
     VAR.with(|value| {
         let alive = Arc::downgrade(&value.0);
         assert_eq!(format!("{value:?}"), "2");
-        assert_eq!(alive.upgrade().as_deref(), Some(&2), "what is being read stays alive");
+        assert_eq!(alive.upgrade().as_deref(), Some(&2), "the value being read stays alive");
     });
     assert_eq!(format!("{:?}", copy_context()), "Context { VAR: 12 }");
     assert_eq!(VAR.with(|value| *value.0), 22);
 }
 
-/// A generator has no context of its own: each step runs in that of whoever asks for it.
+/// A generator has no context: each step runs in its caller's.
 #[test]
 fn generators_run_in_their_callers_context() {
     #[context_var]

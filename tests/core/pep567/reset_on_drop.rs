@@ -1,8 +1,8 @@
-//! Tokens: chains of them, and `with var.set(value):` of Python 3.14, which is `reset_on_drop`.
+//! Tests of Python 3.14's `with var.set(value):`, for which `reset_on_drop` stands.
 
 use contextvar::context_var;
 
-use super::panic_message;
+use crate::support::panic_text;
 
 #[test]
 fn test_token_contextmanager_with_default() {
@@ -33,7 +33,7 @@ fn test_token_contextmanager_on_exception() {
     #[context_var]
     static VAR: u32 = 42;
 
-    let message = panic_message(|| {
+    let message = panic_text(|| {
         let _reset = VAR.set(36).reset_on_drop();
         panic!("VAR is {}", VAR.get());
     });
@@ -41,7 +41,7 @@ fn test_token_contextmanager_on_exception() {
     assert_eq!(VAR.get(), 42);
 }
 
-// test_token_contextmanager_reentrant: `reset_on_drop` takes the token, and can't be called twice.
+// test_token_contextmanager_reentrant: `reset_on_drop` takes the token, so it can't be called twice.
 
 #[test]
 fn test_token_contextmanager_multiple_c_set() {
@@ -57,7 +57,7 @@ fn test_token_contextmanager_multiple_c_set() {
     assert_eq!(VAR.get(), 42);
 }
 
-// test_token_contextmanager_with_explicit_reset_the_same_token: the guard has it, nobody else.
+// test_token_contextmanager_with_explicit_reset_the_same_token: only the guard has the token.
 
 #[test]
 fn test_token_contextmanager_with_explicit_reset_another_token() {

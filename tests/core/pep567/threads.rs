@@ -1,4 +1,4 @@
-//! Threads.
+//! Tests of threads and thread pools.
 
 use std::sync::{Barrier, mpsc};
 
@@ -38,17 +38,17 @@ fn test_context_thread_inherit() {
         VAR.set(2);
         seen
     };
-    // As with `-X thread_inherit_context=0`, and with 1.
+    // `-X thread_inherit_context=0`, then `=1`.
     assert_eq!(std::thread::spawn(change).join().unwrap(), None);
     assert_eq!(thread::spawn(change).join().unwrap(), Some(1));
-    // `Thread(target=change, context=ctx)`, full and empty.
+    // `Thread(target=change, context=ctx)`, with a context that has a value and with an empty one.
     let mut custom = Context::new().with_value(&VAR, 3);
     assert_eq!(std::thread::spawn(move || custom.run(change)).join().unwrap(), Some(3));
     assert_eq!(thread::spawn(move || Context::new().run(change)).join().unwrap(), None);
     assert_eq!(VAR.get(), 1);
 }
 
-/// `ThreadPoolExecutor.submit`: a job runs in its worker's own context, unless it brings one along.
+/// Stands for `ThreadPoolExecutor.submit`: a job runs in its worker's context unless it carries its own.
 #[test]
 fn thread_pool_executor() {
     #[context_var]

@@ -1,10 +1,11 @@
-//! Variables and their tokens.
+//! Tests of variables and tokens.
 
 use std::sync::{Arc, Mutex};
 
 use contextvar::{Context, ContextVar, ResetErrorKind, context_var, copy_context};
 
-use super::{names, panic_message};
+use super::names;
+use crate::support::panic_text;
 
 #[test]
 fn test_context_var_new_1() {
@@ -32,19 +33,19 @@ fn test_token_repr_1() {
     #[context_var(name = "a")]
     static VAR: u32;
 
-    // There is no "used" in it: a token that was used is gone.
+    // It never contains "used": using a token consumes it.
     let token = format!("{:?}", VAR.set(1));
     assert!(token.starts_with("Token") && token.contains(r#""a""#), "{token}");
 }
 
-// A token that is used a second time does not compile.
+// Using a token twice does not compile.
 #[test]
 fn test_context_getset_1() {
     #[context_var(name = "c")]
     static VAR: String;
 
     assert_eq!(VAR.try_get().unwrap_err().to_string(), "context variable `c` is not set and has no default");
-    assert_eq!(panic_message(|| VAR.get()), VAR.try_get().unwrap_err().to_string());
+    assert_eq!(panic_text(|| VAR.get()), VAR.try_get().unwrap_err().to_string());
     assert_eq!(VAR.get_or("none".to_owned()), "none");
 
     let first = VAR.set("42".to_owned());
@@ -70,7 +71,7 @@ fn test_context_getset_1() {
 
     let ctx2 = copy_context();
     assert!(!ctx2.contains(&VAR));
-    assert_eq!(panic_message(|| ctx2[&VAR].clone()), "context variable `c` is not set in this context");
+    assert_eq!(panic_text(|| ctx2[&VAR].clone()), "context variable `c` is not set in this context");
     assert_eq!(ctx2.get(&VAR).map_or("aa", String::as_str), "aa");
     assert_eq!(ctx2.len(), 0);
     assert_eq!(names(&ctx2), [""; 0]);
@@ -102,15 +103,15 @@ fn test_context_getset_3() {
     let mut ctx = Context::new();
     let token = ctx.run(|| {
         assert_eq!(VAR.get(), 42);
-        assert_eq!(VAR.get_or(1), 1, "a default given at the call counts for more than the variable's");
+        assert_eq!(VAR.get_or(1), 1, "the argument takes precedence over the variable's default");
         let ctx = copy_context();
         assert_eq!((ctx.get(&VAR), ctx.contains(&VAR), ctx.len()), (None, false, 0));
-        assert!(panic_message(|| ctx[&VAR]).contains("`c` is not set"));
+        assert!(panic_text(|| ctx[&VAR]).contains("`c` is not set"));
         VAR.set(1)
     });
     assert_eq!((ctx[&VAR], names(&ctx)), (1, vec!["c"]));
 
-    // Entered once more, it is the same context.
+    // Entering it again does not change its identity.
     ctx.run(|| VAR.reset(token));
     assert_eq!((ctx.get(&VAR), ctx.len()), (None, 0));
 }
@@ -122,7 +123,7 @@ fn test_context_getset_4() {
 
     let mut ctx = Context::new();
     let mut token = ctx.run(|| VAR.set(1));
-    // Neither the thread's own context nor a copy is the one that made the token.
+    // The thread's context and copies are not the context that made the token.
     for mut other in [None, Some(ctx.clone()), Some(Context::new())] {
         let reset = || VAR.try_reset(token).unwrap_err();
         let error = match &mut other {
@@ -132,7 +133,7 @@ fn test_context_getset_4() {
         assert_eq!(error.kind(), ResetErrorKind::DifferentContext);
         token = error.into_token();
     }
-    assert!(panic_message(|| VAR.reset(token)).ends_with("the token was made in another context"));
+    assert!(panic_text(|| VAR.reset(token)).ends_with("the token was made in another context"));
     assert_eq!((VAR.get(), ctx[&VAR]), (42, 1));
 }
 
@@ -150,7 +151,7 @@ fn test_context_getset_5() {
     });
     assert!(list().is_empty());
 
-    // Without the set it is one list: a copy of a context does not copy the values.
+    // Without a set, both share one list: copying a context does not copy its values.
     copy_context().run(|| LIST.get().lock().unwrap().push(43));
     assert_eq!(list(), [43]);
 }

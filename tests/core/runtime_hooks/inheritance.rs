@@ -1,4 +1,4 @@
-//! What tasks inherit.
+//! Tasks inherit a copy of the spawning context, and drop it at their end.
 
 use std::future::pending;
 use std::panic;
@@ -28,7 +28,7 @@ fn a_plain_spawn_inherits_a_copy_taken_at_the_call() {
         USER.set("later".to_owned());
         assert_eq!(task.await.unwrap(), "grace");
         assert_eq!(USER.get(), "later");
-        // Nothing set: a context of its own all the same.
+        // A task spawned in an empty context still has its own.
         let task = Context::new().run(|| tokio::spawn(async { NUMBER.set(7).old_value().is_none() }));
         assert!(task.await.unwrap());
     });
@@ -113,7 +113,7 @@ fn variables_that_are_not_inherited_are_absent() {
 
 #[test]
 fn many_concurrent_tasks_on_many_workers() {
-    // One in four of them never ends.
+    // One in four tasks never ends.
     const LIVES: u64 = if cfg!(miri) { 8 } else { 2000 };
     const STEPS: u64 = if cfg!(miri) { 3 } else { 10 };
 
@@ -127,7 +127,7 @@ fn many_concurrent_tasks_on_many_workers() {
                     for step in 0..STEPS {
                         assert_eq!(NUMBER.get(), n + step);
                         NUMBER.set(n + step + 1);
-                        // To be woken by another thread at once, at times before the poll has ended.
+                        // Another thread wakes this task immediately, sometimes before its poll has ended.
                         let (sender, receiver) = oneshot::channel();
                         tokio::spawn(async move { sender.send(NUMBER.get()).unwrap() });
                         assert_eq!(receiver.await.unwrap(), n + step + 1);
@@ -180,7 +180,7 @@ fn a_task_that_ends_drops_its_context() {
         let held = Arc::new(());
         let ctx = with(&held);
 
-        // Finished, handles kept or not.
+        // Finished, with the handle kept and with the handle dropped.
         let kept = ctx.clone().run(|| {
             tokio::spawn(async {
                 yield_now().await;
@@ -188,7 +188,7 @@ fn a_task_that_ends_drops_its_context() {
             })
         });
         ctx.clone().run(|| drop(tokio::spawn(async { yield_now().await })));
-        // Aborted, while it waits.
+        // Aborted while it waits.
         let (started, starts) = oneshot::channel();
         let aborted = ctx.clone().run(|| {
             tokio::spawn(async {
@@ -201,7 +201,7 @@ fn a_task_that_ends_drops_its_context() {
         starts.await.unwrap();
         aborted.abort();
         assert!(aborted.await.unwrap_err().is_cancelled());
-        // Aborted before it was ever polled, or as it is.
+        // Aborted before or during its first poll.
         let never = ctx.clone().run(|| tokio::spawn(pending::<()>()));
         never.abort();
         assert!(never.await.unwrap_err().is_cancelled());
@@ -227,9 +227,9 @@ fn a_task_that_ends_drops_its_context() {
 
 #[test]
 fn destructors_of_an_aborted_task_see_its_context() {
-    struct Says(Option<oneshot::Sender<Option<String>>>);
+    struct Reports(Option<oneshot::Sender<Option<String>>>);
 
-    impl Drop for Says {
+    impl Drop for Reports {
         fn drop(&mut self) {
             self.0.take().unwrap().send(USER.try_get().ok()).unwrap();
         }
@@ -237,21 +237,21 @@ fn destructors_of_an_aborted_task_see_its_context() {
 
     on_all(|| async {
         USER.set("ada".to_owned());
-        let (sender, said) = oneshot::channel();
+        let (sender, reported) = oneshot::channel();
         let (started, starts) = oneshot::channel();
         let task = tokio::spawn(async {
-            let _says = Says(Some(sender));
+            let _report = Reports(Some(sender));
             started.send(()).unwrap();
             pending::<()>().await;
         });
         starts.await.unwrap();
         task.abort();
-        assert_eq!(said.await.unwrap().unwrap(), "ada");
+        assert_eq!(reported.await.unwrap().unwrap(), "ada");
         assert!(task.await.unwrap_err().is_cancelled());
     });
 }
 
-/// Their destructors run in no context that others see.
+/// The destructors run in no context that other code sees.
 #[test]
 fn values_dropped_after_their_task_write_nowhere() {
     struct Sets;

@@ -1,4 +1,5 @@
-//! Runtimes whose every task inherits a context: `RUSTFLAGS="--cfg tokio_unstable" cargo test --test runtime_hooks`.
+//! Runtimes with hooks, whose every task inherits a context: `RUSTFLAGS="--cfg tokio_unstable" cargo test --test
+//! runtime_hooks`.
 #![cfg(tokio_unstable)]
 
 use std::sync::Arc;
@@ -39,7 +40,7 @@ fn multi_thread(workers: usize) -> Builder {
     builder
 }
 
-/// Runtimes of both flavours, with one, two and four workers.
+/// Returns builders for both flavors, with one, two and four workers.
 fn all() -> Vec<Builder> {
     if cfg!(miri) {
         return vec![current_thread(), multi_thread(2)];
@@ -47,7 +48,7 @@ fn all() -> Vec<Builder> {
     vec![current_thread(), multi_thread(1), multi_thread(2), multi_thread(4)]
 }
 
-/// Runs a test on all of these runtimes, each on a thread of its own.
+/// Runs a test on each of these runtimes, in a thread of its own.
 fn on_all<F: Future<Output = ()>>(test: impl Fn() -> F + Copy + Send + 'static) {
     for mut builder in all() {
         let run = move || builder.inherit_context().build().unwrap().block_on(test());
@@ -55,7 +56,7 @@ fn on_all<F: Future<Output = ()>>(test: impl Fn() -> F + Copy + Send + 'static) 
     }
 }
 
-/// Waits until nobody else has it: a task's context is let go of just after the task has ended.
+/// Waits until no other reference to `held` exists: a task's context is dropped shortly after the task has ended.
 async fn until_released(held: &Arc<()>) {
     while Arc::strong_count(held) > 1 {
         yield_now().await;

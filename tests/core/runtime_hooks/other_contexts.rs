@@ -1,4 +1,4 @@
-//! Local sets, blocking calls, other runtimes.
+//! Local sets, local runtimes, blocking calls and several runtimes in one process.
 
 use std::future::pending;
 use std::sync::Arc;

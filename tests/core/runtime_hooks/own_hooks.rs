@@ -1,4 +1,4 @@
-//! Hooks of the application.
+//! The application's own hooks: added with `Hooks`, or set on tokio's builder in place of ours.
 
 use std::future::pending;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ use super::{NUMBER, USER, current_thread, multi_thread, with};
 
 #[test]
 fn a_task_polled_again_while_a_hook_runs_after_its_last_poll() {
-    // The hook waits for the end of the task, which another thread polls meanwhile: nobody waits for the hook.
+    // The hook blocks until the task ends. Another thread can poll the task meanwhile: no poll waits for the hook.
     let (end, ended) = std::sync::mpsc::channel();
     let ended = Mutex::new(ended);
     let hooks = Hooks::new().on_after_task_poll({
@@ -24,7 +24,7 @@ fn a_task_polled_again_while_a_hook_runs_after_its_last_poll() {
         move |_| {
             if NUMBER.get() == 1 && first.fetch_add(1, Ordering::Relaxed) == 0 {
                 ended.lock().unwrap().recv().unwrap();
-                // The context as this poll has left it.
+                // The context is as this poll left it.
                 assert_eq!(NUMBER.get(), 1);
                 first.fetch_add(1, Ordering::Relaxed);
             }
@@ -77,7 +77,7 @@ fn application_hooks_are_called_in_the_context() {
             ada.clone().run(|| tokio::spawn(task)).await.unwrap();
         });
         drop(runtime);
-        // tokio's workers are blocking calls, and those end too.
+        // tokio's workers run as blocking tasks, whose ends call the hook as well.
         let log: Vec<_> = log.lock().unwrap().drain(..).filter(|line| line != "terminate nobody").collect();
         assert_eq!(
             log,
@@ -132,13 +132,13 @@ fn a_tokio_hook_that_replaces_ours() {
 
     for mut builder in [current_thread(), multi_thread(1), multi_thread(2), multi_thread(4)] {
         let run = move || {
-            // After each poll nothing leaves the task's context.
+            // No hook leaves the task's context after a poll.
             let runtime = builder.inherit_context().on_after_task_poll(|_| ()).build().unwrap();
             tasks(&runtime);
             assert_eq!(USER.get(), "grace");
             drop(runtime);
             assert_eq!(USER.get(), "grace");
-            // At a task's end nothing drops its context; that is left to the runtime.
+            // No hook drops a task's context at its end; the runtime's end does.
             let held = Arc::new(());
             let runtime = builder.inherit_context().on_task_terminate(|_| ()).build().unwrap();
             tasks(&runtime);
@@ -161,7 +161,7 @@ fn a_run_between_polls_without_an_after_poll_hook() {
     });
     assert_eq!((ctx[&NUMBER], NUMBER.is_set()), (2, false));
 
-    // The same inside a task of another runtime.
+    // The same inside another runtime's task.
     multi_thread(1).inherit_context().build().unwrap().block_on(async {
         let task = tokio::spawn(async move {
             NUMBER.set(1);
@@ -180,8 +180,8 @@ fn a_run_between_polls_without_an_after_poll_hook() {
     });
 }
 
-/// tokio makes the task current once more on the thread that drops its output: here one whose last poll no hook has left,
-/// while another thread runs the hook at the end of the task.
+/// tokio makes a task current again on the thread that drops its output. Here no hook has left the last poll on that
+/// thread, and another thread runs the task's terminate hook meanwhile.
 #[test]
 fn an_output_that_writes_in_drop_while_its_task_ends_elsewhere() {
     struct Writes;
@@ -220,7 +220,7 @@ fn an_output_that_writes_in_drop_while_its_task_ends_elsewhere() {
     shutdown.join().unwrap();
 }
 
-/// No copy that the library keeps for hooks is dropped where a panic or a write could reach others.
+/// The copies that the library keeps for hooks are dropped where neither a panic nor a write can affect other code.
 #[test]
 fn a_panicking_drop_beside_application_hooks() {
     struct Bad;
@@ -244,7 +244,7 @@ fn a_panicking_drop_beside_application_hooks() {
                     BAD.set(Bad);
                     yield_now().await;
                     if replaces {
-                        // Hooks have a copy of the context with the first value.
+                        // The hooks hold a copy of the context with the first value.
                         let token = BAD.set(Bad);
                         yield_now().await;
                         let _ = panic::catch_unwind(panic::AssertUnwindSafe(|| drop(token)));

@@ -1,4 +1,4 @@
-//! Panics.
+//! Panics that leave a poll past tokio's guard, and values that panic in their drop.
 
 use std::sync::Mutex;
 use std::{panic, thread};
@@ -10,8 +10,8 @@ use tokio::task::yield_now;
 
 use super::{NUMBER, USER, current_thread, multi_thread, on_all};
 
-/// A payload whose drop panics, in tokio's hands: the panic leaves the poll past tokio's own guard, and the hook after the
-/// poll is not called.
+/// A task output whose drop panics with a payload whose drop panics as well. The second panic leaves the poll past tokio's
+/// guard, so the hook after the poll is not called.
 struct LeavesThePoll;
 
 impl Drop for LeavesThePoll {
@@ -30,7 +30,7 @@ impl Drop for PanicsWhenDropped {
     }
 }
 
-/// Runs `runtime` until a panic has left a poll of one of its tasks, in whose context `USER` is "secret".
+/// Runs `runtime` until a panic has left the poll of a task in whose context `USER` is "secret".
 fn panic_out_of_a_poll(runtime: &Runtime) {
     let run = panic::AssertUnwindSafe(|| {
         runtime.block_on(async {
@@ -45,8 +45,8 @@ fn panic_out_of_a_poll(runtime: &Runtime) {
     assert_eq!(panic::catch_unwind(run).unwrap_err().downcast_ref::<&str>(), Some(&"on purpose"));
 }
 
-/// Keeps a runtime that cannot be shut down: tokio takes the task for one that is still being polled. It is no leak to Miri and
-/// to LeakSanitizer, since a static refers to it.
+/// Keeps a runtime that cannot be shut down because tokio considers the task still in a poll. A static refers to the
+/// runtime, so Miri and LeakSanitizer report no leak.
 fn keep(runtime: Runtime) {
     static KEPT: Mutex<Vec<Runtime>> = Mutex::new(Vec::new());
 
@@ -64,11 +64,11 @@ fn a_panic_out_of_a_poll_leaves_no_context_behind() {
     let runtime = current_thread().inherit_context().build().unwrap();
     panic_out_of_a_poll(&runtime);
     reads_nothing();
-    // Writes are to the thread's own context.
+    // Writes go to the thread's context.
     let token = USER.set("thread".to_owned());
     USER.reset(token);
     reads_nothing();
-    // Tasks of a runtime without hooks.
+    // A runtime without hooks: its tasks see nothing.
     let plain = current_thread().build().unwrap();
     plain.block_on(async {
         reads_nothing();
@@ -79,7 +79,7 @@ fn a_panic_out_of_a_poll_leaves_no_context_behind() {
         .await
         .unwrap();
     });
-    // And of one with hooks, which inherit nothing from it.
+    // A runtime with hooks: its tasks inherit nothing.
     let hooked = current_thread().inherit_context().build().unwrap();
     hooked.block_on(async {
         tokio::spawn(async {
@@ -130,13 +130,13 @@ fn a_panic_out_of_a_nested_poll_restores_the_outer_task_context() {
             USER.get()
         });
         assert_eq!(task.await.unwrap(), "task, later");
-        // The worker is as it was before.
+        // The worker thread is unaffected.
         tokio::spawn(async { assert!(!USER.is_set()) }).await.unwrap();
     });
 }
 
-/// A context that was entered between two polls that panics have left is the current one after the second, and its value
-/// stays alive while it is read.
+/// A context entered between two panics out of polls is current after the second one, and its value stays alive while it is
+/// being read.
 #[test]
 fn a_run_between_two_panics_out_of_polls() {
     fn panic_in_a_runtime() {

@@ -1,4 +1,4 @@
-//! Shutdowns.
+//! A runtime that shuts down drops the context of every task.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ fn a_shutdown_drops_every_context() {
             }
         });
         runtime.block_on(yield_now());
-        // The handles are kept: no entry is to live as long as they do.
+        // The handles outlive the contexts.
         drop(runtime);
         assert_eq!(Arc::strong_count(&held), 1);
         drop(handles);
@@ -47,7 +47,8 @@ fn a_shutdown_while_tasks_spawn_drops_every_context() {
         });
         runtime.block_on(yield_now());
         drop(runtime);
-        // One worker may shut a task down before another, which spawns it, calls the hook. The hooks keep that context.
+        // One worker can shut a task down before the worker that spawns it calls the hook. The hooks keep that task's
+        // context.
         drop((handles, builder));
         assert_eq!(Arc::strong_count(&held), 1);
     }
@@ -60,13 +61,13 @@ fn a_spawn_after_shutdown_keeps_no_context() {
         let runtime = builder.inherit_context().build().unwrap();
         let handle = runtime.handle().clone();
         runtime.shutdown_background();
-        // As runtimes go, this may take the workers a moment.
+        // The shutdown runs on the workers and can take a moment.
         while !handle.spawn(async {}).is_finished() {
             thread::yield_now();
         }
         let task = with(&held).run(|| handle.spawn(async { USER.get() }));
         assert!(task.is_finished());
-        // The handles live on.
+        // The handles are still alive.
         assert_eq!(Arc::strong_count(&held), 1);
     }
 }
@@ -91,7 +92,7 @@ fn concurrent_shutdown_and_spawns_drop_every_context() {
         });
         drop(runtime);
         spawner.join().unwrap();
-        // With the runtime and its handles all is gone, whatever came first.
+        // When the runtime and its handles are gone so is every context, whichever went first.
         while Arc::strong_count(&held) > 1 {
             thread::yield_now();
         }

@@ -1,4 +1,4 @@
-//! What is awaited within a task.
+//! Tests of `await`, `gather`, `timeout` and asynchronous generators.
 
 use std::future::pending;
 use std::pin::pin;
@@ -36,7 +36,7 @@ async fn test_asyncio_task_decimal_context() {
     assert_eq!(PRECISION.get(), 28);
 }
 
-/// What is awaited in the task itself is of the task's context, and so is what runs next to it.
+/// Futures that a task awaits, joins or selects share the task's context.
 async fn awaited_futures_share_the_context() {
     #[context_var]
     static VAR: String = String::new();
@@ -58,7 +58,7 @@ async fn awaited_futures_share_the_context() {
     assert_eq!(VAR.get(), "abcde");
 }
 
-/// `gather` makes tasks.
+/// `gather` starts a task for each coroutine.
 async fn gathering() {
     #[context_var]
     static VAR: u32 = 0;
@@ -76,7 +76,7 @@ async fn gathering() {
     assert_eq!(VAR.get(), 2);
 }
 
-/// `wait_for` and `timeout`, which make no tasks.
+/// `wait_for` and `timeout` start no tasks.
 async fn timeouts() {
     #[context_var]
     static VAR: u32 = 0;
@@ -91,7 +91,7 @@ async fn timeouts() {
     assert_eq!(VAR.get(), 1);
 }
 
-/// PEP 568 was deferred: an asynchronous generator runs in the context of whoever asks it for more.
+/// An asynchronous generator runs in the context of its consumer: PEP 568 was deferred.
 async fn async_generators() {
     #[context_var]
     static VAR: u32 = 0;
@@ -112,7 +112,7 @@ async fn async_generators() {
     assert_eq!(leaking.next().in_context(Context::new()).await, Some(1));
     assert_eq!(VAR.get(), 11);
 
-    // With PEP 568 it would be like this.
+    // PEP 568 would have it like this.
     let mut contained = pin!(generator().in_copied_context());
     assert_eq!(contained.next().await, Some(12));
     VAR.set(20);

@@ -1,4 +1,4 @@
-//! Runners.
+//! Tests of `asyncio.Runner` and `asyncio.run`.
 
 use contextvar::{Context, InContext as _, context_var, copy_context, task};
 use tokio::runtime::Runtime;
@@ -9,7 +9,7 @@ on_both_flavors! {
     test_run_keeps_context runner_with_a_context local_tasks
 }
 
-/// What runs in `block_on` itself uses the thread's context, which a runner keeps from run to run.
+/// A future passed to `block_on` uses the thread's context, as a runner keeps one context for all its runs.
 fn test_run_keeps_context(runtime: &Runtime) {
     #[context_var]
     static VAR: i32 = -1;
@@ -26,12 +26,12 @@ fn test_run_keeps_context(runtime: &Runtime) {
     assert_eq!(runtime.block_on(async { copy_context() })[&VAR], 2);
     assert_eq!(VAR.get(), 2);
 
-    // `asyncio.run` keeps nothing.
+    // `asyncio.run` discards its context.
     assert_eq!(runtime.block_on(replace(3).in_copied_context()), 2);
     assert_eq!(VAR.get(), 2);
 }
 
-/// `Runner.run(f(), context=ctx)`.
+/// Stands for `Runner.run(f(), context=ctx)`.
 fn runner_with_a_context(runtime: &Runtime) {
     #[context_var]
     static VAR: u32 = 0;

@@ -1,4 +1,4 @@
-//! Tasks.
+//! Tests of `create_task` and task groups.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -51,7 +51,7 @@ async fn test_context_3() {
     assert_eq!(VAR.get(), -1);
 }
 
-// test_context_5 and test_context_6 are the same by other ways to start a task.
+// test_context_5 and test_context_6 do the same with other functions that start a task.
 async fn test_context_4() {
     #[context_var]
     static VAR: u32;
@@ -121,7 +121,7 @@ async fn test_taskgroup_task_context() {
         ((), ctx) = group.join_next().await.unwrap().unwrap();
         assert_eq!(ctx[&VAR], value);
     }
-    // Without a context of the caller's choice it is a copy.
+    // Without a `context` argument the task runs in a copy.
     VAR.set(3);
     group.spawn(set_later(4).in_copied_context().and_context());
     let ((), ctx) = group.join_next().await.unwrap().unwrap();
@@ -148,7 +148,7 @@ async fn tasks_of_tasks() {
     assert_eq!(descend(0).await, [0, 1, 2, 3, 4, 5]);
 }
 
-/// Of `test_eager_task_factory`: the first step of a task is made by whoever starts it.
+/// From `test_eager_task_factory`: the code that starts a task runs the task's first step.
 async fn test_context_vars() {
     #[context_var]
     static VAR: u32 = 0;
@@ -192,7 +192,7 @@ async fn annotated_functions_copy_the_context() {
     assert_eq!((VAR.get(), ctx[&VAR]), (5, 10));
 }
 
-/// What is a `finally:` in Python, a destructor, runs in the context of the task that is cancelled.
+/// A destructor, which stands for Python's `finally:`, runs in the context of the canceled task.
 async fn cancellation() {
     #[context_var]
     static VAR: u32 = 0;

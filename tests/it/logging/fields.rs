@@ -1,4 +1,4 @@
-//! `for_each_log_field`.
+//! `for_each_log_field`: which variables are fields.
 
 use std::fmt;
 
@@ -81,7 +81,7 @@ fn a_value_can_write_variables_while_being_formatted() {
     });
 }
 
-/// A panic while a value is shown does not leave values out for good.
+/// Fields are complete again after a panic while a value was being formatted.
 #[test]
 fn a_panic_in_display_hides_no_later_field() {
     struct Panics;

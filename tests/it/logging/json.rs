@@ -1,4 +1,4 @@
-//! JSON lines.
+//! `ContextFormat` around the JSON format.
 
 use contextvar::tracing::ContextFormat;
 use tracing::{error, info, info_span};

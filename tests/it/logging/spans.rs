@@ -1,4 +1,4 @@
-//! The current span in tasks, blocking calls and threads.
+//! Tasks, blocking calls and threads inherit the current span.
 
 use contextvar::tracing::ContextFormat;
 use contextvar::{InContext, task, thread, with_copied_context};
@@ -7,7 +7,7 @@ use tracing::{info, info_span};
 use super::{Output, REQUEST_ID, TENANT};
 use crate::support::on_both_flavors;
 
-/// A subscriber for tasks on other threads must be the process's; so all that needs one is one test.
+/// One test for everything that needs the global subscriber, which other threads' tasks log to.
 #[test]
 fn tasks_calls_and_threads_inherit_span_and_fields() {
     #[with_copied_context(REQUEST_ID = n, TENANT = format!("tenant-{n}"))]
@@ -55,7 +55,7 @@ fn tasks_calls_and_threads_inherit_span_and_fields() {
         for what in ["task", "task in a task", "call", "thread", "dropped"] {
             let start = format!(" INFO request{{n={n}}}: {what} ");
             let lines: Vec<_> = output.lines().filter(|line| line.starts_with(&start)).collect();
-            // Of each flavour one, but for those whose text another one starts with.
+            // One line for each runtime flavor; "task" is also the start of "task in a task".
             assert_eq!(lines.len(), if what == "task" { 4 } else { 2 }, "{output}");
             for line in lines {
                 assert!(line.contains(&format!(" request_id={n}")), "{line}");

@@ -1,4 +1,4 @@
-//! Callbacks and messages.
+//! Closures passed to other code, and messages to other tasks.
 
 use std::sync::Arc;
 
@@ -25,12 +25,12 @@ fn closures_of_each_kind() {
     ada(&held).run(|| {
         assert_eq!(call_once(copy_context().bind(|| USER.get())), "ada");
 
-        // What it sets persists from call to call.
+        // A value that one call sets is seen by the next call.
         let mut ctx = copy_context();
         let set = |user| USER.set(user).old_value().copied().unwrap();
         assert_eq!(call_mut(move |user| ctx.run(|| set(user))), ["ada", "first"]);
 
-        // Each call in its own copy.
+        // Each call runs in its own copy.
         let ctx = copy_context();
         assert_eq!(call(move |user| ctx.clone().run(|| set(user))), ["ada", "ada"]);
 
@@ -45,7 +45,7 @@ fn a_message_carries_its_context() {
     on_both_flavors(|| async {
         let (sender, mut receiver) =
             tokio::sync::mpsc::channel::<(Context, oneshot::Sender<&'static str>)>(1);
-        // An actor: it serves each message in that one's context.
+        // An actor that handles each message in the message's context.
         let actor = tokio::spawn(async move {
             while let Some((ctx, reply)) = receiver.recv().await {
                 ctx.scope(async {

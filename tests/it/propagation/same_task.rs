@@ -1,4 +1,4 @@
-//! In the same task or thread.
+//! Futures and calls within one task or thread share its context.
 
 use std::future::pending;
 use std::sync::mpsc;
@@ -56,7 +56,7 @@ fn concurrent_futures_in_copies_are_isolated() {
     on_both_flavors(|| async {
         let (ada, grace) = tokio::join!(live("ada").in_copied_context(), live("grace").in_copied_context());
         assert_eq!((ada, grace, USER.get()), ("ada", "grace", "nobody"));
-        // Of those that are made late, each copies where it is made.
+        // A future that is created late copies the context at its creation.
         let users = stream::iter(["ada", "grace", "edsger"])
             .map(|user| live(user).in_copied_context())
             .buffer_unordered(2)
@@ -64,17 +64,17 @@ fn concurrent_futures_in_copies_are_isolated() {
             .await;
         assert_eq!(users.len(), 3);
         assert_eq!(USER.get(), "nobody");
-        // A timeout cuts it short, in its context.
-        let (sender, said) = mpsc::channel();
-        let says = OnDrop(move || sender.send(USER.get()).unwrap());
+        // A future that times out is dropped in its context.
+        let (sender, reported) = mpsc::channel();
+        let report = OnDrop(move || sender.send(USER.get()).unwrap());
         let cut_short = async {
-            let _says = says;
+            let _report = report;
             USER.set("ada");
             pending::<()>().await
         };
         let timeout = tokio::time::timeout(Duration::ZERO, cut_short.in_copied_context());
         assert!(timeout.await.is_err());
-        assert_eq!((said.recv().unwrap(), USER.get()), ("ada", "nobody"));
+        assert_eq!((reported.recv().unwrap(), USER.get()), ("ada", "nobody"));
     });
 }
 
@@ -93,7 +93,7 @@ fn block_in_place_and_block_on_share_the_context() {
     }));
     assert_eq!(runtime.block_on(task).unwrap(), "grace");
 
-    // Outside of tasks it is the thread's own, or the one that is run.
+    // Outside of tasks, `block_on` uses the thread's context or the context that is being run.
     runtime.block_on(async { USER.set("the thread's") });
     assert_eq!(USER.get(), "the thread's");
     Context::new().run(|| runtime.block_on(async { assert_eq!(USER.get(), "nobody") }));

@@ -1,4 +1,4 @@
-//! Streams.
+//! A stream consumed outside of its context.
 
 use std::sync::{Arc, mpsc};
 
@@ -18,25 +18,25 @@ fn a_stream_and_its_consumer_are_isolated() {
                 .in_copied_context()
         });
         USER.set("the consumer");
-        // PEP 568: what a generator sets is not seen by who consumes it, and the other way round.
+        // PEP 568: a generator's values are not seen by its consumer, nor the consumer's by the generator.
         let seen = users.map(|user| (user, USER.get())).collect::<Vec<_>>().await;
         let consumer = "the consumer";
         assert_eq!(seen, [("ada", consumer), ("ada", consumer), ("grace", consumer)]);
         assert_eq!((USER.get(), Arc::strong_count(&held)), (consumer, 1));
 
-        // Dropped half way: in its context. Panicked: nothing is left.
-        let (sender, said) = mpsc::channel();
-        let says = OnDrop(move || sender.send(USER.get()).unwrap());
+        // A stream dropped halfway is dropped in its context. After a panic no context is left behind.
+        let (sender, reported) = mpsc::channel();
+        let report = OnDrop(move || sender.send(USER.get()).unwrap());
         let mut endless = ada(&held).run(|| {
             stream::repeat_with(move || {
-                let _ = &says;
+                let _ = &report;
                 USER.get()
             })
             .in_copied_context()
         });
         assert_eq!(endless.next().await, Some("ada"));
         drop(endless);
-        assert_eq!((said.recv().unwrap(), Arc::strong_count(&held)), ("ada", 1));
+        assert_eq!((reported.recv().unwrap(), Arc::strong_count(&held)), ("ada", 1));
         let panics = async {
             let mut stream =
                 std::pin::pin!(stream::once(async { panic!("on purpose") }).in_context(ada(&held)));

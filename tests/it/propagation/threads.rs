@@ -1,4 +1,4 @@
-//! Threads and rayon's pool.
+//! std's threads and rayon's pool.
 
 use std::sync::Arc;
 
@@ -78,7 +78,7 @@ fn rayon() {
         });
         assert!(users.iter().all(|user| *user == Some("ada")));
 
-        // A panic in one comes out of the whole, and leaves nothing.
+        // A panic in one item propagates, and leaves no context behind.
         let panics =
             || (0..100).into_par_iter().for_each(|n| ctx.clone().run(|| assert!(n != 50, "the one")));
         assert_eq!(panic_text(|| pool.install(panics)), "the one");

@@ -1,4 +1,4 @@
-//! tokio's tasks and blocking calls.
+//! Every way to start a task or a blocking call on tokio.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -114,7 +114,7 @@ fn join_set() {
             async {}
         })
         .await;
-        // One that is dropped with its tasks still there.
+        // A set that is dropped while its tasks are pending.
         let held = Arc::new(());
         let mut set = set.into_inner();
         ada(&held).run(|| set.spawn(pending().in_inherited_context()));
@@ -195,7 +195,7 @@ fn task_builders_on_a_runtime_with_hooks() {
 
     async fn names() {
         USER.set("ada");
-        // tokio's builder of tasks, by composition and by hooks.
+        // tokio's task builder, with a wrapped future and on a runtime with hooks.
         let wrapped = Context::new().with_value(&USER, "grace");
         let wrapped = Builder::new().name("named").spawn(async { USER.get() }.in_context(wrapped)).unwrap();
         let plain = Builder::new().name("plain").spawn(async { USER.get() }).unwrap();
