@@ -1,10 +1,10 @@
-//! Context variables across processes: as [W3C Baggage], by OpenTelemetry's own propagator.
+//! Sends context variables to other processes as [W3C Baggage], with OpenTelemetry's propagator.
 //!
-//! A variable that is declared with `#[context_var(baggage = "key")]` goes out with each request that is
-//! [injected](inject) into, where it is set, and is set from each that is [extracted](extract) from. No other variable
-//! ever goes out, and none that was not declared is ever set.
+//! Declare a variable with `#[context_var(baggage = "key")]`. If it is set, [`inject`] adds it to an outgoing
+//! request. [`extract`] sets it from an incoming request. No other variable is ever sent or set.
 //!
-//! The type has a `Display` and a `FromStr`, or a [`Codec`] is given: `#[context_var(baggage = "key", codec = MyCodec)]`.
+//! The type needs `Display` and `FromStr`, or else a [`Codec`]:
+//! `#[context_var(baggage = "key", codec = MyCodec)]`.
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -14,31 +14,33 @@
 //! #[context_var(baggage = "tenant.id")]
 //! static TENANT: u64;
 //!
-//! // On the way out; any map of headers will do, such as a message's.
+//! // The sender. Any map of headers works, for example that of a message.
 //! let mut headers = HashMap::new();
 //! TENANT.sync_scope(7, || baggage::inject(&mut headers));
 //! assert_eq!(headers["baggage"], "tenant.id=7");
 //!
-//! // On the other side.
+//! // The receiver.
 //! Context::new().run(|| {
-//!     let ignored = baggage::extract(&headers);
-//!     assert_eq!((TENANT.get(), ignored.len()), (7, 0));
+//!     let errors = baggage::extract(&headers);
+//!     assert_eq!((TENANT.get(), errors.len()), (7, 0));
 //! });
 //! ```
 //!
 //! # Trust
 //!
-//! What comes in is what a client wrote. Take it from clients that may say so, and from others nothing: a public
-//! gateway should not extract. What goes out can be read by whoever gets the request; a variable that is `secret`
-//! can't be declared.
+//! A client chooses the baggage that it sends. Extract baggage only from clients that may choose these
+//! values: a public gateway should not extract. Every service that receives a request can read its baggage. A
+//! `secret` variable cannot be declared as baggage.
 //!
-//! OpenTelemetry's own propagator, where a service has it installed, hands on what clients send, and [`inject`]
-//! sends that too. A key that a variable declares is never sent for a client, whether the variable is set or not; but
-//! the next service may declare others.
+//! If a service also has OpenTelemetry's propagator installed, that propagator stores the clients' baggage in
+//! OpenTelemetry's context, and [`inject`] sends it on. `inject` never sends a client's value under a key
+//! that a variable declares, whether the variable is set or not. The next service can declare other keys.
 //!
-//! The limits are those of the specification: 8192 bytes and 64 entries. What is over is not sent, and a header that
-//! is longer is not read. Values are percent-encoded, but for white space at both ends, which is lost.
-//! Properties (`;`) are not looked at. Two variables should not have the same key: one of them is sent.
+//! # Limits
+//!
+//! The limits are those of the specification: 8192 bytes and 64 entries. Entries beyond them are not sent,
+//! and a longer header is not read. Values are percent-encoded, except white space at both ends, which is
+//! lost. Properties (`;`) are ignored. If two variables declare the same key, only one of them is sent.
 //!
 //! [W3C Baggage]: https://www.w3.org/TR/baggage/
 
@@ -54,7 +56,7 @@ use opentelemetry_sdk::propagation::BaggagePropagator;
 use self::declared::{Declared, declared};
 use crate::context::copy_context;
 
-/// How a value is written as text, and read from it.
+/// Converts a variable's values to text and back.
 ///
 /// ```
 /// use std::time::Duration;
@@ -80,21 +82,22 @@ use crate::context::copy_context;
 /// assert_eq!(baggage::headers()["baggage"], "deadline=2000");
 /// ```
 pub trait Codec<T> {
-    /// The value as text. Any characters will do.
+    /// Returns the value as text, which can contain any characters.
     fn encode(value: &T) -> String;
 
-    /// The value, or `None` where the text is none.
+    /// Returns the value that the text stands for, or `None` if it stands for no value.
     fn decode(text: &str) -> Option<T>;
 }
 
-/// Writes the variables that are declared and set in the current context, as header `baggage`. After them what the
-/// current OpenTelemetry context has, but for the keys that variables declare: those are the variables' alone. Where
-/// there is nothing to write it writes nothing.
+/// Writes the declared variables that are set in the current context to the header `baggage`.
 ///
-/// What would make the header longer than 8192 bytes is left out, and so is what comes after 64 entries: receivers would drop
-/// the whole of it.
+/// After them it writes the entries of the current OpenTelemetry context, except those whose keys variables
+/// declare. If there are no entries it writes no header.
 ///
-/// `HashMap<String, String>` is an [`Injector`]; for an `http::HeaderMap` there is [`inject_headers`].
+/// It leaves out entries that would make the header longer than 8192 bytes or than 64 entries: receivers
+/// would drop the whole header.
+///
+/// `HashMap<String, String>` is an [`Injector`]. For an `http::HeaderMap` use [`inject_headers`].
 pub fn inject(injector: &mut dyn Injector) {
     let context = copy_context();
     let mut outgoing = Outgoing { baggage: Baggage::new(), bytes: 0 };
@@ -117,7 +120,7 @@ pub fn inject(injector: &mut dyn Injector) {
     }
 }
 
-/// Entries that fit into one header.
+/// The entries that fit into one header.
 struct Outgoing {
     baggage: Baggage,
     bytes: usize,
@@ -125,30 +128,32 @@ struct Outgoing {
 
 impl Outgoing {
     fn add(&mut self, key: &str, value: &str, metadata: &str) {
-        const MOST_BYTES: usize = 8192;
+        const MAX_BYTES: usize = 8192;
 
-        // The propagator encodes all that has to be but `%`, which it would take for an encoded character when it reads,
-        // and `\`, which others refuse. A `+` need not be encoded; but OpenTelemetry for Python reads it as a space.
+        // The propagator encodes every character that needs it except two: `%`, which would start an encoded
+        // character for a reader, and `\`, which other implementations reject. OpenTelemetry for Python reads
+        // a `+` as a space.
         let value = value.trim().replace('%', "%25").replace('\\', "%5C").replace('+', "%2B");
-        // It has decoded properties that came in, and does not encode them: they could forge an entry, or a header.
+        // The propagator decodes incoming properties and does not encode them again: they could forge an
+        // entry or a header.
         let metadata = if metadata.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b',') {
             metadata
         } else {
             ""
         };
-        // At most: what is not sure to be left as it is counts as encoded.
+        // An upper bound: a character that the propagator might encode counts as encoded.
         let encoded =
             |byte: u8| if byte.is_ascii_alphanumeric() || b"-._~%/:".contains(&byte) { 1 } else { 3 };
         let bytes = self.bytes + key.len() + value.bytes().map(encoded).sum::<usize>() + metadata.len() + 3;
-        if bytes <= MOST_BYTES {
+        if bytes <= MAX_BYTES {
             self.bytes = bytes;
-            // The number of entries is limited there.
+            // This method limits the number of entries.
             self.baggage.insert_with_metadata(key.to_owned(), value, metadata);
         }
     }
 }
 
-/// [`inject`] into HTTP headers.
+/// Writes the baggage of the current context to HTTP headers, as [`inject`] does.
 pub fn inject_headers(headers: &mut http::HeaderMap) {
     struct Headers<'a>(&'a mut http::HeaderMap);
 
@@ -164,30 +169,32 @@ pub fn inject_headers(headers: &mut http::HeaderMap) {
     inject(&mut Headers(headers));
 }
 
-/// HTTP headers with what [`inject`] writes: for a request of a client, as in
-/// `reqwest_client.get(url).headers(baggage::headers())`.
+/// Returns HTTP headers with the baggage of the current context, as [`inject`] writes it. For a client's
+/// request: `reqwest_client.get(url).headers(baggage::headers())`.
 pub fn headers() -> http::HeaderMap {
     let mut headers = http::HeaderMap::new();
     inject_headers(&mut headers);
     headers
 }
 
-/// Sets the variables that are declared from the header `baggage`, in the current context. Gives those back that could
-/// not be set, to be ignored or reported; they are left as they were, and so are those that the header does not have.
+/// Sets the declared variables in the current context from the header `baggage`. Returns an error for each
+/// entry that cannot set its variable.
 ///
-/// Entries that nobody declared and text that is not in the format of the specification are passed over. A key that is
-/// there twice counts once.
+/// Such a variable stays as it was, and so does a variable without an entry. Entries that no variable
+/// declares are skipped, and so is text that does not follow the specification. If a key occurs twice, it
+/// counts once.
 pub fn extract(extractor: &dyn Extractor) -> Vec<BaggageError> {
     let extracted = BaggagePropagator::new().extract_with_context(&opentelemetry::Context::new(), extractor);
     let baggage = extracted.baggage();
     let set = |field: &Declared| {
         let value = baggage.get(field.key)?;
-        field.var.decode(value.as_str()).err().map(|why| BaggageError { key: field.key, why })
+        field.var.decode(value.as_str()).err().map(|reason| BaggageError { key: field.key, reason })
     };
     declared().filter_map(set).collect()
 }
 
-/// [`extract`] from HTTP headers. Several of the same name count as one.
+/// Sets the declared variables from HTTP headers, as [`extract`] does. Several `baggage` headers count as
+/// one.
 pub fn extract_headers(headers: &http::HeaderMap) -> Vec<BaggageError> {
     struct Headers(String);
 
@@ -206,15 +213,15 @@ pub fn extract_headers(headers: &http::HeaderMap) -> Vec<BaggageError> {
     if values.is_empty() { Vec::new() } else { extract(&Headers(values.join(","))) }
 }
 
-/// An entry of incoming baggage that a variable could not be set from. See [`extract`].
+/// Returned by [`extract`] for an incoming entry that cannot set its variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaggageError {
     key: &'static str,
-    why: &'static str,
+    reason: &'static str,
 }
 
 impl BaggageError {
-    /// The key, as the variable declares it.
+    /// Returns the key that the variable declares.
     pub fn key(&self) -> &'static str {
         self.key
     }
@@ -222,7 +229,7 @@ impl BaggageError {
 
 impl fmt::Display for BaggageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "baggage entry `{}` was ignored: {}", self.key, self.why)
+        write!(f, "baggage entry `{}` was ignored: {}", self.key, self.reason)
     }
 }
 

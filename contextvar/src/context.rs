@@ -11,10 +11,11 @@ use crate::scoped::Scoped;
 use crate::storage::{AnyVariable, Entry, Map, Value};
 use crate::var::ContextVar;
 
-/// A mapping of context variables to values.
+/// A mapping from context variables to values.
 ///
-/// `clone` copies it ([PEP 567]'s `Context.copy()`) in constant time: one atomic increment, however many
-/// variables are set. The copy is another context: nothing that is set in one is seen in the other.
+/// `clone` copies the context ([PEP 567]'s `Context.copy()`) in constant time: it takes one atomic increment,
+/// however many variables are set. The copy is another context: a value that is set in one is never seen in
+/// the other.
 ///
 /// [PEP 567]: https://peps.python.org/pep-0567/#contextvars-context
 ///
@@ -33,10 +34,10 @@ pub struct Context {
     contents: Contents,
 }
 
-/// A copy of the current context ([PEP 567]'s `copy_context()`), in constant time.
+/// Returns a copy of the current context, in constant time ([PEP 567]'s `copy_context()`).
 ///
-/// It is empty where there is no context: in a tokio task that was given none, and on a thread that is
-/// exiting.
+/// The copy is empty if there is no current context: in a tokio task that was given none, and on a thread
+/// that is exiting.
 ///
 /// [PEP 567]: https://peps.python.org/pep-0567/#contextvars-copy-context
 ///
@@ -55,9 +56,11 @@ pub fn copy_context() -> Context {
     Context::from_map(current::copy_map())
 }
 
-/// Returns the current context as another task or thread inherits it: short for `copy_context().`[`inherited()`](Context::inherited).
+/// Returns a copy of the current context as another task or thread inherits it: without the variables that
+/// are [not inherited](ContextVar::inherit). Short for `copy_context().inherited()`.
 ///
-/// Hand work over in it where [`task`](crate::task) and [`thread`](crate::thread) have no function for that.
+/// Use it to hand work over where [`task`](crate::task) and [`thread`](crate::thread) have no function for
+/// that.
 ///
 /// ```
 /// use contextvar::{ContextVar, inherit_context};
@@ -77,7 +80,7 @@ pub fn inherit_context() -> Context {
 }
 
 impl Context {
-    /// An empty context.
+    /// Returns an empty context.
     ///
     /// ```
     /// assert!(contextvar::Context::new().is_empty());
@@ -92,11 +95,11 @@ impl Context {
         Context { contents: Contents::new(map) }
     }
 
-    /// This context as another task or thread inherits it: without the values of variables that are
-    /// declared [`inherit(false)`](ContextVar::inherit). It is a new context, made in constant time.
+    /// Returns this context as another task or thread inherits it: without the values of variables that are
+    /// declared [`inherit(false)`](ContextVar::inherit). The result is a new context. Takes constant time.
     ///
-    /// [`task`](crate::task) and [`thread`](crate::thread) start work in [`inherit_context()`](inherit_context), the current
-    /// context's.
+    /// For the current context, [`inherit_context()`](inherit_context) is shorter. [`task`](crate::task) and
+    /// [`thread`](crate::thread) start work in it.
     ///
     /// ```
     /// use contextvar::{Context, ContextVar, copy_context};
@@ -112,13 +115,16 @@ impl Context {
     /// assert_eq!(inherited.get(&TRANSACTION), None);
     /// ```
     #[inline]
-    #[must_use = "this hands back the context without what is not inherited"]
+    #[must_use = "this returns the context; it changes nothing in place"]
     pub fn inherited(self) -> Self {
         Context::from_map(self.contents.map.inherited())
     }
 
-    /// A new context with these variables' values, where they are set here, and no others. For work that
-    /// outlives what it was started by, and should hold on to no more of it than it needs.
+    /// Returns a new context with the values of these variables, and no others. A variable that is not set
+    /// here is not set there.
+    ///
+    /// Use it for work that outlives the request that started it, and should not keep the request's other
+    /// values alive.
     ///
     /// ```
     /// use contextvar::{Context, ContextVar};
@@ -134,26 +140,29 @@ impl Context {
     pub fn only(&self, vars: &[&'static dyn AnyContextVar]) -> Self {
         let mut few = Context::new();
         for var in vars {
-            var.variable().copy_state(&self.contents.map, &mut few.contents.map);
+            var.erase().copy_state(&self.contents.map, &mut few.contents.map);
         }
         few
     }
 
-    /// Makes of the current context what was made of this one since it was a copy of `base`: sets the variables
-    /// that were set in it, and unsets those that were unset. All others stay as they are, whatever
-    /// happened to them meanwhile. So what a function did in a copy comes back, where that is wanted.
+    /// Applies to the current context the changes that this context has undergone since it was a copy of
+    /// `base`. Panics if the current context cannot be written.
     ///
-    /// It is one write, in time in proportion to the number of changes. Variables that are
-    /// [not inherited](ContextVar::inherit) stay where they were set. A variable of a primitive type
-    /// (`u64`, `bool`) that was set to what it was before counts as unchanged.
+    /// Sets the variables that were set in this context, and unsets those that were unset. All other
+    /// variables of the current context stay as they are. Use it to bring back what a function did in a copy.
     ///
-    /// [PEP 567] has no such thing; asgiref's `sync_to_async` does it to what a thread has set.
+    /// It is one write, and takes time proportional to the number of changes. It does not apply changes to
+    /// variables that are [not inherited](ContextVar::inherit). A variable of a primitive type (`u64`,
+    /// `bool`) that was set to its old value counts as unchanged.
+    ///
+    /// [PEP 567] has no counterpart; asgiref's `sync_to_async` does the same with the values that a thread
+    /// has set.
     ///
     /// [PEP 567]: https://peps.python.org/pep-0567/
     ///
     /// # Panics
     ///
-    /// With the text of [`ApplyError`] where the current context can't be written.
+    /// Panics with the text of [`ApplyError`] if the current context cannot be written.
     ///
     /// # Examples
     ///
@@ -180,12 +189,14 @@ impl Context {
         }
     }
 
-    /// [`apply_changes_to_current`](Self::apply_changes_to_current), with an error in place of its panic.
+    /// Applies to the current context the changes that this context has undergone since it was a copy of
+    /// `base`. Returns an error if the current context cannot be written. See
+    /// [`apply_changes_to_current`](Self::apply_changes_to_current).
     ///
     /// # Errors
     ///
-    /// [`ApplyError`] where the current context can't be written: in a tokio task that was given none, say.
-    /// Nothing was changed.
+    /// Returns [`ApplyError`] if the current context cannot be written, for example in a tokio task that was
+    /// given none. Nothing has changed in this case.
     ///
     /// ```
     /// # #[cfg(feature = "tokio")] {
@@ -213,23 +224,24 @@ impl Context {
         })
     }
 
-    /// Runs `f` with this context as the current one. What `f` sets stays in this context.
+    /// Runs `f` with this context as the current one. The values that `f` sets stay in this context.
     ///
-    /// The context that was current before is so again when `f` returns or panics. A context can't be
-    /// entered while it is being run; what is PEP 567's `RuntimeError` does not compile:
+    /// When `f` returns or panics, the context that was current before is current again. A context cannot be
+    /// entered twice at a time. PEP 567 raises `RuntimeError` for that; here it does not compile:
     ///
     /// ```compile_fail,E0499
     /// let mut ctx = contextvar::copy_context();
     /// ctx.run(|| ctx.run(|| ()));
     /// ```
     ///
-    /// An `async fn` that is called in `f` only makes its future here; its body runs where it is awaited,
-    /// in the context that is current there. Use [`scope`](Self::scope) for futures, or annotate the
-    /// function with [`#[with_copied_context]`](macro@crate::with_copied_context).
+    /// An `async fn` that `f` calls only returns its future here. Its body runs where the future is awaited,
+    /// in the context that is current there. Use [`scope`](Self::scope) for futures, or annotate the function
+    /// with [`#[with_copied_context]`](macro@crate::with_copied_context).
     ///
-    /// To make a callback that carries a context: `move |x| ctx.run(|| f(x))`. What it sets persists from
-    /// call to call; clone `ctx` in it (`move |x| ctx.clone().run(|| f(x))`, which is a `Fn`) where calls must not
-    /// see one another. For what is called once and takes nothing there is [`bind`](Self::bind).
+    /// `move |x| ctx.run(|| f(x))` is a callback that carries a context. The values that it sets persist from
+    /// call to call. If calls must not see each other's values, clone the context for each call:
+    /// `move |x| ctx.clone().run(|| f(x))`, which is also a `Fn`. For a closure without arguments that is
+    /// called once, use [`bind`](Self::bind).
     ///
     /// # Examples
     ///
@@ -255,8 +267,8 @@ impl Context {
         })
     }
 
-    /// Wraps a future, or a stream, a sink or an HTTP body (features `stream`, `sink`, `http-body`), so that this
-    /// context is the current one whenever it is polled, and while it is dropped.
+    /// Wraps a future so that this context is the current one during each poll and while the future is
+    /// dropped. Wraps a stream, a sink or an HTTP body as well (features `stream`, `sink`, `http-body`).
     ///
     /// `tokio::spawn(ctx.scope(f))` is asyncio's `create_task(f(), context=ctx)`.
     ///
@@ -276,8 +288,8 @@ impl Context {
         Scoped::new(self, future_or_stream)
     }
 
-    /// Makes a closure that runs `f` in this context: for what takes a `FnOnce()`, to call it later or
-    /// elsewhere. One that is dropped without being called drops `f` in the context too.
+    /// Wraps a closure so that it runs in this context, for functions that take a `FnOnce()` to call it later
+    /// or elsewhere. If the returned closure is dropped without a call, `f` is dropped in this context.
     ///
     /// ```
     /// use contextvar::{ContextVar, inherit_context};
@@ -304,7 +316,7 @@ impl Context {
         move || scope.call()
     }
 
-    /// The variable's value in this context. Defaults are not looked at, as in PEP 567.
+    /// Returns the variable's value in this context. Ignores the variable's default, as PEP 567 does.
     ///
     /// ```
     /// use contextvar::{Context, ContextVar};
@@ -336,7 +348,7 @@ impl Context {
         self.contents.map.write(variable, Some(Value::new(variable, value)));
     }
 
-    /// This context with a variable set.
+    /// Returns this context with a variable set.
     ///
     /// ```
     /// use contextvar::{Context, ContextVar};
@@ -347,13 +359,13 @@ impl Context {
     /// let ctx = Context::new().with_value(&USER, "ada").with_value(&TENANT, 7);
     /// assert_eq!(ctx.len(), 2);
     /// ```
-    #[must_use = "this hands back the context with the variable set"]
+    #[must_use = "this returns the context with the variable set"]
     pub fn with_value<T>(mut self, var: &'static ContextVar<T>, value: T) -> Self {
         self.set(var, value);
         self
     }
 
-    /// Removes a variable's value from this context, and says whether there was one.
+    /// Unsets a variable in this context. Returns true if it was set.
     ///
     /// ```
     /// use contextvar::{Context, ContextVar};
@@ -368,7 +380,7 @@ impl Context {
         self.contains(var) && self.contents.map.write(var.variable(), None).0.is_some()
     }
 
-    /// Whether the variable is set in this context ([PEP 567]: `var in ctx`).
+    /// Returns true if the variable is set in this context ([PEP 567]: `var in ctx`).
     ///
     /// [PEP 567]: https://peps.python.org/pep-0567/#contextvars-context
     ///
@@ -385,7 +397,7 @@ impl Context {
         self.get(var).is_some()
     }
 
-    /// How many variables are set. It counts them.
+    /// Returns the number of variables that are set. Counts them at each call.
     ///
     /// ```
     /// # use contextvar::{Context, ContextVar};
@@ -396,7 +408,7 @@ impl Context {
         self.contents.map.len()
     }
 
-    /// Whether no variable is set.
+    /// Returns true if no variable is set.
     ///
     /// ```
     /// # use contextvar::{Context, ContextVar};
@@ -407,7 +419,7 @@ impl Context {
         self.len() == 0
     }
 
-    /// The variables that are set, in the order in which they were first written in this process.
+    /// Returns the variables that are set, in the order in which this process first wrote them.
     ///
     /// ```
     /// use contextvar::{Context, ContextVar};
@@ -424,7 +436,7 @@ impl Context {
     }
 }
 
-/// Every [`ContextVar`], whatever the type of its values: for [`Context::only`].
+/// A [`ContextVar`] of any type. For [`Context::only`].
 pub trait AnyContextVar: sealed::Erase {}
 
 impl<T> AnyContextVar for ContextVar<T> {}
@@ -434,13 +446,13 @@ mod sealed {
 
     pub trait Erase {
         #[expect(private_interfaces, reason = "sealed")]
-        fn variable(&'static self) -> &'static dyn AnyVariable;
+        fn erase(&'static self) -> &'static dyn AnyVariable;
     }
 }
 
 impl<T> sealed::Erase for ContextVar<T> {
     #[expect(private_interfaces, reason = "sealed")]
-    fn variable(&'static self) -> &'static dyn AnyVariable {
+    fn erase(&'static self) -> &'static dyn AnyVariable {
         self.variable()
     }
 }
@@ -462,9 +474,11 @@ impl Clone for Context {
 impl<T> Index<&'static ContextVar<T>> for Context {
     type Output = T;
 
+    /// Returns the variable's value in this context. Ignores the variable's default.
+    ///
     /// # Panics
     ///
-    /// If the variable is not set in this context. Defaults are not looked at.
+    /// Panics if the variable is not set in this context.
     #[track_caller]
     fn index(&self, var: &'static ContextVar<T>) -> &T {
         match self.get(var) {
@@ -475,8 +489,8 @@ impl<T> Index<&'static ContextVar<T>> for Context {
 }
 
 impl fmt::Debug for Context {
-    /// Shows each variable's name and value; see [`Entry`] for how a value is shown. A context that is a value in another one
-    /// is shown in full down to 32 levels.
+    /// Formats each variable's name and value. [`Entry`] says how a value is formatted. A context that is a
+    /// value in another context is formatted in full down to 32 levels.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const MAX_DEPTH: u32 = 32;
 
@@ -507,7 +521,7 @@ impl<'a> IntoIterator for &'a Context {
     }
 }
 
-/// The variables that are set in a context. Made by [`Context::iter`].
+/// Iterates over the variables that are set in a context. Made by [`Context::iter`].
 #[derive(Clone, Debug)]
 pub struct Iter<'a> {
     entries: vec::IntoIter<Entry<'a>>,

@@ -7,11 +7,12 @@
 //! - `task`: which tokio task the code runs in, and why a write is refused.
 //! - `task_context`: the contexts of the tasks of a runtime with hooks.
 //!
-//! A context that is entered has a [`Frame`] on the stack of the `run` or `poll` that entered it. A thread-local points to
-//! the innermost frame. Below all frames is the thread's own context.
+//! A context that is entered has a [`Frame`] on the stack of the `run` or `poll` that entered it. A
+//! thread-local points to the innermost frame. Below all frames is the thread's own context.
 //!
-//! All code inside a frame can read it. Only the tokio task that entered the frame can write it: other tasks can be polled
-//! inside it, and no value may leak from one task to another. Code of no task uses the thread's own context.
+//! All code inside a frame can read it. Only the tokio task that entered the frame can write it: other tasks
+//! can be polled inside it, and no value may leak from one task to another. Code outside of every frame and
+//! every task uses the thread's own context.
 #![allow(unsafe_code)]
 
 mod active_read;
@@ -35,8 +36,8 @@ pub(crate) use thread_context::this_thread;
 
 use crate::storage::{self, Map, Variable};
 
-/// Calls `f` with the value of `variable` in the current context, or otherwise with the value that `default` returns. The
-/// value stays alive and unchanged while `f` runs.
+/// Calls `f` with the value of `variable` in the current context, or otherwise with the value that `default`
+/// returns. The value stays alive and unchanged while `f` runs.
 #[inline]
 pub(crate) fn read<T: 'static, R>(
     variable: &Variable<T>,
@@ -44,8 +45,8 @@ pub(crate) fn read<T: 'static, R>(
     f: impl FnOnce(&T) -> R,
 ) -> Option<R> {
     let (frame, value) = find(variable);
-    // The value that `f` gets does not depend on the frame's map: it is a default or a copy, or else a write gives the map to
-    // the active read.
+    // The value that `f` gets does not depend on the frame's map: it is a default or a copy, or else a write
+    // gives the map to the active read.
     Some(match value {
         None => f(default()?),
         Some(value) => match storage::copy_inline(value) {
@@ -61,8 +62,8 @@ pub(crate) fn read<T: 'static, R>(
     })
 }
 
-/// Calls `f` with the map of the current context, or not at all if there is no context. The map stays alive and unchanged
-/// while `f` runs.
+/// Calls `f` with the map of the current context. Does not call it if there is no context or if the map was
+/// never written. The map stays alive and unchanged while `f` runs.
 pub(crate) fn read_map(f: impl FnOnce(&Map)) {
     let frame = if is_sentinel(innermost_frame()) { base_frame() } else { Some(innermost_frame()) };
     let Some(frame) = frame.filter(|frame| !frame.map().is_vacant()) else { return };
@@ -93,7 +94,8 @@ pub(crate) fn copy_map() -> Map {
     if map.is_vacant() { copy_base_map() } else { map.clone() }
 }
 
-/// Returns the frame that reads use, and the variable's value there. The value can be used until the frame is written.
+/// Returns the frame that reads use, and the variable's value there. The value can be used until the frame is
+/// written.
 #[inline]
 fn find<'a, T: 'static>(variable: &Variable<T>) -> (&'a Frame, Option<&'a T>) {
     #[cold]
@@ -123,7 +125,7 @@ pub(crate) fn write<R>(f: impl FnOnce(Result<&Frame, WriteErrorKind>) -> R) -> R
         match base_frame() {
             None => Err(&WriteErrorKind::NoContext),
             Some(frame) if frame.task() != task_id() => Err(&WriteErrorKind::OtherTask),
-            Some(frame) if thread_context::owns(frame) && !thread_context::clear_at_exit() => {
+            Some(frame) if thread_context::owns(frame) && !thread_context::ensure_cleared_at_exit() => {
                 Err(&WriteErrorKind::ThreadExit)
             }
             Some(frame) => Ok(frame),
@@ -141,8 +143,9 @@ pub(crate) fn write<R>(f: impl FnOnce(Result<&Frame, WriteErrorKind>) -> R) -> R
 
 /// Aborts the process: code left a context, or a read returned, before another one that began later.
 ///
-/// Frames and active reads end in the reverse order of their beginning, as calls on one stack do. Coroutines with stacks of
-/// their own that share a thread can break that order. If the process went on, a pointer to a freed frame or value would remain.
+/// Frames and active reads end in the reverse order of their beginning, as calls on one stack do. Coroutines
+/// with stacks of their own that share a thread can break that order. If the process went on, a pointer to a
+/// freed frame or value would remain.
 #[cold]
 fn abort_on_out_of_order_exit() -> ! {
     eprintln!(

@@ -4,7 +4,7 @@ use std::fmt;
 pub use crate::current::WriteErrorKind;
 use crate::token::Token;
 
-/// A variable was read that is neither set in the current context nor has a default.
+/// Returned by a read of a variable that is not set in the current context and has no default.
 ///
 /// ```
 /// use contextvar::ContextVar;
@@ -20,7 +20,7 @@ pub struct LookupError {
 }
 
 impl LookupError {
-    /// The variable's name.
+    /// Returns the variable's name.
     pub fn name(&self) -> &'static str {
         self.name
     }
@@ -34,9 +34,8 @@ impl fmt::Display for LookupError {
 
 impl Error for LookupError {}
 
-/// A variable was set where there is no context that could be written. The text says why, and what to do.
-///
-/// The value comes back in it.
+/// Returned by a `set` where no context can be written. It holds the value. Its text says why, and what to
+/// do.
 ///
 /// ```
 /// # #[cfg(feature = "tokio")] {
@@ -67,12 +66,12 @@ impl<T> SetError<T> {
         SetError { name, kind, value }
     }
 
-    /// Why it was not set.
+    /// Returns the reason why the variable was not set.
     pub fn kind(&self) -> WriteErrorKind {
         self.kind
     }
 
-    /// The value that was not set.
+    /// Returns the value that was not set.
     pub fn into_value(self) -> T {
         self.value
     }
@@ -92,8 +91,8 @@ impl<T> fmt::Debug for SetError<T> {
 
 impl<T> Error for SetError<T> {}
 
-/// Changes were [applied](crate::Context::apply_changes_to_current) where there is no context that could be written.
-/// The text says why, and what to do. Nothing was changed.
+/// Returned by [`try_apply_changes_to_current`](crate::Context::try_apply_changes_to_current) where no
+/// context can be written. Its text says why, and what to do. Nothing has changed.
 #[derive(Clone, Debug)]
 pub struct ApplyError {
     kind: WriteErrorKind,
@@ -104,7 +103,7 @@ impl ApplyError {
         ApplyError { kind }
     }
 
-    /// Why they were not applied.
+    /// Returns the reason why the changes were not applied.
     pub fn kind(&self) -> WriteErrorKind {
         self.kind
     }
@@ -136,8 +135,8 @@ fn reason(kind: WriteErrorKind) -> &'static str {
     }
 }
 
-/// A token was used with another variable than the one that made it, or in another context. Nothing was
-/// changed, and the token comes back in it.
+/// Returned by a `reset` with a token that another variable made, or that was made in another context. It
+/// holds the token. Nothing has changed.
 ///
 /// ```
 /// use contextvar::{ContextVar, ResetErrorKind, copy_context};
@@ -148,7 +147,7 @@ fn reason(kind: WriteErrorKind) -> &'static str {
 /// let error = copy_context().run(|| USER.try_reset(token)).unwrap_err();
 /// assert_eq!(error.kind(), ResetErrorKind::DifferentContext);
 ///
-/// // It is still good where it came from.
+/// // The token is still valid in the context in which it was made.
 /// USER.reset(error.into_token());
 /// assert!(!USER.is_set());
 /// ```
@@ -163,12 +162,12 @@ impl<T> ResetError<T> {
         ResetError { name, kind, token }
     }
 
-    /// What was wrong.
+    /// Returns the reason why the variable was not reset.
     pub fn kind(&self) -> ResetErrorKind {
         self.kind
     }
 
-    /// The token, as good as before.
+    /// Returns the token, which is still valid.
     pub fn into_token(self) -> Token<T> {
         self.token
     }
@@ -198,18 +197,17 @@ impl<T> fmt::Debug for ResetError<T> {
 
 impl<T> Error for ResetError<T> {}
 
-/// What was wrong with a token, see [`ResetError`].
+/// The reason why a token cannot reset a variable. See [`ResetError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ResetErrorKind {
-    /// It was made by another variable.
+    /// Another variable made the token.
     DifferentVar,
-    /// It was made in a context other than the current one, or the current one is not this task's to
-    /// change.
+    /// The token was made in a context other than the current one, or this task cannot write the current one.
     DifferentContext,
 }
 
-/// The panic of the methods that have a `try_` twin.
+/// Panics with the text of `error`, at the caller's line.
 #[cold]
 #[track_caller]
 pub(crate) fn fail(error: &dyn fmt::Display) -> ! {

@@ -1,16 +1,19 @@
-//! [`hyper`]'s executor, carrying the context along.
+//! An executor for [`hyper`] whose tasks inherit the context.
 
 use hyper::rt;
 
 use crate::in_context::InContext;
 use crate::scoped::Scoped;
 
-/// An executor for hyper that runs each task in a copy of the context that is current where hyper starts it,
-/// without the variables that are [not inherited](crate::ContextVar::inherit): an HTTP/2 stream in that of its
-/// connection, a client's connection in that of the request it was made for.
+/// Runs each of hyper's tasks in a copy of the context that is current where hyper starts it, without the
+/// variables that are [not inherited](crate::ContextVar::inherit).
 ///
-/// A client that keeps connections in a pool uses each for later requests too. Its task keeps the context of the first
-/// one as long. Give such a client hyper-util's executor as it is.
+/// An HTTP/2 stream inherits from its connection. A client's connection inherits from the request that opened
+/// it.
+///
+/// A client with a pool uses a connection for later requests as well. The connection's task keeps the first
+/// request's context alive until the connection closes. Give such a client hyper-util's executor without this
+/// wrapper.
 ///
 /// ```
 /// use contextvar::hyper::ContextExecutor;
@@ -26,7 +29,7 @@ pub struct ContextExecutor<E> {
 }
 
 impl<E> ContextExecutor<E> {
-    /// Wraps an executor.
+    /// Wraps an executor, for example hyper-util's `TokioExecutor`.
     pub fn new(inner: E) -> Self {
         ContextExecutor { inner }
     }

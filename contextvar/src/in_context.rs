@@ -4,10 +4,10 @@ use futures_core::Stream;
 use crate::context::{Context, copy_context, inherit_context};
 use crate::scoped::Scoped;
 
-/// Wraps futures in contexts, as a method of theirs.
+/// Wraps futures so that they run in a context.
 #[doc(alias = "instrument")]
 pub trait InContext: Future + Sized {
-    /// Wraps the future so that it runs in `context`, like [`Context::scope`].
+    /// Wraps the future so that it runs in `context`. Does the same as [`Context::scope`].
     ///
     /// ```
     /// use contextvar::{Context, ContextVar, InContext};
@@ -42,9 +42,10 @@ pub trait InContext: Future + Sized {
         self.in_context(copy_context())
     }
 
-    /// Wraps the future for another task: it runs in what that [inherits](Context::inherited) of the current
-    /// context, taken at this call. So everything that starts tasks carries the context along: a `JoinSet`, a
-    /// `TaskTracker`, a runtime's handle.
+    /// Wraps the future for another task: it runs in a copy of the current context without the variables that
+    /// are [not inherited](Context::inherited). The copy is taken at this call.
+    ///
+    /// Use it with any API that starts tasks: a `JoinSet`, a `TaskTracker`, a runtime's handle.
     ///
     /// ```
     /// use contextvar::{ContextVar, InContext};
@@ -69,10 +70,10 @@ pub trait InContext: Future + Sized {
 
 impl<F: Future> InContext for F {}
 
-/// Wraps streams in contexts, as a method of theirs.
+/// Wraps streams so that they run in a context.
 #[cfg(feature = "stream")]
 pub trait StreamInContext: Stream + Sized {
-    /// Wraps the stream so that it runs in `context`, like [`Context::scope`].
+    /// Wraps the stream so that it runs in `context`. Does the same as [`Context::scope`].
     ///
     /// ```
     /// use contextvar::{Context, ContextVar, StreamInContext};
@@ -110,8 +111,8 @@ pub trait StreamInContext: Stream + Sized {
         self.in_context(copy_context())
     }
 
-    /// The same without the variables that are [not inherited](crate::ContextVar::inherit): for a stream that another
-    /// task is to consume.
+    /// Wraps the stream for another task that consumes it: it runs in a copy of the current context without
+    /// the variables that are [not inherited](crate::ContextVar::inherit). The copy is taken at this call.
     ///
     /// ```
     /// use contextvar::{ContextVar, StreamInContext};

@@ -1,5 +1,6 @@
-//! How [`task`](crate::task) and [`thread`](crate::thread) hand work over: in what it inherits of the current
-//! context, and with features `tracing` and `opentelemetry` in what is current there.
+//! Wraps the work that [`task`](crate::task) and [`thread`](crate::thread) start, so that it inherits the
+//! current context; with features `tracing` and `opentelemetry` also the current span and OpenTelemetry's
+//! context.
 
 #[cfg(any(feature = "tracing", feature = "opentelemetry"))]
 mod surroundings;
@@ -10,31 +11,31 @@ use crate::context::inherit_context;
 #[cfg(feature = "tokio")]
 use crate::scoped::Scoped;
 
-/// The closure for another thread.
+/// Wraps a closure for another thread.
 pub(crate) fn closure<R>(f: impl FnOnce() -> R) -> impl FnOnce() -> R {
-    inherit_context().bind(surrounded(f))
+    inherit_context().bind(in_surroundings(f))
 }
 
-/// The same, which gives its context too.
+/// Wraps a closure for another thread. The closure returns its context as well.
 #[cfg(feature = "tokio")]
-pub(crate) fn closure_and_context<R>(f: impl FnOnce() -> R) -> impl FnOnce() -> (R, Context) {
-    let scope = inherit_context().scope(surrounded(f));
-    move || scope.call_and_context()
+pub(crate) fn closure_returning_context<R>(f: impl FnOnce() -> R) -> impl FnOnce() -> (R, Context) {
+    let scoped = inherit_context().scope(in_surroundings(f));
+    move || scoped.call_and_context()
 }
 
-fn surrounded<R>(f: impl FnOnce() -> R) -> impl FnOnce() -> R {
+fn in_surroundings<R>(f: impl FnOnce() -> R) -> impl FnOnce() -> R {
     #[cfg(any(feature = "tracing", feature = "opentelemetry"))]
     let f = {
-        let within = surroundings::Surroundings::current().around(f);
-        move || within.call()
+        let f = surroundings::Surroundings::current().wrap(f);
+        move || f.call()
     };
     f
 }
 
-/// The future for another task.
+/// Wraps a future for another task.
 #[cfg(feature = "tokio")]
 pub(crate) fn future<F: Future>(future: F) -> Scoped<impl Future<Output = F::Output>> {
     #[cfg(any(feature = "tracing", feature = "opentelemetry"))]
-    let future = surroundings::Surroundings::current().around(future);
+    let future = surroundings::Surroundings::current().wrap(future);
     inherit_context().scope(future)
 }

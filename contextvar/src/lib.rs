@@ -22,40 +22,39 @@
 //!
 //! # futures::executor::block_on(async {
 //! assert_eq!(handler("ada").await, "hello, ada");
-//! assert_eq!(USER.get(), "nobody"); // what `handler` set, it set in a context of its own
+//! assert_eq!(USER.get(), "nobody"); // `handler` set the variable in a context of its own
 //! # });
 //! ```
 //!
-//! # Which context is current
+//! # The current context
 //!
-//! | where | the current context |
+//! | code | its current context |
 //! |---|---|
 //! | in [`Context::run`] | that context |
-//! | in a future in a [`Scoped`], at each poll and while it is dropped | the scope's |
-//! | in a function with [`#[with_copied_context]`](macro@with_copied_context) | a copy of the caller's, taken at the call |
-//! | in a function with [`#[with_empty_context]`](macro@with_empty_context) | a new one |
-//! | elsewhere on a thread, and in `block_on`'s own future | the thread's own, empty at first |
-//! | in a tokio task that was given none (feature `tokio`) | none: nothing is set, setting is a [`SetError`] |
+//! | in a future in a [`Scoped`], at each poll and while the future is dropped | that of the `Scoped` |
+//! | in a function with [`#[with_copied_context]`](macro@with_copied_context) | a copy of the caller's context, taken at the call |
+//! | in a function with [`#[with_empty_context]`](macro@with_empty_context) | a new, empty context |
+//! | elsewhere on a thread, and in `block_on`'s own future | the thread's own context, empty at first |
+//! | in a tokio task that was given no context (feature `tokio`) | none: no variable is set, and `try_set` returns a [`SetError`] |
 //!
-//! Work that is handed on with [`task`] and [`thread`] runs in a copy, taken at the call by the caller, without
-//! the variables that are [not inherited](ContextVar::inherit). For any other way to hand work on there are
+//! Work that [`task`] and [`thread`] start runs in a copy of the current context without the variables that are
+//! [not inherited](ContextVar::inherit). The copy is taken in the caller, at the call. To hand work over in any other way, use
 //! [`InContext::in_inherited_context`] for futures and [`Context::bind`] for closures.
 //!
 //! # Features
 //!
 //! - `macros` (default): the attributes.
-//! - `tokio` (default): [`task`], and the last line of the table above. Without it a tokio task that was
-//!   given no context shares that of the worker thread it happens to run on, as do the tasks of any other
-//!   executor.
+//! - `tokio` (default): [`task`], and the last line of the table above. Without it, a tokio task that was given no context shares
+//!   the context of the worker thread it happens to run on, as the tasks of other executors do.
 //! - `stream`: [`Scoped`] around streams, and `StreamInContext`.
 //! - `sink`, `http-body`: [`Scoped`] around sinks and HTTP bodies.
-//! - `hyper`: an executor whose tasks inherit.
-//! - `tower`: a context for each request, or connection, of a server.
-//! - `tracing`: variables in logs, and spans that follow into tasks.
-//! - `opentelemetry`: its context follows into tasks.
-//! - `baggage`: variables across processes, as W3C Baggage.
-//! - `observe`: to be told when a context is entered or left.
-//! - `runtime-hooks`: tokio runtimes whose every task inherits, whoever spawned it. Needs `--cfg tokio_unstable`.
+//! - `hyper`: an executor whose tasks inherit the context.
+//! - `tower`: a context for each request or connection of a server.
+//! - `tracing`: variables in logs; spans carried into tasks.
+//! - `opentelemetry`: OpenTelemetry's context carried into tasks.
+//! - `baggage`: variables sent to other processes as W3C Baggage.
+//! - `observe`: an observer of the contexts that threads enter and exit.
+//! - `runtime-hooks`: tokio runtimes whose tasks all inherit the context. Needs `--cfg tokio_unstable`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
@@ -102,23 +101,22 @@ pub use var::{ContextValue, ContextVar};
 
 /// Makes a static a context variable.
 ///
-/// A `static NAME: T = value;` becomes a `static NAME: ContextVar<T>` with that default. The value is any
-/// expression; it is evaluated once per process, when the default is first needed (see
-/// [`ContextVar::with_default`]). Without a value,
-/// `static NAME: T;`, there is no default. Visibility, docs and other attributes stay.
+/// `static NAME: T = value;` becomes a `static NAME: ContextVar<T>` with that default. The value can be any expression. It is
+/// evaluated once per process, when the default is first needed (see [`ContextVar::with_default`]). `static NAME: T;` has no
+/// default. Visibility, docs and other attributes stay.
 ///
-/// It works wherever a static can stand: in modules, functions and methods. There is no list form, as
-/// `thread_local!` has one: a static each is what rustfmt, editors and `grep` know, and it is no longer.
+/// The attribute works wherever a static can be: in modules, functions and methods. There is no form for a list of variables, as
+/// `thread_local!` has: rustfmt, editors and `grep` know how to handle a static.
 ///
 /// # Arguments
 ///
 /// - `name = "..."`: the name for messages. The default is the static's identifier.
-/// - `secret`: the value is never shown, see [`ContextVar::secret`].
-/// - `log`: logs show the value, through `Display`, or `Debug` where it has none: see [`ContextVar::log`].
-/// - `baggage = "key"`, `codec = Codec` (feature `baggage`): the value goes along with requests to other processes, see
+/// - `secret`: the value is never shown. See [`ContextVar::secret`].
+/// - `log`: logs show the value with its `Display`, or with its `Debug` if it has no `Display`. See [`ContextVar::log`].
+/// - `baggage = "key"`, `codec = Codec` (feature `baggage`): requests to other processes carry the value. See
 ///   `contextvar::baggage`.
-/// - `inherit = false`: the value stays in its task, see [`ContextVar::inherit`].
-/// - `crate = path`: where the `contextvar` crate is, if not at `::contextvar`.
+/// - `inherit = false`: other tasks and threads do not inherit the value. See [`ContextVar::inherit`].
+/// - `crate = path`: the path of the `contextvar` crate, if it is not `::contextvar`.
 ///
 /// # Examples
 ///
@@ -141,26 +139,26 @@ pub use contextvar_macros::context_var;
 
 /// Runs the body of a function in a copy of the caller's context.
 ///
-/// On an `async fn` the copy is taken when the function is called, not when its future is first polled. So
-/// `tokio::spawn(f())` carries the caller's context, and `ctx.run(|| f())` gives a future that runs in a
-/// copy of `ctx`. What the body sets is not seen by the caller.
+/// On an `async fn` the copy is taken when the function is called, not when its future is first polled. So `tokio::spawn(f())`
+/// carries the caller's context, and `ctx.run(|| f())` returns a future that runs in a copy of `ctx`. The caller does not see the
+/// values that the body sets.
 ///
 /// The future is `Send` where that of the plain `async fn` is, and at most 24 bytes larger. `cargo check` of 500
 /// annotated functions takes 1.21 times as long as that of the plain ones (2.6 s, medians of 15 runs, `scripts/compile-time`).
 ///
-/// # Where it goes
+/// # Placement
 ///
-/// - On functions and methods, in traits and their implementations, above or below `#[tokio::main]`,
-///   `#[tokio::test]` and the like.
-/// - On a plain `fn`: its body runs in a copy. If it returns a future (`impl Future`, `Pin<Box<dyn Future>>`,
-///   `BoxFuture`), that runs in the copy too.
-/// - On an `impl` block, a trait or an inline module, where it counts for every function that is async or
-///   returns a future. Above or below `#[async_trait]`; the future is boxed once.
-/// - Not on closures, where attributes are not stable. What they return has a method:
+/// - On functions and methods, also in traits and their implementations; above or below `#[tokio::main]`, `#[tokio::test]` and
+///   similar attributes.
+/// - On a plain `fn`: the body runs in the copy. If the function returns a future (`impl Future`, `Pin<Box<dyn Future>>`,
+///   `BoxFuture`), the future runs in the copy as well.
+/// - On an `impl` block, a trait or an inline module: it applies to every function that is async or returns a future. Above or below
+///   `#[async_trait]`; the future is boxed once.
+/// - Not on closures, because attributes on them are not stable. Wrap the future that a closure returns:
 ///   `|x| f(x).in_copied_context()` (see [`InContext`]).
 ///
-/// A method of a trait that has no body has nothing to run: annotate its implementations. A trait all of whose async methods
-/// have none is an error.
+/// A trait's method without a body has nothing to run: annotate the implementations. A trait whose async methods all lack a body is
+/// an error.
 ///
 /// An `async fn main()` without a runtime's attribute is rustc's error E0752, as without this attribute. To get that message, the
 /// macro leaves every private `async fn main()` async. One that is not the program's `main` takes its copy at the first poll.
@@ -176,27 +174,29 @@ pub use contextvar_macros::context_var;
 ///
 /// # Lints
 ///
-/// Lints see an annotated function as you wrote it. The file `docs/lints.md` of the repository lists the few differences, and a test
-/// keeps the list. One of them: `#[must_use]` on an annotated `async fn` does not count for the awaited value. Put it on the type
-/// that is returned.
+/// Lints treat an annotated function as you wrote it. The file `docs/lints.md` of the repository lists the few differences, which a
+/// test checks. One of them: `#[must_use]` on an annotated `async fn` does not apply to the awaited value. Put it on the returned
+/// type instead.
 ///
-/// A plain `fn` whose return type only hides a future (an alias, `impl` of a trait of your own, `impl
-/// IntoFuture`) can't be told from others: only its body runs in the copy. Where it is a boxed future that is an error,
-/// which `future` answers; in an annotated `impl`, trait or module such a function is left alone. One that returns
-/// `impl Fn(..)` may need its closure's argument types written out.
+/// # Limits
 ///
-/// What rustc sees is a `fn` that returns an async block (the file `expansions.md` of contextvar-macros has all
-/// shapes). So a message may say "async block" or "closure" where it said "function", and in a plain
-/// `#[track_caller]` fn `Location::caller()` is not the caller's.
+/// The attribute cannot recognize a return type that hides a future (an alias, `impl` of your own trait, `impl IntoFuture`): only the
+/// body of such a plain `fn` runs in the copy. If the type turns out to be a boxed future, that is an error, which the argument
+/// `future` resolves. An annotated `impl`, trait or module leaves such a function unchanged. A function that returns `impl Fn(..)`
+/// can need the types of its closure's arguments.
+///
+/// rustc sees a `fn` that returns an async block (the file `expansions.md` of contextvar-macros shows each form). So a message can
+/// say "async block" or "closure" instead of "function". In a plain `#[track_caller]` fn, `Location::caller()` is not the caller's
+/// location.
 ///
 /// # Arguments
 ///
-/// - `future`: the function returns a boxed future under a name that does not say so.
+/// - `future`: declares that the function returns a boxed future under another name.
 /// - `skip`: leaves a function out of an annotated `impl`, trait or module.
-/// - `VAR = value`, any number of them: set in the copy, in order, before the body: at the first poll of an
-///   `async fn` (and of a `fn` that is nothing but a `Box::pin(async ..)`), at the call of a plain `fn`. The
-///   values are expressions; they see the function's arguments, and what was set before them.
-/// - `crate = path`: where the `contextvar` crate is, if not at `::contextvar`.
+/// - `VAR = value`, any number of times: sets variables in the copy, in order, before the body runs. The values are expressions. They
+///   see the function's arguments and the variables that were set before them. They are evaluated at the first poll of an `async fn`
+///   (and of a `fn` that consists of a `Box::pin(async ..)`), and at the call of a plain `fn`.
+/// - `crate = path`: the path of the `contextvar` crate, if it is not `::contextvar`.
 ///
 /// # Examples
 ///
@@ -229,15 +229,14 @@ pub use contextvar_macros::with_copied_context;
 
 /// Runs the body of a function in a new, empty context.
 ///
-/// It is [`#[with_copied_context]`](macro@with_copied_context) in all else: it goes where that goes, and takes the same
-/// arguments. On a function in an `impl` block, a trait or a module that has the one attribute, the other one
-/// counts.
+/// Otherwise it is the same as [`#[with_copied_context]`](macro@with_copied_context): it has the same placement and arguments. On
+/// a function in an annotated `impl` block, trait or module, the function's own attribute applies.
 ///
-/// # For tests
+/// # In tests
 ///
-/// A `#[test]` runs in its thread's own context, and may find there what another one has set: under
-/// `--test-threads=1` all run on one thread. With this attribute each starts from nothing, or from its entries, and leaves
-/// nothing behind. It goes above or below `#[test]`, `#[tokio::test]` and `#[rstest]`:
+/// A `#[test]` runs in its thread's own context, and can find values there that another test has set: with `--test-threads=1`, all
+/// tests run on one thread. With this attribute each test starts with an empty context, or with the entries that you write, and
+/// leaves no values behind. Put it above or below `#[test]`, `#[tokio::test]` and `#[rstest]`:
 ///
 /// ```
 /// use contextvar::{context_var, with_empty_context};
@@ -259,7 +258,7 @@ pub use contextvar_macros::with_copied_context;
 /// }
 /// ```
 ///
-/// rstest puts it on the test that it makes of each case: entries can't use the case's arguments there.
+/// rstest moves the attribute to the test that it generates for each case, so entries cannot use the case's arguments.
 ///
 /// ```text
 /// #[with_empty_context]
@@ -272,7 +271,7 @@ pub use contextvar_macros::with_copied_context;
 /// }
 /// ```
 ///
-/// Without the attribute it is `Context::new().run(|| ..)`, or `Context::new().scope(..)` for a future.
+/// To do the same without the attribute, call `Context::new().run(|| ..)`, or `Context::new().scope(..)` for a future.
 #[cfg(feature = "macros")]
 pub use contextvar_macros::with_empty_context;
 

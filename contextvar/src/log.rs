@@ -8,14 +8,16 @@ use crate::current;
 use crate::on_drop::OnDrop;
 use crate::storage::{AnyVariable, Entry, logged_variables};
 
-/// Calls `f` with the name and the value of each variable that is marked [`log`](crate::ContextVar::log) and set in the current
-/// context, in the order in which the process first wrote the variables.
+/// Calls `f` with the name and the value of each variable that is marked [`log`](crate::ContextVar::log) and
+/// set in the current context, in the order in which the process first wrote the variables.
 ///
-/// It is for loggers. `contextvar::tracing` (feature `tracing`) uses it; for the `log` crate it is one line in the format.
+/// It is for loggers. `contextvar::tracing` (feature `tracing`) uses it; for the `log` crate it is one line
+/// in the format.
 ///
 /// It takes no lock, and takes a few nanoseconds if no variable is marked.
 ///
-/// The `Display` of a value can log. Such a log line shows the other variables; a line that their `Display`s log shows none.
+/// The `Display` of a value can log. Such a log line shows the other variables; a line that their `Display`s
+/// log shows none.
 ///
 /// ```
 /// use contextvar::{ContextVar, for_each_log_field};
@@ -57,8 +59,8 @@ impl fmt::Display for LogValue<'_> {
     }
 }
 
-/// What this thread is formatting for a log. The `Display` of a value can log, which shows the variables again. Without a
-/// limit it would recurse endlessly.
+/// What this thread is formatting for a log. The `Display` of a value can log, which shows the variables
+/// again. Without a limit it would recurse endlessly.
 #[derive(Clone, Copy)]
 enum Formatting {
     Nothing,

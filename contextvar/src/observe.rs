@@ -1,8 +1,9 @@
-//! To be told when a thread enters or leaves a context: for profilers, and for bridges to what keeps values in
-//! thread-locals, as the diagnostic contexts of logging libraries do.
+//! Calls an observer whenever a thread enters or exits a context.
 //!
-//! Without the feature `observe` nothing of this is there, and it costs nothing; with it, but without an
-//! observer, each entering and each leaving asks whether there is one.
+//! It is for profilers, and for bridges to libraries that keep values in thread-locals, such as the
+//! diagnostic contexts of logging libraries.
+//!
+//! With feature `observe` but without an observer, each entry and each exit checks whether there is one.
 //!
 //! ```
 //! use std::cell::RefCell;
@@ -16,7 +17,7 @@
 //!     static DIAGNOSTIC_CONTEXT: RefCell<String> = RefCell::new("nobody".to_owned());
 //! }
 //!
-//! /// Keeps the thread's diagnostic context as the current context had it when it was entered, or gone back to.
+//! /// Updates the thread's diagnostic context at each entry and exit.
 //! struct Bridge;
 //!
 //! impl Observer for Bridge {
@@ -43,23 +44,25 @@ use std::sync::OnceLock;
 
 use crate::on_drop::OnDrop;
 
-/// Is told of the contexts that threads enter and leave. See [`set_observer`].
+/// Observes the contexts that threads enter and exit. See [`set_observer`].
 ///
-/// It is called on the thread that does so, and for each poll of a future in a context. What it
-/// enters itself it is not told of.
+/// The methods run on the thread that enters or exits a context, which happens at each poll of a future in a
+/// context. They are not called for contexts that an observer's method enters.
 pub trait Observer: Sync {
-    /// A context was entered: it is the current one now.
+    /// Called after a thread has entered a context, which is now the current one.
     ///
     /// # Panics
     ///
-    /// A panic in it is one in what entered the context, and leaves that.
+    /// A panic in this method propagates through the `run` or `poll` that entered the context, and exits the
+    /// context.
     fn on_enter(&self) {}
 
-    /// A context was left, also on a panic: the one around it is the current one again.
+    /// Called after a thread has exited a context, also by a panic. The context around it is the current one
+    /// again.
     ///
     /// # Panics
     ///
-    /// It must not: it is called on panics too, where another one aborts the process.
+    /// This method must not panic: during a panic a second one aborts the process.
     fn on_exit(&self) {}
 }
 
@@ -70,30 +73,30 @@ thread_local! {
     static NOTIFYING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Makes `observer` the one of the process, for all threads, for good.
+/// Sets the observer of the process, for all threads. It cannot be changed afterwards.
 ///
-/// One that is set while contexts are entered is told of their leaving.
+/// If contexts are entered at the time, the observer is called for their exits.
 ///
 /// # Errors
 ///
-/// If there is one already.
+/// Returns an error if the process has an observer already.
 pub fn set_observer(observer: &'static dyn Observer) -> Result<(), SetObserverError> {
     OBSERVER.set(observer).map_err(|_| SetObserverError(()))
 }
 
-/// There is an observer already, see [`set_observer`].
+/// Returned by [`set_observer`] if the process has an observer already.
 #[derive(Clone, Debug)]
 pub struct SetObserverError(());
 
 impl fmt::Display for SetObserverError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the process has an observer already: let that one call the other, too")
+        f.write_str("the process has an observer already: let that observer call yours as well")
     }
 }
 
 impl Error for SetObserverError {}
 
-/// Whether there is an observer.
+/// Returns true if there is an observer.
 #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
 pub(crate) fn is_set() -> bool {
     OBSERVER.get().is_some()

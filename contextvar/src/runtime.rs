@@ -1,12 +1,11 @@
-//! tokio runtimes whose every task inherits a context, whoever spawned it: for spawns in crates that are not
-//! yours.
+//! Makes every task of a tokio runtime inherit the context, for spawns in crates that are not yours.
 //!
-//! A plain `tokio::spawn` anywhere, a `JoinSet`, a library: each task of such a runtime runs in a context of its own, a
-//! copy of the one that was current where it was spawned, taken at that call, without the variables that are [not
-//! inherited](crate::ContextVar::inherit). It is dropped when the task ends.
+//! Each task of such a runtime runs in a context of its own, whether a plain `tokio::spawn`, a `JoinSet` or a
+//! library spawned it. The context is a copy of the one that was current at the spawn, without the variables
+//! that are [not inherited](crate::ContextVar::inherit). It is dropped when the task ends.
 //!
-//! It needs feature `runtime-hooks` and tokio's unstable API: `RUSTFLAGS="--cfg tokio_unstable"`, with tokio 1.46 or
-//! newer.
+//! This needs feature `runtime-hooks` and tokio's unstable API: `RUSTFLAGS="--cfg tokio_unstable"` with tokio
+//! 1.46 or newer.
 //!
 //! ```
 //! use contextvar::ContextVar;
@@ -27,23 +26,26 @@
 //! });
 //! ```
 //!
-//! The context is current while tokio says that the task is. So no other code on the thread sees it, whatever happens: not
-//! a task that is polled inside a poll of this one, and not the code after a panic that has left a poll past tokio's own
-//! guard. Asking tokio costs a read that is not inside a further `run` or `scope` some 60 instructions.
+//! The context is current while tokio reports that its task is the current task. So no other code on the
+//! thread sees it: neither a task that is polled inside a poll of this one, nor the code after a panic that
+//! has propagated out of a poll past tokio's own guard. The check costs about 60 instructions for each read
+//! outside of a further `run` or `scope`.
 //!
-//! # What it can't reach
+//! # Limits
 //!
-//! tokio calls no hooks for these. They behave as in any runtime:
+//! In these cases tokio calls no hook, or not at the time that one would expect:
 //!
-//! - `spawn_blocking` gives its closure no context: use [`task::spawn_blocking`](crate::task::spawn_blocking), or
-//!   [`Context::bind`](crate::Context::bind).
-//! - The tasks of a `LocalSet` have no context: use [`task::spawn_local`](crate::task::spawn_local), or a `LocalRuntime`.
-//! - A task that is dropped at the shutdown of the runtime, without having been polled to its end, is dropped outside
-//!   of its context; one that is aborted, within. [`Scoped`](crate::Scoped) sees to both.
-//! - A task that one thread spawns while another shuts the runtime down, and that never runs, may leave its context
-//!   behind until the runtime's builder and the last handle of the runtime and of its tasks are dropped.
-//! - A context is let go of just after its task has ended. Who awaits the task may be told of its end a moment
-//!   before.
+//! - `spawn_blocking` gives its closure no context. Use [`task::spawn_blocking`](crate::task::spawn_blocking)
+//!   or [`Context::bind`](crate::Context::bind).
+//! - The tasks of a `LocalSet` have no context. Use [`task::spawn_local`](crate::task::spawn_local) or a
+//!   `LocalRuntime`.
+//! - A task that has not finished when the runtime shuts down is dropped outside of its context. A task that
+//!   is aborted is dropped inside. A future in a [`Scoped`](crate::Scoped) is dropped in its context in both
+//!   cases.
+//! - If one thread spawns a task while another shuts the runtime down, and the task never runs, its context
+//!   can remain until the runtime's builder and the last handle of the runtime and of its tasks are dropped.
+//! - A context is dropped just after its task has ended. Code that awaits the task can see the end of the
+//!   task a moment earlier.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -60,23 +62,28 @@ use crate::current::discard_panic;
 use crate::current::{self, TaskContext};
 use crate::on_drop::OnDrop;
 
-/// What tokio's [`Builder`] lacks. Nothing else has it.
+/// Adds contexts to the tasks of a runtime. Only tokio's [`Builder`] implements it.
 pub trait InheritContext: sealed::Sealed {
-    /// Lets every task of the runtime inherit a copy of the context that is current where it is spawned.
+    /// Makes every task of the runtime inherit a copy of the context that is current where the task is
+    /// spawned.
     ///
-    /// It takes all four of tokio's task hooks, and replaces those that were set before. For hooks of your own there is
-    /// [`inherit_context_with`](Self::inherit_context_with).
+    /// This sets all four of tokio's task hooks, and replaces hooks that were set before. To have hooks of
+    /// your own, use [`inherit_context_with`](Self::inherit_context_with).
     ///
-    /// A hook that is set on the [`Builder`] afterwards replaces one of these. In the place of `on_task_spawn` or
-    /// `on_before_task_poll` it leaves the tasks without a context. In the place of `on_task_terminate` it keeps the contexts
-    /// of tasks that have ended until the runtime is gone. In the place of `on_after_task_poll` all works, but a coroutine
-    /// with a stack of its own that a task leaves suspended inside [`ContextVar::with`](crate::ContextVar::with) is not
-    /// found: it must not be sent to another thread.
+    /// A hook that is set on the [`Builder`] afterwards replaces one of these:
+    ///
+    /// - Without this `on_task_spawn` or `on_before_task_poll`, tasks have no context.
+    /// - Without this `on_task_terminate`, the contexts of tasks that have ended remain until the runtime,
+    ///   its handles and its builder are dropped.
+    /// - Without this `on_after_task_poll`, everything works with one exception: a coroutine with a stack of
+    ///   its own that a task leaves suspended inside [`ContextVar::with`](crate::ContextVar::with) is not
+    ///   detected, and must not be sent to another thread.
     fn inherit_context(&mut self) -> &mut Self {
         self.inherit_context_with(Hooks::new())
     }
 
-    /// The same, and calls your hooks too.
+    /// Makes every task inherit a context, as [`inherit_context`](Self::inherit_context) does, and calls your
+    /// hooks as well.
     ///
     /// ```
     /// use contextvar::ContextVar;
@@ -134,7 +141,7 @@ impl InheritContext for Builder {
         });
         self.on_task_terminate(move |task| match contexts.remove(task.id()) {
             Some(context) => {
-                // tokio catches a panic of this hook.
+                // Also ends the context if the user's hook panics: tokio catches that panic.
                 let _end = OnDrop(|| context.end());
                 call_in(&terminate, task, |hook| context.run_in_copy(hook));
             }
@@ -149,23 +156,24 @@ fn call(hook: &Hook, task: &TaskMeta<'_>) {
     call_in(hook, task, |hook| hook());
 }
 
-/// Calls a hook, if there is one, through `run`.
+/// Calls a hook through `run`, if there is a hook.
 fn call_in(hook: &Hook, task: &TaskMeta<'_>, run: impl FnOnce(&dyn Fn())) {
     if let Some(hook) = hook {
         run(&|| hook(task));
     }
 }
 
-/// Your own hooks beside those of [`InheritContext`]: what tokio's [`Builder`] has under the same names.
+/// Your own hooks for a runtime whose tasks inherit contexts. They correspond to the methods of tokio's
+/// [`Builder`] with the same names.
 ///
-/// When a task is spawned, the hook runs in the spawner's context. The other three run in a copy of the task's context that
-/// they can read and not write, because tokio calls them outside of the task: before each poll, after each poll, and when
-/// the task ends. After the last poll the context is gone, and the copy is empty.
+/// The spawn hook runs in the spawner's context. The other three run in a copy of the task's context, which
+/// they can read but not write, because tokio calls them outside of the task: before each poll, after each
+/// poll, and when the task ends. After the last poll the context is gone, and the copy is empty.
 ///
-/// No thread waits for a hook. So another thread may begin the next poll before the hook after a poll is called. In that
-/// case the hooks of both polls can see the context as another poll has left it.
+/// No thread waits for a hook. Another thread can begin the next poll before the hook after the previous poll
+/// runs. In this case the hooks of both polls can see the context as a different poll has left it.
 #[derive(Default)]
-#[must_use = "hooks do nothing unless they are handed to `inherit_context_with`"]
+#[must_use = "hooks do nothing unless they are passed to `inherit_context_with`"]
 pub struct Hooks {
     spawn: Hook,
     before_poll: Hook,
@@ -174,30 +182,30 @@ pub struct Hooks {
 }
 
 impl Hooks {
-    /// No hooks.
+    /// Returns an empty set of hooks.
     pub fn new() -> Self {
         Hooks::default()
     }
 
-    /// [`Builder::on_task_spawn`].
+    /// Sets the hook that runs when a task is spawned. See [`Builder::on_task_spawn`].
     pub fn on_task_spawn(mut self, f: impl Fn(&TaskMeta<'_>) + Send + Sync + 'static) -> Self {
         self.spawn = Some(Box::new(f));
         self
     }
 
-    /// [`Builder::on_before_task_poll`].
+    /// Sets the hook that runs before each poll. See [`Builder::on_before_task_poll`].
     pub fn on_before_task_poll(mut self, f: impl Fn(&TaskMeta<'_>) + Send + Sync + 'static) -> Self {
         self.before_poll = Some(Box::new(f));
         self
     }
 
-    /// [`Builder::on_after_task_poll`].
+    /// Sets the hook that runs after each poll. See [`Builder::on_after_task_poll`].
     pub fn on_after_task_poll(mut self, f: impl Fn(&TaskMeta<'_>) + Send + Sync + 'static) -> Self {
         self.after_poll = Some(Box::new(f));
         self
     }
 
-    /// [`Builder::on_task_terminate`].
+    /// Sets the hook that runs when a task ends. See [`Builder::on_task_terminate`].
     pub fn on_task_terminate(mut self, f: impl Fn(&TaskMeta<'_>) + Send + Sync + 'static) -> Self {
         self.terminate = Some(Box::new(f));
         self
@@ -210,19 +218,19 @@ impl fmt::Debug for Hooks {
     }
 }
 
-/// The contexts of a runtime's tasks.
+/// The contexts of a runtime's tasks, spread over shards to reduce contention.
 #[derive(Default)]
 struct Contexts {
     shards: [Mutex<HashMap<Id, Arc<TaskContext>, Hash>>; 1 << SHARDS],
-    /// Whether hooks of the user's run in copies of the contexts.
+    /// True if the user has hooks that run in copies of the contexts.
     has_hooks: bool,
 }
 
 const SHARDS: u32 = 5;
 
 thread_local! {
-    /// A task that ended on this thread and had no context.
-    static ENDED: Cell<Option<Id>> = const { Cell::new(None) };
+    /// The last task that ended on this thread without a context.
+    static ENDED_WITHOUT_CONTEXT: Cell<Option<Id>> = const { Cell::new(None) };
 }
 
 impl Contexts {
@@ -232,11 +240,11 @@ impl Contexts {
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives a task that was spawned a context.
+    /// Makes a context for a task that was spawned.
     fn add(&self, task: Id) {
-        // A runtime that is shut down ends the task before it calls the hook of the spawn.
-        if ENDED.get() == Some(task) {
-            return ENDED.set(None);
+        // After its shutdown, a runtime ends a task before it calls the spawn hook.
+        if ENDED_WITHOUT_CONTEXT.get() == Some(task) {
+            return ENDED_WITHOUT_CONTEXT.set(None);
         }
         #[cfg(feature = "observe")]
         let has_hooks = self.has_hooks || crate::observe::is_set();
@@ -250,11 +258,11 @@ impl Contexts {
         self.shard(task).get(&task).cloned()
     }
 
-    /// Takes out the context of a task that has ended.
+    /// Removes and returns the context of a task that has ended.
     fn remove(&self, task: Id) -> Option<Arc<TaskContext>> {
         let context = self.shard(task).remove(&task);
         if context.is_none() {
-            ENDED.set(Some(task));
+            ENDED_WITHOUT_CONTEXT.set(Some(task));
         }
         context
     }
@@ -262,7 +270,7 @@ impl Contexts {
 
 type Hash = BuildHasherDefault<Fibonacci>;
 
-/// Spreads numbers that are handed out one after the other.
+/// A hash that spreads consecutive numbers evenly.
 #[derive(Default)]
 struct Fibonacci(u64);
 

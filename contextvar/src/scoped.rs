@@ -15,24 +15,26 @@ mod sink;
 mod stream;
 
 pin_project! {
-    /// A future that runs in a context; or a stream (feature `stream`), a sink (feature `sink`) or an HTTP body
-    /// (feature `http-body`). Made by [`Context::scope`], [`ContextVar::scope`](crate::ContextVar::scope) and
-    /// [`InContext`].
+    /// A future that runs in a context; or a stream (feature `stream`), a sink (feature `sink`) or an HTTP
+    /// body (feature `http-body`). Made by [`Context::scope`],
+    /// [`ContextVar::scope`](crate::ContextVar::scope) and [`InContext`](crate::InContext).
     ///
-    /// The context is the current one during each poll, and while the inner future is dropped, finished or
-    /// not. What the future sets stays in it: of what a stream sets its consumer sees nothing. When the future is
-    /// finished, it and the context are dropped at once; [`and_context`](Self::and_context) hands the context out
-    /// instead. A stream and a body are finished when they have ended; a sink is closed, and dropped with
-    /// its `Scoped`.
+    /// The context is the current one during each poll and while the inner future is dropped, whether it has
+    /// finished or not. The values that the future sets stay in that context: the consumer of a stream does
+    /// not see what the stream sets.
+    ///
+    /// When the future finishes, the future and then the context are dropped before the poll returns.
+    /// [`and_context`](Self::and_context) returns the context instead. A stream or a body finishes when it
+    /// returns `None`. A sink and its context are dropped with the `Scoped`.
     ///
     /// # Cancel safety
     ///
-    /// It adds no state of its own to that of the inner future, and is as cancel safe as that is.
+    /// As cancel safe as the inner future: a `Scoped` adds no state of its own.
     ///
     /// # Panics
     ///
-    /// When polled after it has finished. A stream or body may be polled on: it ends again. A panic in the inner
-    /// future passes through; the thread's context is restored before.
+    /// Panics when polled after it has finished. A stream or a body can be polled again and returns `None`. A
+    /// panic in the inner future propagates after the thread's context has been restored.
     ///
     /// # Examples
     ///
@@ -69,7 +71,8 @@ impl<F> Scoped<F> {
         Scoped { inner: Some(inner), context }
     }
 
-    /// The context, as the polls so far have left it. An empty one when the future has finished.
+    /// Returns the context with the changes that the polls so far have made. Returns an empty context after
+    /// the future has finished.
     ///
     /// ```
     /// use contextvar::{Context, ContextVar};
@@ -83,7 +86,7 @@ impl<F> Scoped<F> {
         &self.context
     }
 
-    /// Lets the future give its context too when it is finished: the output is `(F::Output, Context)`.
+    /// Wraps the future so that its output includes its context: `(F::Output, Context)`.
     ///
     /// ```
     /// use contextvar::{Context, ContextVar};
@@ -103,13 +106,14 @@ impl<F> Scoped<F> {
 }
 
 impl<F> Scoped<F> {
-    /// Runs a closure in its context. One that is dropped without being run is dropped in its context too.
+    /// Runs the closure in its context. A closure that is dropped without running is dropped in its context
+    /// as well.
     pub(crate) fn call<R>(self) -> R
     where
         F: FnOnce() -> R,
     {
         let (result, context) = self.call_and_context();
-        // Not at the end: if it panics there, the result leaks.
+        // Dropped here and not at the end, where a panic of the drop would leak the result.
         drop(context);
         result
     }
@@ -118,7 +122,7 @@ impl<F> Scoped<F> {
     where
         F: FnOnce() -> R,
     {
-        let f = self.inner.take().expect("only this takes a closure, and it takes `self`");
+        let f = self.inner.take().expect("a closure is taken once, by a method that takes `self`");
         (self.context.run(f), mem::take(&mut self.context))
     }
 }
@@ -131,7 +135,7 @@ impl<F: Future> Scoped<F> {
             let future = this.inner.as_mut().as_pin_mut();
             let output = future.expect("`Scoped` polled after it has finished").poll(cx);
             if output.is_ready() {
-                // Here, so that the future's destructors see its context.
+                // Dropped in here, so that the future's destructors see its context.
                 this.inner.set(None);
             }
             output
@@ -146,7 +150,7 @@ impl<F: Future> Future for Scoped<F> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
         self.poll_with_context(cx).map(|(output, context)| {
-            // Not at the end: if it panics there, the output leaks.
+            // Dropped here and not at the end, where a panic of the drop would leak the output.
             drop(context);
             output
         })
@@ -155,8 +159,8 @@ impl<F: Future> Future for Scoped<F> {
 
 #[cfg(any(feature = "http-body", feature = "stream"))]
 impl<F> Scoped<F> {
-    /// One step of something that ends with `None`, and is then dropped with its context. From there on it is
-    /// fused.
+    /// Polls a stream or a body once. When it returns `None`, drops it and its context. Later polls return
+    /// `None`.
     fn poll_until_none<T>(
         self: Pin<&mut Self>,
         poll: impl FnOnce(Pin<&mut F>) -> Poll<Option<T>>,
@@ -186,7 +190,7 @@ impl<F> fmt::Debug for Scoped<F> {
 }
 
 pin_project! {
-    /// A [`Scoped`] that hands its context out at the end. Made by [`Scoped::and_context`].
+    /// A [`Scoped`] whose output includes the context. Made by [`Scoped::and_context`].
     ///
     /// ```
     /// use contextvar::{ContextVar, InContext};
@@ -198,7 +202,7 @@ pin_project! {
     /// }
     ///
     /// # futures::executor::block_on(async {
-    /// // The second future goes on in the context of the first.
+    /// // The second future continues in the context of the first.
     /// let ((), ctx) = visit().in_copied_context().and_context().await;
     /// let ((), ctx) = visit().in_context(ctx).and_context().await;
     /// assert_eq!(ctx[&VISITS], 2);

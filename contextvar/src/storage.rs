@@ -7,8 +7,8 @@
 //! - `value`: a value of any type in one word, inline or behind a counted pointer.
 //! - `counted`: that pointer.
 //!
-//! A copy of a map is one atomic increment. A write copies the shared nodes on the path to its slot and no others. A slot
-//! belongs to one variable forever, so the slot determines the type of the value.
+//! A copy of a map is one atomic increment. A write copies the shared nodes on the path to its slot and no
+//! others. A slot belongs to one variable forever, so the slot determines the type of the value.
 #![allow(unsafe_code)]
 
 mod counted;

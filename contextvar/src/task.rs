@@ -1,8 +1,11 @@
-//! [`tokio::task`]'s functions that start work, each carrying the context along.
+//! The functions of [`tokio::task`] that start work, with the context carried along.
 //!
-//! They take and give what tokio's do. Each runs its work in a copy of the current context, taken in the
-//! caller, at the call, without the variables that are [not inherited](crate::ContextVar::inherit). Plain `tokio::spawn` gives a task no context at all: reads find nothing set, and
-//! setting is a [`SetError`](crate::SetError).
+//! Each takes the same as tokio's function. Unless its name says otherwise, it runs its work in a copy of the
+//! current context without the variables that are [not inherited](crate::ContextVar::inherit). The copy is
+//! taken in the caller, at the call.
+//!
+//! A task that plain `tokio::spawn` starts has no context: no variable is set there, and `try_set` returns a
+//! [`SetError`](crate::SetError).
 
 use tokio::task::JoinHandle;
 
@@ -10,11 +13,12 @@ use crate::context::Context;
 use crate::in_context::InContext;
 use crate::inherit;
 
-/// [`tokio::spawn`] in a copy of the current context: asyncio's `create_task(f())`.
+/// Spawns a task that runs in a copy of the current context: [`tokio::spawn`] with the context, asyncio's
+/// `create_task(f())`.
 ///
 /// # Panics
 ///
-/// As tokio's: outside of a runtime.
+/// Panics outside of a tokio runtime, as tokio's function does.
 ///
 /// # Examples
 ///
@@ -39,15 +43,15 @@ where
     tokio::task::spawn(inherit::future(future))
 }
 
-/// [`tokio::spawn`] in an empty context, for work that outlives what it was started by: a cache that is refreshed, a
-/// connection that goes back to its pool. It keeps no value alive.
+/// Spawns a task that runs in an empty context: [`tokio::spawn`] for work that outlives the request that
+/// started it, such as the refresh of a cache. The task keeps no value of the current context alive.
 ///
-/// Where it needs some of the values, take those along:
-/// `tokio::spawn(copy_context().only(&[&TENANT]).scope(f))` (see [`Context::only`]).
+/// If the task needs some of the values, pick them with [`Context::only`]:
+/// `tokio::spawn(copy_context().only(&[&TENANT]).scope(f))`.
 ///
 /// # Panics
 ///
-/// As tokio's: outside of a runtime.
+/// Panics outside of a tokio runtime, as tokio's function does.
 ///
 /// # Examples
 ///
@@ -61,7 +65,7 @@ where
 /// USER.set("ada");
 /// let task = task::spawn_in_empty_context(async {
 ///     assert!(!USER.is_set());
-///     // It has a context, if an empty one.
+///     // The task has a context of its own, which it can write.
 ///     USER.set("nobody");
 /// });
 /// task.await.unwrap();
@@ -76,11 +80,12 @@ where
     tokio::task::spawn(future.in_context(Context::new()))
 }
 
-/// [`tokio::task::spawn_blocking`] in a copy of the current context: `asyncio.to_thread(f)`.
+/// Runs a blocking closure in a copy of the current context: [`tokio::task::spawn_blocking`] with the
+/// context, asyncio's `to_thread(f)`.
 ///
 /// # Panics
 ///
-/// As tokio's: outside of a runtime.
+/// Panics outside of a tokio runtime, as tokio's function does.
 ///
 /// # Examples
 ///
@@ -105,12 +110,14 @@ where
     tokio::task::spawn_blocking(inherit::closure(f))
 }
 
-/// [`spawn_blocking`] that gives its context too, as [`Scoped::and_context`](crate::Scoped::and_context) does. What
-/// `f` has set can be made to count here with [`Context::apply_changes_to_current`].
+/// Runs a blocking closure in a copy of the current context and returns the copy with the closure's result,
+/// as [`Scoped::and_context`](crate::Scoped::and_context) does for futures.
+///
+/// [`Context::apply_changes_to_current`] applies the values that the closure has set to the caller's context.
 ///
 /// # Panics
 ///
-/// As tokio's: outside of a runtime.
+/// Panics outside of a tokio runtime, as tokio's function does.
 ///
 /// # Examples
 ///
@@ -136,14 +143,15 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    tokio::task::spawn_blocking(inherit::closure_and_context(f))
+    tokio::task::spawn_blocking(inherit::closure_returning_context(f))
 }
 
-/// [`tokio::task::spawn_local`] in a copy of the current context.
+/// Spawns a local task that runs in a copy of the current context: [`tokio::task::spawn_local`] with the
+/// context.
 ///
 /// # Panics
 ///
-/// As tokio's: outside of a [`LocalSet`](tokio::task::LocalSet) and a local runtime.
+/// Panics outside of a [`LocalSet`](tokio::task::LocalSet) or a local runtime, as tokio's function does.
 ///
 /// # Examples
 ///

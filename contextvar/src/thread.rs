@@ -1,7 +1,8 @@
-//! [`std::thread`]'s functions that start threads, each carrying the context along.
+//! The functions of [`std::thread`] that start threads, with the context carried along.
 //!
-//! They take and give what std's do. Each runs its closure in a copy of the current context, taken in the
-//! caller, at the call, without the variables that are [not inherited](crate::ContextVar::inherit). Below that copy the thread has a context of its own, empty at first.
+//! Each takes and returns the same as std's. Each runs its closure in a copy of the current context without
+//! the variables that are [not inherited](crate::ContextVar::inherit). The copy is taken in the caller, at
+//! the call.
 
 use std::fmt;
 use std::io;
@@ -9,11 +10,13 @@ use std::thread::{self, JoinHandle, ScopedJoinHandle};
 
 use crate::inherit;
 
-/// [`std::thread::spawn`] in a copy of the current context.
+/// Spawns a thread whose closure runs in a copy of the current context: [`std::thread::spawn`] with the
+/// context.
 ///
 /// # Panics
 ///
-/// As std's: if the system can't start a thread. [`Builder::spawn`] gives an error instead.
+/// Panics if the system cannot start a thread, as std's function does. [`Builder::spawn`] returns an error
+/// instead.
 ///
 /// # Examples
 ///
@@ -34,15 +37,15 @@ where
     thread::spawn(inherit::closure(f))
 }
 
-/// [`std::thread::scope`] whose threads each run in a copy of the context that is current where they are
-/// spawned.
+/// Calls `f` with a scope whose threads each run in a copy of the context that is current where they are
+/// spawned: [`std::thread::scope`] with the context.
 ///
-/// The closure gets a [`Scope`] by value where std gives a reference; it is `Copy`. A thread that spawns
-/// further ones takes it along with `move`.
+/// The closure gets a [`Scope`] by value, which is `Copy`, where std's gets a reference. A thread that spawns
+/// further threads captures it with `move`.
 ///
 /// # Panics
 ///
-/// As std's: if a thread panicked that was not joined.
+/// Panics if a thread that was not joined has panicked, as std's function does.
 ///
 /// # Examples
 ///
@@ -66,7 +69,7 @@ where
     thread::scope(|scope| f(Scope { scope }))
 }
 
-/// [`std::thread::Scope`] whose threads carry the context. Made by [`scope`].
+/// A [`std::thread::Scope`] whose threads carry the context. Made by [`scope`].
 ///
 /// ```
 /// use contextvar::{ContextVar, thread};
@@ -76,7 +79,7 @@ where
 /// thread::scope(|s| {
 ///     DEPTH.set(1);
 ///     s.spawn(move || {
-///         // A thread that spawns others takes `s` along.
+///         // A thread that spawns others captures `s`.
 ///         DEPTH.set(2);
 ///         s.spawn(|| assert_eq!(DEPTH.get(), 2));
 ///     });
@@ -88,11 +91,13 @@ pub struct Scope<'scope, 'env> {
 }
 
 impl<'scope> Scope<'scope, '_> {
-    /// [`std::thread::Scope::spawn`] in a copy of the current context.
+    /// Spawns a thread whose closure runs in a copy of the current context: [`std::thread::Scope::spawn`]
+    /// with the context.
     ///
     /// # Panics
     ///
-    /// As std's: if the system can't start a thread. [`Builder::spawn_scoped`] gives an error instead.
+    /// Panics if the system cannot start a thread, as std's method does. [`Builder::spawn_scoped`] returns an
+    /// error instead.
     pub fn spawn<F, T>(self, f: F) -> ScopedJoinHandle<'scope, T>
     where
         F: FnOnce() -> T + Send + 'scope,
@@ -108,7 +113,7 @@ impl fmt::Debug for Scope<'_, '_> {
     }
 }
 
-/// [`std::thread::Builder`] whose threads carry the context.
+/// A [`std::thread::Builder`] whose threads carry the context.
 ///
 /// ```
 /// use contextvar::{ContextVar, thread};
@@ -126,31 +131,32 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// [`std::thread::Builder::new`].
+    /// Returns a builder with std's defaults. See [`std::thread::Builder::new`].
     #[expect(clippy::new_without_default, reason = "std's has none")]
     pub fn new() -> Self {
         Builder { builder: thread::Builder::new() }
     }
 
-    /// [`std::thread::Builder::name`].
+    /// Sets the name of the thread. See [`std::thread::Builder::name`].
     pub fn name(self, name: String) -> Self {
         Builder { builder: self.builder.name(name) }
     }
 
-    /// [`std::thread::Builder::stack_size`], in bytes.
+    /// Sets the size of the thread's stack, in bytes. See [`std::thread::Builder::stack_size`].
     pub fn stack_size(self, size: usize) -> Self {
         Builder { builder: self.builder.stack_size(size) }
     }
 
-    /// [`std::thread::Builder::spawn`] in a copy of the current context.
+    /// Spawns a thread whose closure runs in a copy of the current context: [`std::thread::Builder::spawn`]
+    /// with the context.
     ///
     /// # Errors
     ///
-    /// As std's: if the system can't start a thread.
+    /// Returns an error if the system cannot start a thread, as std's method does.
     ///
     /// # Panics
     ///
-    /// As std's: if the name has a NUL byte in it.
+    /// Panics if the name contains a NUL byte, as std's method does.
     pub fn spawn<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -159,15 +165,16 @@ impl Builder {
         self.builder.spawn(inherit::closure(f))
     }
 
-    /// [`std::thread::Builder::spawn_scoped`] in a copy of the current context.
+    /// Spawns a thread in a [`Scope`] whose closure runs in a copy of the current context:
+    /// [`std::thread::Builder::spawn_scoped`] with the context.
     ///
     /// # Errors
     ///
-    /// As std's: if the system can't start a thread.
+    /// Returns an error if the system cannot start a thread, as std's method does.
     ///
     /// # Panics
     ///
-    /// As std's: if the name has a NUL byte in it.
+    /// Panics if the name contains a NUL byte, as std's method does.
     ///
     /// # Examples
     ///

@@ -4,9 +4,9 @@ use std::marker::PhantomData;
 use crate::current::Undo;
 use crate::var::ContextVar;
 
-/// What a [`set`](ContextVar::set) replaced, to put it back with [`reset`](ContextVar::reset).
+/// Undoes a [`set`](ContextVar::set): pass it to [`reset`](ContextVar::reset).
 ///
-/// Dropping it does nothing but to drop the old value.
+/// Dropping a token only drops the old value; the variable is not reset.
 ///
 /// ```
 /// use contextvar::ContextVar;
@@ -25,19 +25,20 @@ pub struct Token<T: 'static> {
 }
 
 impl<T> Token<T> {
-    /// The variable that made the token.
+    /// Returns the variable that made the token.
     pub fn var(&self) -> &'static ContextVar<T> {
         self.var
     }
 
-    /// The value before, `None` if the variable was not set ([PEP 567]'s `Token.MISSING`).
+    /// Returns the value before the `set`, or `None` if the variable was not set ([PEP 567]'s
+    /// `Token.MISSING`).
     ///
     /// [PEP 567]: https://peps.python.org/pep-0567/#contextvars-token
     pub fn old_value(&self) -> Option<&T> {
         self.undo.old.as_deref()
     }
 
-    /// Makes a guard that resets the variable when it is dropped: `with var.set(x):` of Python 3.14.
+    /// Returns a guard that resets the variable when it is dropped: Python 3.14's `with var.set(x):`.
     ///
     /// ```
     /// use contextvar::ContextVar;
@@ -63,10 +64,10 @@ impl<T> fmt::Debug for Token<T> {
 
 /// Resets a variable when it is dropped. Made by [`Token::reset_on_drop`].
 ///
-/// It never panics: dropped where its token is not valid, in another context, it does nothing.
+/// The drop never panics. In another context, where the token is not valid, it does nothing.
 ///
-/// It is not `Send`, so that it can't be held over an `.await` in a spawned task, where it might be dropped
-/// in another context. Use [`ContextVar::scope`] there.
+/// The guard is not `Send`, so a spawned task cannot hold it across an `.await`: it could be dropped in
+/// another context. Use [`ContextVar::scope`] there.
 ///
 /// ```compile_fail
 /// # static USER: contextvar::ContextVar<&str> = contextvar::ContextVar::new("user");
@@ -84,7 +85,7 @@ impl<T> fmt::Debug for Token<T> {
 ///     std::future::ready(()).await;
 /// }));
 /// ```
-#[must_use = "if unused the variable is reset at once"]
+#[must_use = "if unused, the variable is reset immediately"]
 pub struct ResetOnDrop<T: 'static> {
     token: Option<Token<T>>,
     _not_send: PhantomData<*const ()>,

@@ -1,6 +1,7 @@
-//! Contexts for HTTP servers and clients made of [tower](tower_service) services: axum, tonic, hyper.
+//! Contexts for HTTP servers and clients that consist of [tower](tower_service) services: axum, tonic, hyper.
 //!
-//! [`ContextLayer`] gives each request a context, [`MakeContextService`] each connection.
+//! [`ContextLayer`] gives each request a context. [`MakeContextService`] gives each connection one.
+//! `InjectBaggageLayer` (feature `baggage`) adds the context's baggage to a client's requests.
 
 #[cfg(feature = "baggage")]
 mod client;

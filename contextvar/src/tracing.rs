@@ -1,8 +1,8 @@
-//! Context variables in what [`tracing`] logs, and spans in tasks.
+//! Adds context variables to the lines that [`tracing`] logs, and carries spans into tasks.
 //!
-//! Variables that are marked [`log`](crate::ContextVar::log) appear in each event, wherever it comes from in the code
-//! that works on a request: nested functions, spawned tasks, blocking calls, threads. No span needs to be open. What is
-//! filtered out costs nothing.
+//! Variables that are marked [`log`](crate::ContextVar::log) appear in each event that the code of a request
+//! logs: in nested functions, spawned tasks, blocking calls, threads. No span needs to be open. Events that
+//! are filtered out cost nothing.
 //!
 //! ```
 //! use contextvar::ContextVar;
@@ -19,17 +19,19 @@
 //! info!("saved"); // .. INFO shop: saved request_id=7 tenant=acme
 //! ```
 //!
-//! A value with spaces, quotes or control characters, such as a client may choose, is quoted and escaped there.
+//! A value with spaces, quotes or control characters, which a client could have chosen, is quoted and
+//! escaped.
 //!
-//! With `fmt().json()` they are in the event's `fields`:
+//! With `fmt().json()` the variables are strings in the event's `fields`:
 //! `{"timestamp":..,"level":"INFO","fields":{"request_id":"7","tenant":"acme","message":"saved"},"target":"shop"}`.
-//! The values are strings there. A field of the event goes before a variable of the same name.
+//! If a field of the event has the name of a variable, only the field is logged.
 //!
 //! # Spans
 //!
-//! With this feature [`task`](crate::task) and [`thread`](crate::thread) take the current span along, too: it is entered
-//! whenever the task is polled, and while it is dropped. Not so [`task::spawn_in_empty_context`](crate::task::spawn_in_empty_context),
-//! and [`in_inherited_context`](crate::InContext::in_inherited_context), which carries the context alone.
+//! With this feature, [`task`](crate::task) and [`thread`](crate::thread) carry the current span along: it is
+//! entered at each poll of the task and while the task is dropped.
+//! [`task::spawn_in_empty_context`](crate::task::spawn_in_empty_context) does not, and
+//! [`in_inherited_context`](crate::InContext::in_inherited_context) carries only the context.
 
 use std::any::TypeId;
 use std::fmt::{self, Write};
@@ -41,22 +43,23 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::log::for_each_log_field;
 
-/// A format of `tracing_subscriber::fmt` that shows the variables that are marked [`log`](crate::ContextVar::log).
+/// A format for `tracing_subscriber::fmt` that shows the variables that are marked
+/// [`log`](crate::ContextVar::log).
 ///
-/// It is made of one of the formats there, full, compact, pretty or JSON, with `map_event_format`, as the last
-/// step. Whether there are colours is up to the layer, not to the format. See [the module](self).
+/// Wrap one of that crate's formats (full, compact, pretty or JSON) with `map_event_format`, as the last
+/// step. The layer decides whether lines have colors, not the format. See [the module](self).
 #[derive(Clone, Debug)]
 pub struct ContextFormat<E> {
     format: E,
-    /// The same with colours, for writers that have them: what the other one writes goes to a buffer first, which
-    /// can't say so.
-    coloured: E,
+    /// The same format with colors, for writers that support them. A line is written to a buffer first, which
+    /// cannot report that.
+    colored: E,
 }
 
 impl<F: Clone, T: Clone> ContextFormat<Format<F, T>> {
-    /// Wraps a format.
+    /// Wraps a format of `tracing_subscriber::fmt`.
     pub fn new(format: Format<F, T>) -> Self {
-        ContextFormat { coloured: format.clone().with_ansi(true), format }
+        ContextFormat { colored: format.clone().with_ansi(true), format }
     }
 }
 
@@ -73,19 +76,19 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let coloured = writer.has_ansi_escapes();
-        let format = if coloured { &self.coloured } else { &self.format };
+        let colored = writer.has_ansi_escapes();
+        let format = if colored { &self.colored } else { &self.format };
         let mut line = String::new();
         format.format_event(ctx, Writer::new(&mut line), event)?;
 
-        let is_own = |name| event.metadata().fields().field(name).is_some();
+        let is_event_field = |name| event.metadata().fields().field(name).is_some();
         match json_fields::<F>(&line) {
             Some((start, empty)) => {
                 writer.write_str(&line[..start])?;
                 let mut fields = String::new();
                 for_each_log_field(|name, value| {
-                    if !is_own(name) {
-                        let _ = write!(fields, "{}:{},", Quoted(&name), Quoted(value));
+                    if !is_event_field(name) {
+                        let _ = write!(fields, "{}:{},", JsonString(&name), JsonString(value));
                     }
                 });
                 writer.write_str(if empty { fields.trim_end_matches(',') } else { &fields })?;
@@ -96,11 +99,11 @@ where
                 writer.write_str(text)?;
                 let mut result = Ok(());
                 for_each_log_field(|name, value| {
-                    if !is_own(name) && result.is_ok() {
-                        result = if coloured {
-                            write!(writer, " \x1b[3m{name}\x1b[0m\x1b[2m=\x1b[0m{}", Line(value))
+                    if !is_event_field(name) && result.is_ok() {
+                        result = if colored {
+                            write!(writer, " \x1b[3m{name}\x1b[0m\x1b[2m=\x1b[0m{}", TextValue(value))
                         } else {
-                            write!(writer, " {name}={}", Line(value))
+                            write!(writer, " {name}={}", TextValue(value))
                         };
                     }
                 });
@@ -111,14 +114,15 @@ where
     }
 }
 
-/// Where the fields of an event begin, if the format is JSON, and whether there are none.
+/// Returns the position of the event's fields in a line of JSON, and whether there are no fields. Returns
+/// `None` for other formats.
 ///
-/// Quotes in strings are escaped, so that the text can stand nowhere else. Events that are flattened have their fields
-/// in the object itself.
+/// JSON escapes quotes in strings, so the text that starts the fields occurs nowhere else. Flattened events
+/// have their fields in the object itself.
 fn json_fields<F: 'static>(line: &str) -> Option<(usize, bool)> {
     const FIELDS: &str = "\"fields\":{";
-    // The type `Json` is there only where a feature of tracing-subscriber is. These are the others with lines that could
-    // start as an object does: with the event's message.
+    // The type `Json` exists only with a feature of tracing-subscriber. These are the other formats whose
+    // lines can start with `{`: with the event's message.
     let is_text = [TypeId::of::<Full>(), TypeId::of::<Compact>()].contains(&TypeId::of::<F>());
     (!is_text && line.starts_with('{')).then(|| {
         let start = line.find(FIELDS).map_or(1, |fields| fields + FIELDS.len());
@@ -126,10 +130,10 @@ fn json_fields<F: 'static>(line: &str) -> Option<(usize, bool)> {
     })
 }
 
-/// A value in a line of text. It is quoted and escaped if it could pass for more than a value otherwise.
-struct Line<'a>(&'a dyn fmt::Display);
+/// A value in a line of text. It is quoted and escaped if it could otherwise be read as more than a value.
+struct TextValue<'a>(&'a dyn fmt::Display);
 
-impl fmt::Display for Line<'_> {
+impl fmt::Display for TextValue<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = self.0.to_string();
         let quoted = format!("{value:?}");
@@ -138,10 +142,10 @@ impl fmt::Display for Line<'_> {
     }
 }
 
-/// A string of JSON.
-struct Quoted<'a>(&'a dyn fmt::Display);
+/// A value as a JSON string.
+struct JsonString<'a>(&'a dyn fmt::Display);
 
-impl fmt::Display for Quoted<'_> {
+impl fmt::Display for JsonString<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_char('"')?;
         for c in self.0.to_string().chars() {

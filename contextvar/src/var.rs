@@ -1,9 +1,8 @@
 use std::fmt;
 use std::ops::Deref;
 use std::ptr;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-use once_cell::sync::OnceCell;
 
 use crate::context::copy_context;
 use crate::current;
@@ -15,7 +14,7 @@ use crate::token::Token;
 
 /// A context variable: a static whose value belongs to the current [`Context`](crate::Context).
 ///
-/// It is declared with [`#[context_var]`](macro@crate::context_var), or by hand:
+/// Declare it with [`#[context_var]`](macro@crate::context_var), or by hand:
 ///
 /// ```
 /// use contextvar::ContextVar;
@@ -27,36 +26,38 @@ use crate::token::Token;
 /// assert_eq!(LOCALE.get(), "fr");
 /// ```
 ///
-/// A variable takes a place in the process's table of variables at its first write, and keeps it for ever.
-/// So it must be a static, or leaked.
+/// A variable gets a slot in the process's table of variables at its first write, and keeps it forever. So it
+/// must be a static, or leaked.
 ///
-/// # What is current
+/// # The current context
 ///
-/// Inside [`Context::run`](crate::Context::run), and in a future wrapped in a [`Scoped`], that context.
-/// Elsewhere the thread's own, which is empty at first. A tokio task that was given no context has none
-/// (feature `tokio`): nothing is set there, and setting is a [`SetError`].
+/// Inside [`Context::run`](crate::Context::run), and in a future that is wrapped in a [`Scoped`], that
+/// context is current. Elsewhere the thread's own context is, which is empty at first. A tokio task that was
+/// given no context has none (feature `tokio`): no variable is set there, and [`try_set`](Self::try_set)
+/// returns a [`SetError`].
 ///
 /// # Values
 ///
-/// Any type that is `Send + Sync + 'static`. What is set is never changed in place: to change a value, set
-/// another, or put the variable part into a `Mutex` or an atomic.
+/// A value can have any type that is `Send + Sync + 'static`. Values never change in place. To change a
+/// variable, set another value, or hold the part that changes in a `Mutex` or an atomic.
 #[doc(alias("AsyncLocal", "MDC", "task_local"))]
 pub struct ContextVar<T: 'static> {
     variable: Variable<T>,
     default: Option<fn() -> T>,
-    default_value: OnceCell<Value<T>>,
-    /// The thread that is computing the default, 0 if none is.
+    default_value: OnceLock<Value<T>>,
+    /// The number of the thread that is computing the default, or 0.
     computing: AtomicUsize,
 }
 
-/// What a context variable can hold: every type that is `Send + Sync + 'static`.
+/// A type that the values of a context variable can have. Every type that is `Send + Sync + 'static`
+/// implements it.
 ///
-/// A context follows its session from thread to thread, and its copies share the values. There is nothing to
-/// implement here.
+/// The bounds are needed because a context moves from thread to thread with its task, and copies share their
+/// values.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the value of a context variable: it is not `Send + Sync + 'static`",
     label = "this type must be `Send + Sync + 'static`",
-    note = "a context goes from thread to thread, and its copies share the values: use `Arc` for `Rc`, \
+    note = "a context moves from thread to thread, and its copies share the values: use `Arc` for `Rc`, \
             `Mutex` for `RefCell`, an atomic for `Cell`, an owned value for a borrowed one"
 )]
 pub trait ContextValue: Send + Sync + 'static {}
@@ -65,7 +66,8 @@ pub trait ContextValue: Send + Sync + 'static {}
 impl<T: Send + Sync + 'static> ContextValue for T {}
 
 impl<T: ContextValue> ContextVar<T> {
-    /// A variable without a default. The name is for messages; two variables may have the same.
+    /// Returns a variable without a default. The name appears in messages; two variables can have the same
+    /// name.
     ///
     /// ```
     /// use contextvar::ContextVar;
@@ -78,19 +80,19 @@ impl<T: ContextValue> ContextVar<T> {
         ContextVar {
             variable: Variable::new(name),
             default: None,
-            default_value: OnceCell::new(),
+            default_value: OnceLock::new(),
             computing: AtomicUsize::new(0),
         }
     }
 
-    /// A variable with a default: what `default` returns.
+    /// Returns a variable whose default is the value that `default` returns.
     ///
-    /// It is called once per process, when the default is first needed, in the context of whoever needs it;
-    /// other threads wait for it meanwhile. If it panics, the next reader calls it again. If it reads the
-    /// variable itself, it finds that not set.
+    /// `default` is called once per process, by the first read that needs the default, in the reader's
+    /// context. Other threads that need it wait. If `default` panics, the next reader calls it again. If it
+    /// reads its own variable, the variable is not set.
     ///
-    /// Two defaults that need each other must not be computed by two threads at the same time, as with any
-    /// lazily computed static: they would wait for each other.
+    /// Two defaults that read each other must not be computed by two threads at the same time: the threads
+    /// would wait for each other, as with any lazily computed static.
     ///
     /// ```
     /// use contextvar::ContextVar;
@@ -108,8 +110,8 @@ impl<T: ContextValue> ContextVar<T> {
 }
 
 impl<T: 'static> ContextVar<T> {
-    /// Lets the `Debug` of a [`Context`](crate::Context) show this variable's values. Without it their type
-    /// is shown. The attribute `#[context_var]` finds out by itself.
+    /// Lets the `Debug` of a [`Context`](crate::Context) show this variable's values. Otherwise it shows the
+    /// name of their type. The attribute `#[context_var]` calls it for every type that has a `Debug`.
     ///
     /// ```
     /// use contextvar::{Context, ContextVar};
@@ -131,8 +133,9 @@ impl<T: 'static> ContextVar<T> {
         self
     }
 
-    /// Shows this variable's value, where it is set, in logs: those of `contextvar::tracing`, and what is written with
-    /// [`for_each_log_field`](crate::for_each_log_field). A variable that is [`secret`](Self::secret) is never shown.
+    /// Shows this variable's value in logs if it is set: in those of `contextvar::tracing`, and in those that
+    /// use [`for_each_log_field`](crate::for_each_log_field). A [`secret`](Self::secret) variable is never
+    /// shown.
     ///
     /// ```
     /// use contextvar::{ContextVar, for_each_log_field};
@@ -156,8 +159,8 @@ impl<T: 'static> ContextVar<T> {
         self
     }
 
-    /// Keeps this variable's values out of all that is printed: the `Debug` of a
-    /// [`Context`](crate::Context) shows `<redacted>`.
+    /// Keeps this variable's values out of logs and messages. The `Debug` of a [`Context`](crate::Context)
+    /// shows `<redacted>`.
     ///
     /// ```
     /// use contextvar::{Context, ContextVar};
@@ -172,16 +175,17 @@ impl<T: 'static> ContextVar<T> {
         self
     }
 
-    /// Whether a task or thread that is started with a copy of the context ([`task::spawn`](crate::task::spawn),
-    /// [`thread::spawn`](crate::thread::spawn) and their relatives) gets this variable's value. The default is
-    /// `true`.
+    /// Sets whether other tasks and threads inherit this variable's value. The default is `true`.
     ///
-    /// `false` is for what must not be used by two tasks at a time, or outlive its owner: a live transaction, a
-    /// connection, a flag that suppresses something around here. The value is in every copy that stays
-    /// within the task ([`copy_context`], [`Context::run`](crate::Context::run), [`scope`](Self::scope),
-    /// `#[with_copied_context]`), and not in what these start; there the variable is not set. Such a copy that is
-    /// carried into another task by other means takes the value along: see
-    /// [`Context::inherited`](crate::Context::inherited).
+    /// Tasks and threads that are started with [`task::spawn`](crate::task::spawn),
+    /// [`thread::spawn`](crate::thread::spawn) and their relatives inherit. With `false` the variable is not
+    /// set there.
+    ///
+    /// Use `false` for a value that two tasks must not use at a time, or that must not outlive its owner: a
+    /// live transaction, a connection, a flag that suppresses something for a while. Copies that stay within
+    /// the task have the value ([`copy_context`], [`Context::run`](crate::Context::run),
+    /// [`scope`](Self::scope), `#[with_copied_context]`). If you move such a copy into another task yourself,
+    /// it takes the value along, unless you call [`Context::inherited`](crate::Context::inherited).
     ///
     /// ```
     /// use contextvar::{ContextVar, thread};
@@ -199,7 +203,7 @@ impl<T: 'static> ContextVar<T> {
         self
     }
 
-    /// The name given at the declaration.
+    /// Returns the name given at the declaration.
     ///
     /// ```
     /// use contextvar::ContextVar;
@@ -212,11 +216,12 @@ impl<T: 'static> ContextVar<T> {
         self.variable.name()
     }
 
-    /// The value in the current context, else the default, cloned.
+    /// Returns a clone of the value in the current context, or otherwise of the default. Panics if there is
+    /// neither.
     ///
     /// # Panics
     ///
-    /// With the text of [`LookupError`] if there is neither.
+    /// Panics with the text of [`LookupError`] if the variable is not set and has no default.
     ///
     /// # Examples
     ///
@@ -238,11 +243,12 @@ impl<T: 'static> ContextVar<T> {
         self.with(T::clone)
     }
 
-    /// The value in the current context, else the default, cloned.
+    /// Returns a clone of the value in the current context, or otherwise of the default, or an error if there
+    /// is neither.
     ///
     /// # Errors
     ///
-    /// [`LookupError`] if there is neither.
+    /// Returns [`LookupError`] if the variable is not set and has no default.
     ///
     /// # Examples
     ///
@@ -263,8 +269,8 @@ impl<T: 'static> ContextVar<T> {
         self.try_with(T::clone)
     }
 
-    /// The value in the current context, else the `default` given here, even where the variable has one of
-    /// its own ([PEP 567]: `var.get(default)`).
+    /// Returns a clone of the value in the current context, or otherwise the argument, even if the variable
+    /// has a default ([PEP 567]: `var.get(default)`).
     ///
     /// [PEP 567]: https://peps.python.org/pep-0567/#contextvars-contextvar
     ///
@@ -284,7 +290,7 @@ impl<T: 'static> ContextVar<T> {
     {
         match current::read(&self.variable, || None, T::clone) {
             Some(value) => {
-                // Here, and not at the end: if it panics there, `value` leaks, which is on its way out.
+                // Dropped here and not at the end, where a panic of the drop would leak `value`.
                 drop(default);
                 value
             }
@@ -292,13 +298,14 @@ impl<T: 'static> ContextVar<T> {
         }
     }
 
-    /// Gives `f` the value in the current context, else the default, by reference.
+    /// Calls `f` with a reference to the value in the current context, or otherwise to the default. Panics if
+    /// there is neither.
     ///
-    /// The value stays as it is while `f` runs, whatever `f` sets.
+    /// The value stays alive and unchanged while `f` runs, whatever `f` sets.
     ///
     /// # Panics
     ///
-    /// With the text of [`LookupError`] if there is neither.
+    /// Panics with the text of [`LookupError`] if the variable is not set and has no default.
     ///
     /// # Examples
     ///
@@ -319,13 +326,14 @@ impl<T: 'static> ContextVar<T> {
         }
     }
 
-    /// Gives `f` the value in the current context, else the default, by reference.
+    /// Calls `f` with a reference to the value in the current context, or otherwise to the default. Returns
+    /// an error if there is neither.
     ///
-    /// The value stays as it is while `f` runs, whatever `f` sets.
+    /// The value stays alive and unchanged while `f` runs, whatever `f` sets.
     ///
     /// # Errors
     ///
-    /// [`LookupError`] if there is neither. `f` was not called.
+    /// Returns [`LookupError`] if the variable is not set and has no default. `f` is not called in this case.
     ///
     /// # Examples
     ///
@@ -343,7 +351,7 @@ impl<T: 'static> ContextVar<T> {
         current::read(&self.variable, || self.default_value(), f).ok_or(LookupError { name: self.name() })
     }
 
-    /// Whether the current context has a value. A default does not count.
+    /// Returns true if the variable is set in the current context. A default does not count.
     ///
     /// ```
     /// use contextvar::ContextVar;
@@ -359,12 +367,13 @@ impl<T: 'static> ContextVar<T> {
         current::is_set(&self.variable)
     }
 
-    /// Sets the value in the current context. The token can [`reset`](Self::reset) it to what was there
-    /// before; it need not be used.
+    /// Sets the variable in the current context. Panics if the context cannot be written.
+    ///
+    /// The returned token can [`reset`](Self::reset) the variable to its old value. You can ignore the token.
     ///
     /// # Panics
     ///
-    /// With the text of [`SetError`] where there is no context that could be written.
+    /// Panics with the text of [`SetError`] if there is no context that can be written.
     ///
     /// # Examples
     ///
@@ -388,13 +397,15 @@ impl<T: 'static> ContextVar<T> {
         }
     }
 
-    /// Sets the value in the current context, as [`set`](Self::set) does.
+    /// Sets the variable in the current context. Returns an error with the value if the context cannot be
+    /// written.
+    ///
+    /// The returned token can [`reset`](Self::reset) the variable to its old value. You can ignore the token.
     ///
     /// # Errors
     ///
-    /// [`SetError`], with the value in it, where there is no context that could be written: in a tokio task
-    /// that was given none, in one that is polled inside another task's context, and on a thread that is
-    /// exiting.
+    /// Returns [`SetError`] if there is no context that can be written: in a tokio task that was given none,
+    /// in a task that is polled inside another task's context, and on a thread that is exiting.
     ///
     /// # Examples
     ///
@@ -419,9 +430,10 @@ impl<T: 'static> ContextVar<T> {
         })
     }
 
-    /// Puts back what was there before the `set` that made `token`: the old value, or none.
+    /// Restores the state before the `set` that returned `token`: the old value, or that the variable was not
+    /// set. Panics if the token belongs elsewhere.
     ///
-    /// It must be the same context, not a copy of it. A token can be used once:
+    /// The context must be the one in which the token was made, not a copy of it. A token can be used once:
     ///
     /// ```compile_fail,E0382
     /// # static USER: contextvar::ContextVar<String> = contextvar::ContextVar::new("user");
@@ -432,7 +444,8 @@ impl<T: 'static> ContextVar<T> {
     ///
     /// # Panics
     ///
-    /// With the text of [`ResetError`] if the token is of another variable or another context.
+    /// Panics with the text of [`ResetError`] if the token was made by another variable or in another
+    /// context.
     ///
     /// # Examples
     ///
@@ -453,12 +466,13 @@ impl<T: 'static> ContextVar<T> {
         }
     }
 
-    /// Puts back what was there before the `set` that made `token`, as [`reset`](Self::reset) does.
+    /// Restores the state before the `set` that returned `token`: the old value, or that the variable was not
+    /// set. Returns an error with the token if it belongs elsewhere.
     ///
     /// # Errors
     ///
-    /// [`ResetError`], with the token in it, if that is of another variable or another context. Nothing was
-    /// changed.
+    /// Returns [`ResetError`] if the token was made by another variable or in another context. Nothing has
+    /// changed in this case.
     ///
     /// # Examples
     ///
@@ -491,8 +505,8 @@ impl<T: 'static> ContextVar<T> {
         ResetError::new(self.name(), kind, token)
     }
 
-    /// Wraps `future` so that it runs in a copy of the current context, taken at this call, with this
-    /// variable set to `value`.
+    /// Wraps `future` so that it runs in a copy of the current context in which this variable is set to
+    /// `value`. The copy is taken at this call.
     ///
     /// ```
     /// use contextvar::ContextVar;
@@ -509,13 +523,15 @@ impl<T: 'static> ContextVar<T> {
         copy_context().with_value(self, value).scope(future)
     }
 
-    /// Runs `f` with this variable set to `value` in the current context, and puts back what was there
-    /// before, also when `f` panics. What `f` sets in other variables stays.
+    /// Runs `f` with this variable set to `value` in the current context. Then restores the variable, also if
+    /// `f` panics.
+    ///
+    /// Other variables keep the values that `f` sets.
     ///
     /// # Panics
     ///
-    /// With the text of [`SetError`] where there is no context that could be written; `f` is not called
-    /// then.
+    /// Panics with the text of [`SetError`] if there is no context that can be written. `f` is not called in
+    /// this case.
     ///
     /// # Examples
     ///
@@ -532,7 +548,7 @@ impl<T: 'static> ContextVar<T> {
     pub fn sync_scope<R>(&'static self, value: T, f: impl FnOnce() -> R) -> R {
         let reset = self.set(value).reset_on_drop();
         let result = f();
-        // Not at the end: if it panics there, the result leaks.
+        // Dropped here and not at the end, where a panic of the drop would leak the result.
         drop(reset);
         result
     }
@@ -542,8 +558,8 @@ impl<T: 'static> ContextVar<T> {
         &self.variable
     }
 
-    /// The default, computed now if it is needed for the first time. `None` if there is none, or if it is
-    /// this thread that is computing it.
+    /// Returns the default, and computes it at the first call. Returns `None` if there is no default, or if
+    /// this thread is computing it.
     #[inline]
     fn default_value(&'static self) -> Option<&'static T> {
         self.default_value.get().map(Value::deref).or_else(|| self.compute_default())
@@ -552,7 +568,7 @@ impl<T: 'static> ContextVar<T> {
     #[cold]
     fn compute_default(&'static self) -> Option<&'static T> {
         let default = self.default?;
-        // Relaxed will do: only this thread stores this number.
+        // Relaxed is enough: only this thread stores this number.
         if self.computing.load(Ordering::Relaxed) == current::this_thread() {
             return None;
         }

@@ -146,7 +146,7 @@ fn every_misuse_that_rustc_refuses_has_a_ui_test() {
     assert_eq!(rows.len(), 7);
     for Row { page, cells, cell } in rows {
         for file in citations(&cell) {
-            let path = repository().join("tests/ui/fail").join(file).with_extension("rs");
+            let path = repository().join("tests/ui/fail/api").join(file).with_extension("rs");
             assert!(path.exists(), "{page:?} cites `{file}`, which does not exist: {cells:?}");
         }
     }

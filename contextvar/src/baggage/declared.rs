@@ -1,14 +1,14 @@
-//! The variables that the attribute has declared, each with its codec.
+//! The variables that are declared as baggage, each with its codec.
 
 use crate::context::Context;
 use crate::var::{ContextValue, ContextVar};
 
-/// One of them.
+/// A variable that is declared as baggage. The attribute submits it to `inventory`.
 #[expect(missing_debug_implementations, reason = "only expansions name it")]
 pub struct Declared {
-    /// Of its entry.
+    /// The key of its entry.
     pub key: &'static str,
-    /// The variable.
+    /// The variable with its codec.
     pub var: &'static dyn Field,
 }
 
@@ -18,7 +18,7 @@ pub(super) fn declared() -> impl Iterator<Item = &'static Declared> {
     inventory::iter::<Declared>.into_iter()
 }
 
-/// What can be asked of a variable whose type is not known.
+/// A [`Coded`] variable of any type.
 #[allow(missing_docs)]
 pub trait Field: Sync {
     fn encode(&self, context: &Context) -> Option<String>;
@@ -34,7 +34,7 @@ pub struct Coded<T: 'static> {
 }
 
 impl<T> Coded<T> {
-    /// With the two functions of a [`Codec`](super::Codec).
+    /// Returns a variable with the two functions of its [`Codec`](super::Codec).
     pub const fn new(
         var: &'static ContextVar<T>,
         encode: fn(&T) -> String,
@@ -50,7 +50,7 @@ impl<T: ContextValue> Field for Coded<T> {
     }
 
     fn decode(&self, text: &str) -> Result<(), &'static str> {
-        let value = (self.decode)(text).ok_or("it can't be read as a value of the variable")?;
-        self.var.try_set(value).map(drop).map_err(|_| "there is no context here that could be written")
+        let value = (self.decode)(text).ok_or("its text is not a value of the variable's type")?;
+        self.var.try_set(value).map(drop).map_err(|_| "the current context cannot be written")
     }
 }

@@ -1,9 +1,10 @@
 //! Reads by reference that have not returned yet.
 //!
-//! The rule for every function in this crate: no function that may free a value has an argument that reaches the value.
-//! An argument that is a reference, or a closure that has captured one, must stay valid until the function returns: Stacked
-//! Borrows and Tree Borrows demand it, and LLVM optimizes by it. So a read calls the user's function first, and ends the active
-//! read after that call has returned: never in a function that was given the user's function.
+//! The rule for every function in this crate: no function that may free a value has an argument that reaches
+//! the value. An argument that is a reference, or a closure that has captured one, must stay valid until the
+//! function returns: Stacked Borrows and Tree Borrows demand it, and LLVM optimizes by it. So a read calls
+//! the user's function first, and ends the active read after that call has returned: never in a function
+//! whose closure argument has captured the value.
 
 use std::cell::Cell;
 use std::mem;
@@ -15,8 +16,9 @@ use crate::storage::Map;
 
 /// A use of a value in a frame's map that has not ended. It lives on the reader's stack.
 ///
-/// The active reads of a thread form a stack, in the order of their frames: a read begins in the innermost frame, and no frame
-/// is left while a read of it is active. So if any read of the innermost frame is active, the innermost active read is one.
+/// The active reads of a thread form a stack, in the order of their frames: a read begins in the innermost
+/// frame, and no frame is left while a read of it is active. So if any read of the innermost frame is active,
+/// the innermost active read is one.
 pub(super) struct ActiveRead {
     frame: *const Frame,
     /// The active read around this one.
@@ -55,8 +57,8 @@ impl ActiveRead {
         unsafe { innermost(|it| it.read.get()).as_ref() }.is_some_and(|read| ptr::eq(read.frame, frame))
     }
 
-    /// Gives a copy of `map` to the innermost active read if it reads `frame`, so that the next write changes or drops nothing
-    /// that the reader sees. Call it before each write.
+    /// Gives a copy of `map` to the innermost active read if it reads `frame`, so that the next write changes
+    /// or drops nothing that the reader sees. Call it before each write.
     #[inline]
     pub(super) fn keep_for_reader(frame: &Frame, map: &Map) {
         // SAFETY: the list holds a read only while the read is on the stack.
@@ -92,8 +94,8 @@ impl ActiveRead {
         }
     }
 
-    /// Gives the kept map to the active read around this one if both read the same frame, because it can see values of the same
-    /// map. Otherwise drops the map.
+    /// Gives the kept map to the active read around this one if both read the same frame, because it can see
+    /// values of the same map. Otherwise drops the map.
     #[cold]
     fn release(&self, map: Map) {
         // SAFETY: the outer read is further up the same stack.
@@ -105,8 +107,8 @@ impl ActiveRead {
 }
 
 impl EndRead<'_> {
-    /// Ends the active read. The drop does the same after a panic. Without a panic it would leak the result of the read if the
-    /// drop of a value panicked.
+    /// Ends the active read. The drop does the same after a panic. Without a panic it would leak the result
+    /// of the read if the drop of a value panicked.
     #[inline]
     pub(super) fn end(self) {
         let read = self.0;

@@ -28,14 +28,14 @@ impl Contents {
 pub(crate) struct Frame {
     /// An alias of the map in `contents`, which saves a read one step.
     map: Cell<ManuallyDrop<Map>>,
-    /// The contents that `enter` was given. No other code uses them while the frame exists.
+    /// The contents of the context. No other code uses them while the frame is in use.
     contents: Cell<*mut Contents>,
     /// The task that entered the context.
     task: Option<TaskId>,
 }
 
-/// The frame that is innermost if no context was entered. No variable is set in it, and it is never written. It spares reads a
-/// check for null.
+/// The frame that is innermost if no context was entered. No variable is set in it, and it is never written.
+/// It spares reads a check for null.
 static SENTINEL: Sentinel = Sentinel(Frame::empty());
 
 struct Sentinel(Frame);
@@ -43,7 +43,8 @@ struct Sentinel(Frame);
 // SAFETY: it is only read.
 unsafe impl Sync for Sentinel {}
 
-/// The innermost frame and the innermost active read of a thread, in one thread-local so that they share its address.
+/// The innermost frame and the innermost active read of a thread, in one thread-local so that they share its
+/// address.
 pub(super) struct Innermost {
     pub(super) frame: Cell<*const Frame>,
     pub(super) read: Cell<*const ActiveRead>,
@@ -66,7 +67,8 @@ pub(super) fn innermost<R>(f: impl FnOnce(&Innermost) -> R) -> R {
 /// It stays alive while the caller runs: frames end in the reverse order of their beginning.
 #[inline]
 pub(super) fn innermost_frame<'a>() -> &'a Frame {
-    // SAFETY: `enter_for` set the pointer to a frame on its stack, and resets it before that frame ends.
+    // SAFETY: the pointer is to the sentinel, a static, or to a frame on the stack of `enter_for`, which
+    // resets the pointer before that frame ends.
     unsafe { &*innermost(|it| it.frame.get()) }
 }
 
@@ -81,14 +83,14 @@ pub(super) fn enter_sentinel() -> *const Frame {
     innermost(|it| it.frame.replace(&raw const SENTINEL.0))
 }
 
-/// Returns the frame of the context that is current if none was entered: the context that hooks gave the task; otherwise the
-/// thread's own context, except in a task. A task that was given no context has none.
+/// Returns the frame of the context that is current if none was entered: the context that hooks gave the
+/// task; otherwise the thread's own context, except in a task. A task that was given no context has none.
 pub(super) fn base_frame<'a>() -> Option<&'a Frame> {
     let task = task_id();
     #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
     if let Some(frame) = task_context::frame_behind_sentinel(task) {
-        // SAFETY: the frame stays alive while the caller runs: a task's context is left after the task's poll, and other
-        // frames end in the reverse order of their beginning.
+        // SAFETY: the frame stays alive while the caller runs: a task's context is left after the task's
+        // poll, and other frames end in the reverse order of their beginning.
         return Some(unsafe { &*frame });
     }
     task.is_none().then(thread_context::frame)
@@ -122,7 +124,8 @@ pub(super) fn enter_for<R>(contents: &mut Contents, task: Option<TaskId>, f: imp
     }
 
     let frame = Frame {
-        // SAFETY: the map lives until this function returns, and each write updates the frame.
+        // SAFETY: the map lives until this function returns, and each write that moves its root updates the
+        // frame.
         map: Cell::new(unsafe { contents.map.alias() }),
         contents: Cell::new(contents),
         task,
@@ -146,8 +149,8 @@ fn leave(frame: &Frame, outer: *const Frame) {
 
 /// Leaves `frame` if another frame is innermost, or if a read of `frame` may be active.
 ///
-/// An active read of another frame does no harm. Nor does the context of a task that hooks have entered, and that a panic
-/// kept them from leaving. Anything else is a coroutine.
+/// An active read of another frame does no harm. Nor does the context of a task that hooks have entered, and
+/// that a panic kept them from leaving. Anything else is a coroutine.
 #[cold]
 fn check_and_leave(left: *const Frame, frame: &Frame, outer: *const Frame) {
     innermost(|it| it.frame.set(left));
@@ -173,7 +176,8 @@ impl Frame {
         Frame { map, contents: Cell::new(ptr::null_mut()), task: None }
     }
 
-    /// Makes the frame of a task's context. [`set_contents`](Self::set_contents) and [`set_map`](Self::set_map) come next.
+    /// Makes the frame of a task's context. [`set_contents`](Self::set_contents) and
+    /// [`set_map`](Self::set_map) come next.
     #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
     pub(super) const fn of_task(task: TaskId) -> Frame {
         Frame { task: Some(task), ..Frame::empty() }
@@ -186,7 +190,8 @@ impl Frame {
 
     #[inline]
     pub(super) fn map(&self) -> &Map {
-        // SAFETY: the reference is used only until a value is found. No other code runs on this thread meanwhile.
+        // SAFETY: the reference is used only until a value is found. No other code runs on this thread
+        // meanwhile.
         unsafe { &*self.map.as_ptr() }
     }
 
@@ -240,7 +245,8 @@ impl Frame {
         // The active read shares the map, so this write changes or drops nothing that the reader sees.
         ActiveRead::keep_for_reader(self, map);
         let (old, replaced) = map.write(variable, new);
-        // SAFETY: the map lives as long as the frame, and each write that moves its root updates the alias, as here.
+        // SAFETY: the map lives as long as the frame, and each write that moves its root updates the alias,
+        // as here.
         self.map.set(unsafe { map.alias() });
         // The write is complete. Only now can a value be dropped: its `Drop` can run any code.
         drop(replaced);
@@ -262,18 +268,20 @@ impl Frame {
         drop(old);
     }
 
-    /// Unsets all variables and returns the old map, which must stay alive while a read of this frame is active.
+    /// Unsets all variables and returns the old map, which must stay alive while a read of this frame is
+    /// active.
     pub(super) fn take_map(&self) -> Map {
         self.map.set(ManuallyDrop::new(Map::EMPTY));
         mem::take(&mut self.contents().map)
     }
 
-    /// Returns the contents of the context. Call it only on a frame that may be written, and use one result at a time.
+    /// Returns the contents of the context. Call it only on a frame that may be written, and use one result
+    /// at a time.
     #[expect(clippy::mut_from_ref, reason = "the contents are not in the frame")]
     #[inline]
     fn contents(&self) -> &mut Contents {
-        // SAFETY: `contents` points to contents that outlive this frame. Only this frame uses them, and each use in this file
-        // ends before any other code runs on this thread.
+        // SAFETY: `contents` points to contents that outlive this frame. Only this frame uses them, and each
+        // use in this file ends before any other code runs on this thread.
         unsafe { &mut *self.contents.get() }
     }
 }

@@ -16,22 +16,23 @@ use crate::storage::Map;
 
 /// The context of a task. It is the current context while tokio reports that its task is the current task.
 ///
-/// No lock guards the contents. tokio makes a task current on one thread at a time, to poll it or to drop its future, and each
-/// such period happens before the next one. So code of the current task can use the contents, and becomes their owner: see
-/// `owner`. Hooks run outside of the task. On the owner's thread they can use the contents; on other threads they use the map
-/// that was published last.
+/// No lock guards the contents. tokio makes a task current on one thread at a time, to poll it or to drop its
+/// future or its output, and each such period happens before the next one. So code of the current task can
+/// use the contents, and becomes their owner: see `owner`. Hooks run outside of the task. On the owner's
+/// thread they can use the contents; on other threads they use the map that was published last.
 ///
-/// A thread can have an entry for a task whose poll has ended: from the end of the poll to the hook after it; or longer, if
-/// that hook never runs because a panic left the poll or because another hook replaced it. Such a stale entry has no effect
-/// while its task is not the current one. The next poll on that thread discards it.
+/// A thread can have an entry for a task whose poll has ended: from the end of the poll to the hook after it;
+/// or longer, if that hook never runs because a panic left the poll or because another hook replaced it. Such
+/// a stale entry has no effect while its task is not the current one. The next poll on that thread discards
+/// it.
 pub(crate) struct TaskContext {
     task: TaskId,
     /// The [number](this_thread) of the thread that used the contents last, or `NO_OWNER`, or `ENDED`.
     owner: AtomicUsize,
     contents: UnsafeCell<Contents>,
     frame: Frame,
-    /// The map for the user's hooks on threads other than the owner's. `None` if the user has no hooks. Locked while a hook
-    /// uses the contents, and while the owner changes.
+    /// The map for the user's hooks on threads other than the owner's. `None` if the user has no hooks.
+    /// Locked while a hook uses the contents, and while the owner changes.
     published: Option<Mutex<Map>>,
 }
 
@@ -41,8 +42,9 @@ const NO_OWNER: usize = 0;
 /// The owner of contents whose task has ended. No thread becomes their owner any more.
 const ENDED: usize = 1;
 
-// SAFETY: `task`, the atomic and the mutex can be shared. The other fields are used by code of the current task, by hooks on the
-// owner's thread while the owner cannot change, as described above, and by the drop of the last `Arc`.
+// SAFETY: `task`, the atomic and the mutex can be shared. The other fields are used by code of the current
+// task, by hooks on the owner's thread while the owner cannot change, as described above, and by the drop of
+// the last `Arc`.
 unsafe impl Send for TaskContext {}
 // SAFETY: as above.
 unsafe impl Sync for TaskContext {}
@@ -75,15 +77,16 @@ impl TaskContext {
             frame: Frame::of_task(task),
         });
         let contents = context.contents.get();
-        // SAFETY: no other code uses the contents yet. They stay in this allocation together with the frame, and each write
-        // updates the frame.
+        // SAFETY: no other code uses the contents yet. They stay in this allocation together with the frame,
+        // and each write that moves the map's root updates the frame.
         context.frame.set_map(unsafe { (*contents).map.alias() });
         context.frame.set_contents(contents);
         context
     }
 
-    /// Makes this the context of the poll that is about to begin on this thread, until [`leave`](Self::leave). Touches only
-    /// this thread's entries, not the contents: tokio can still decide not to poll the task.
+    /// Makes this the context of the poll that is about to begin on this thread, until
+    /// [`leave`](Self::leave). Touches only this thread's entries, not the contents: tokio can still decide
+    /// not to poll the task.
     ///
     /// Does nothing on a thread that is exiting: the task has no context there.
     pub(crate) fn enter(self: Arc<Self>) {
@@ -96,8 +99,8 @@ impl TaskContext {
         drop(stale);
     }
 
-    /// Leaves the context of `task`, if this thread has entered it, and returns the owner that kept it alive. The frame that
-    /// was innermost before is innermost again.
+    /// Leaves the context of `task`, if this thread has entered it, and returns the owner that kept it alive.
+    /// The frame that was innermost before is innermost again.
     pub(crate) fn leave(task: TaskId) -> Option<Arc<TaskContext>> {
         if TOP.get().is_null() {
             return None;
@@ -134,19 +137,20 @@ impl TaskContext {
             .then_some(&raw const self.frame)
     }
 
-    /// Runs `f` in a copy of this context that `f` cannot write. The copy is of the context as it is now if the last poll was on
-    /// this thread, and otherwise as it was when a hook ran on the thread of an earlier poll. Call it outside of the task.
+    /// Runs `f` in a copy of this context that `f` cannot write. The copy is of the context as it is now if
+    /// the last poll was on this thread, and otherwise as it was when a hook ran on the thread of an earlier
+    /// poll. Call it outside of the task.
     pub(crate) fn run_in_copy(&self, f: impl FnOnce()) {
         /// Drops the copy in the same way as the context itself, also on a panic.
-        struct Copy<'a>(&'a TaskContext, Map);
+        struct DropInEmptyContext<'a>(&'a TaskContext, Map);
 
-        impl Drop for Copy<'_> {
+        impl Drop for DropInEmptyContext<'_> {
             fn drop(&mut self) {
                 self.0.drop_values(mem::take(&mut self.1));
             }
         }
 
-        let copy = Copy(self, self.publish());
+        let copy = DropInEmptyContext(self, self.publish());
         enter_for(&mut Contents::new(copy.1.clone()), Some(self.task), f);
     }
 
@@ -165,8 +169,8 @@ impl TaskContext {
         now
     }
 
-    /// Drops the values of a task that has ended if the task's last poll was on this thread. Otherwise the last owner of the
-    /// `Arc` drops them.
+    /// Drops the values of a task that has ended if the task's last poll was on this thread. Otherwise the
+    /// last owner of the `Arc` drops them.
     pub(crate) fn end(&self) {
         let is_owner = self.owner.compare_exchange(this_thread(), ENDED, Ordering::AcqRel, Ordering::Relaxed);
         if is_owner.is_ok() {
@@ -213,8 +217,8 @@ impl Drop for EnteredContexts {
     }
 }
 
-/// Returns the frame that the sentinel stands for on this thread: that of the current task's context, or the one that was
-/// innermost before the stale entries were made. `None` if there is no such frame.
+/// Returns the frame that the sentinel stands for on this thread: that of the current task's context, or the
+/// one that was innermost before the stale entries were made. `None` if there is no such frame.
 #[inline]
 pub(super) fn frame_behind_sentinel(task: Option<TaskId>) -> Option<*const Frame> {
     // SAFETY: its entry keeps it alive.
@@ -227,7 +231,8 @@ fn frame_behind_stale(task: Option<TaskId>) -> Option<*const Frame> {
     let find = |entered: &EnteredContexts| {
         let entries = entered.0.borrow();
         if task.is_some_and(|task| entries.iter().all(|entry| entry.context.task != task)) {
-            // A task that was not entered, such as one of a `LocalSet`. Entries of tasks around it are not stale.
+            // A task that was not entered, such as one of a `LocalSet`. Entries of tasks around it are not
+            // stale.
             return None;
         }
         for entry in entries.iter().rev() {
@@ -247,7 +252,8 @@ fn frame_behind_stale(task: Option<TaskId>) -> Option<*const Frame> {
     ENTERED.try_with(find).ok()?
 }
 
-/// Removes the entries of polls that have ended, with `task` as the current task. Call it before a poll.
+/// Removes the entries of polls that have ended, with `task` as the current task. Called before a poll and
+/// when one is left.
 #[inline]
 fn discard_stale(task: Option<TaskId>) -> Vec<Arc<TaskContext>> {
     #[cold]
@@ -297,8 +303,8 @@ fn discard_while(is_stale: impl Fn(&[Entered]) -> bool) -> Vec<Arc<TaskContext>>
 /// Removes the innermost entry, of a poll that has ended.
 fn pop(entries: &mut Vec<Entered>) -> Arc<TaskContext> {
     let Entered { context, outer } = entries.pop().expect("the caller has found an entry");
-    // A poll leaves the contexts that it enters and ends the reads that it begins. Only a coroutine with a stack of its own can
-    // be suspended inside.
+    // A poll leaves the contexts that it enters and ends the reads that it begins. Only a coroutine with a
+    // stack of its own can be suspended inside.
     if !is_sentinel(innermost(|it| it.frame.get())) || ActiveRead::is_active_in(&context.frame) {
         abort_on_out_of_order_exit();
     }

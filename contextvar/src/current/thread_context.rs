@@ -19,7 +19,8 @@ thread_local! {
         ManuallyDrop::new(ThreadContext { frame: Frame::empty(), contents: UnsafeCell::new(Contents::new(Map::EMPTY)) })
     };
 
-    /// Unsets all variables of the thread's own context when the thread exits. Initialized by the first write.
+    /// Unsets all variables of the thread's own context when the thread exits. Initialized by the first
+    /// write.
     static CLEAR_AT_EXIT: ClearAtExit = const { ClearAtExit };
 }
 
@@ -29,8 +30,8 @@ impl Drop for ClearAtExit {
     fn drop(&mut self) {
         // From now on `CLEAR_AT_EXIT` cannot be used, so nothing is written to the context any more.
         let map = frame().take_map();
-        // A thread exits during a read in two cases. In `process::exit` its stack stays, with references to the values. A
-        // coroutine with a stack of its own can be suspended in a read.
+        // A thread exits during a read in two cases. In `process::exit` its stack stays, with references to
+        // the values. A coroutine with a stack of its own can be suspended in a read.
         if ActiveRead::is_any_active() { mem::forget(map) } else { drop(map) }
     }
 }
@@ -49,8 +50,9 @@ pub(super) fn owns(other: &Frame) -> bool {
     ptr::eq(other, frame())
 }
 
-/// Ensures that the thread's own context is cleared when the thread exits. Returns false if that has already happened.
-pub(super) fn clear_at_exit() -> bool {
+/// Ensures that the thread's own context is cleared when the thread exits. Returns false if that has already
+/// happened.
+pub(super) fn ensure_cleared_at_exit() -> bool {
     CLEAR_AT_EXIT.try_with(|_| ()).is_ok()
 }
 

@@ -3,12 +3,12 @@ use std::task::{self, Poll};
 
 use pin_project_lite::pin_project;
 
-/// What was current where work was handed over, besides the context: the span of `tracing`, the context of
+/// The ambient values of other libraries that work inherits: the span of `tracing` and the context of
 /// OpenTelemetry.
 pub(crate) struct Surroundings {
     #[cfg(feature = "tracing")]
     span: tracing::Span,
-    /// None where the thread is exiting.
+    /// `None` on a thread that is exiting.
     #[cfg(feature = "opentelemetry")]
     context: Option<opentelemetry::Context>,
 }
@@ -19,52 +19,53 @@ impl Surroundings {
             #[cfg(feature = "tracing")]
             span: tracing::Span::current(),
             #[cfg(feature = "opentelemetry")]
-            context: opentelemetry_is_there().then(opentelemetry::Context::current),
+            context: can_use_opentelemetry().then(opentelemetry::Context::current),
         }
     }
 
-    /// Runs `f` with them as the current ones.
+    /// Runs `f` in this span and this OpenTelemetry context.
     fn run<R>(&self, f: impl FnOnce() -> R) -> R {
         #[cfg(feature = "opentelemetry")]
         let _attached =
-            self.context.clone().filter(|_| opentelemetry_is_there()).map(|context| context.attach());
+            self.context.clone().filter(|_| can_use_opentelemetry()).map(|context| context.attach());
         #[cfg(feature = "tracing")]
         let _entered = self.span.enter();
         f()
     }
 
-    pub(crate) fn around<F>(self, inner: F) -> Within<F> {
-        Within { inner: Some(inner), surroundings: self }
+    pub(crate) fn wrap<F>(self, inner: F) -> InSurroundings<F> {
+        InSurroundings { inner: Some(inner), surroundings: self }
     }
 }
 
-/// Whether OpenTelemetry's current context can be used: at the exit of a thread it panics, which in a destructor
-/// would abort the process.
+/// Returns true if OpenTelemetry's current context can be used. On a thread that is exiting it panics, which
+/// would abort the process in a destructor.
 #[cfg(feature = "opentelemetry")]
-fn opentelemetry_is_there() -> bool {
-    struct There(bool);
+fn can_use_opentelemetry() -> bool {
+    struct CanUse(bool);
 
-    // So that it has a destructor, and is gone before what was made before it.
-    impl Drop for There {
+    // Gives the thread-local a destructor. It runs before that of OpenTelemetry's thread-local, which is
+    // initialized earlier.
+    impl Drop for CanUse {
         fn drop(&mut self) {}
     }
 
     thread_local! {
-        static THERE: There = There(std::panic::catch_unwind(opentelemetry::Context::current).is_ok());
+        static CAN_USE: CanUse = CanUse(std::panic::catch_unwind(opentelemetry::Context::current).is_ok());
     }
 
-    THERE.try_with(|there| there.0).unwrap_or(false)
+    CAN_USE.try_with(|can_use| can_use.0).unwrap_or(false)
 }
 
 pin_project! {
-    /// A future, or a closure, in its surroundings: when it is polled or called, and while it is dropped.
-    pub(crate) struct Within<F> {
+    /// A future or a closure in its surroundings: they are current while it is polled, called or dropped.
+    pub(crate) struct InSurroundings<F> {
         #[pin]
         inner: Option<F>,
         surroundings: Surroundings,
     }
 
-    impl<F> PinnedDrop for Within<F> {
+    impl<F> PinnedDrop for InSurroundings<F> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             if this.inner.is_some() {
@@ -74,17 +75,17 @@ pin_project! {
     }
 }
 
-impl<F> Within<F> {
+impl<F> InSurroundings<F> {
     pub(crate) fn call<R>(mut self) -> R
     where
         F: FnOnce() -> R,
     {
-        let f = self.inner.take().expect("only this takes a closure, and it takes `self`");
+        let f = self.inner.take().expect("a closure is taken once, by a method that takes `self`");
         self.surroundings.run(f)
     }
 }
 
-impl<F: Future> Future for Within<F> {
+impl<F: Future> Future for InSurroundings<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {

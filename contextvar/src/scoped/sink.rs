@@ -7,8 +7,8 @@ use super::Scoped;
 
 /// # Panics
 ///
-/// On sending to a sink that is a stream too, and has ended as that: it has been dropped then. Split it
-/// first, and scope the halves.
+/// Panics when an item is sent to a sink that is also a stream and has ended as a stream: the sink was
+/// dropped with it. Split it first, and wrap the halves.
 impl<S: Sink<Item>, Item> Sink<Item> for Scoped<S> {
     type Error = S::Error;
 
@@ -29,11 +29,11 @@ impl<S: Sink<Item>, Item> Sink<Item> for Scoped<S> {
     }
 }
 
-const DROPPED: &str = "sent to a `Scoped` whose stream has ended, which dropped the sink too: split it first, and \
-                       scope the halves";
+const DROPPED: &str = "sent to a `Scoped` whose stream has ended, which dropped the sink as well: split it first, and \
+                       wrap the halves";
 
 impl<S> Scoped<S> {
-    /// Runs `f` in the context, if the sink is still there.
+    /// Runs `f` in the context. Returns `None` if the sink was dropped.
     fn with_sink<R>(self: Pin<&mut Self>, f: impl FnOnce(Pin<&mut S>) -> R) -> Option<R> {
         let mut this = self.project();
         this.context.run(|| this.inner.as_mut().as_pin_mut().map(f))

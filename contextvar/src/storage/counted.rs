@@ -27,14 +27,15 @@ pub(super) struct Allocation<T> {
     value: T,
 }
 
-// SAFETY: it points to a node or to the value of a `Value<T>`. Both are `Send + Sync`: a `Value<T>` is made with a
-// `Variable<T>`, which exists only if `T: Send + Sync`.
+// SAFETY: it points to a node or to the value of a `Value<T>`. Both are `Send + Sync`: a `Value<T>` is made
+// with a `Variable<T>`, which exists only if `T: Send + Sync`.
 unsafe impl Send for Counted {}
 // SAFETY: as above.
 unsafe impl Sync for Counted {}
 
 impl<T> Allocation<T> {
-    /// Makes an allocation for a static. It must never be counted. With a `count` of 0, [`Counted::is_unique`] is false.
+    /// Makes an allocation for a static. It must never be counted. With a `count` of 0,
+    /// [`Counted::is_unique`] is false.
     pub(super) const fn fixed(value: T, count: AtomicUsize) -> Self {
         unsafe fn never(_: NonNull<Header>) {}
         Allocation { header: Header { count, free: never }, value }
@@ -92,7 +93,7 @@ impl Counted {
     }
 
     /// # Safety
-    /// The pointer is one to a `T`.
+    /// It points to a `T`.
     #[inline]
     pub(super) unsafe fn get<T>(&self) -> &T {
         // SAFETY: the allocation lives while this `Counted` does.
@@ -107,7 +108,7 @@ impl Counted {
     }
 
     /// # Safety
-    /// The pointer is one to a `T`, and [`is_unique`](Self::is_unique) is true.
+    /// It points to a `T`, and [`is_unique`](Self::is_unique) is true.
     #[inline]
     pub(super) unsafe fn get_mut<T>(&mut self) -> &mut T {
         // SAFETY: as in `get`. No other `Counted` points to it, and this one is borrowed.
@@ -141,8 +142,8 @@ impl Drop for Counted {
         fn free_last(allocation: NonNull<Header>) {
             // SAFETY: the allocation lives until it is freed.
             let header = unsafe { allocation.as_ref() };
-            // Acquire: the other owners' uses happened before their releases. A load instead of a fence, because
-            // ThreadSanitizer does not support fences.
+            // Acquire: the other owners' uses happened before their releases. A load instead of a fence,
+            // because ThreadSanitizer does not support fences.
             header.count.load(Ordering::Acquire);
             // SAFETY: the caller released the last count.
             unsafe { (header.free)(allocation) }
@@ -163,15 +164,16 @@ unsafe fn free<T>(header: NonNull<Header>) {
     drop(unsafe { Box::from_raw(header.cast::<Allocation<T>>().as_ptr()) });
 }
 
-/// The greatest number of values whose drops run within one another on the stack. A chain of contexts, each of which is a
-/// value in the next one, can be longer than any stack.
+/// The greatest number of values whose drops run within one another on the stack. A chain of contexts, each
+/// of which is a value in the next one, can be longer than any stack.
 const MAX_DEPTH: u32 = 32;
 
 thread_local! {
     /// The number of values that this thread is dropping within one another.
     static DEPTH: Cell<u32> = const { Cell::new(0) };
 
-    /// The queue of the innermost call that frees allocations at the greatest depth. Null outside of such a call.
+    /// The queue of the innermost call that frees allocations at the greatest depth. Null outside of such a
+    /// call.
     static QUEUE: Cell<*const FreeQueue> = const { Cell::new(ptr::null()) };
 }
 
@@ -204,7 +206,8 @@ impl Unowned {
         unsafe { (self.free)(self.header) }
     }
 
-    /// Adds the allocation to the current queue. If there is none, makes one and frees all that is added to it.
+    /// Adds the allocation to the current queue. If there is none, makes one and frees all that is added to
+    /// it.
     #[cold]
     fn free_in_queue(self) {
         // SAFETY: the call that set the pointer, further up the stack, resets it before it returns.
@@ -213,8 +216,8 @@ impl Unowned {
         }
         let queue = FreeQueue(RefCell::new(vec![self]));
         QUEUE.set(&queue);
-        // Continues after a panic, as `Vec` does. Not a `Drop` of `FreeQueue`, which would borrow the queue mutably while the
-        // values that are freed push to it.
+        // Continues after a panic, as `Vec` does. Not a `Drop` of `FreeQueue`, which would borrow the queue
+        // mutably while the values that are freed push to it.
         let _rest = OnDrop(|| {
             queue.free_all();
             if !ptr::eq(QUEUE.replace(ptr::null()), &queue) {

@@ -16,14 +16,15 @@ use super::variable::{AnyVariable, Variable};
 /// A persistent map from variables to values.
 #[repr(transparent)]
 pub(crate) struct Map {
-    /// Points to a node. In a map that was never written it points to [`EMPTY`], so that readers need no check for null.
+    /// Points to a node. In a map that was never written it points to [`EMPTY`], so that readers need no
+    /// check for null.
     root: ManuallyDrop<Counted>,
 }
 
 static EMPTY: Allocation<Node> = Allocation::fixed(Node::EMPTY, AtomicUsize::new(0));
 
-/// The nodes that a write replaced. If this is their last owner, its drop drops values, which runs user code: drop it only
-/// after the write is complete.
+/// The nodes that a write replaced. If this is their last owner, its drop drops values, which runs user code:
+/// drop it only after the write is complete.
 pub(crate) type Replaced = Option<Map>;
 
 impl Map {
@@ -32,7 +33,7 @@ impl Map {
     #[inline]
     pub(crate) fn get<T: 'static>(&self, variable: &Variable<T>) -> Option<&T> {
         let word = self.word(variable.slot())?;
-        // SAFETY: a slot belongs to one variable, and only `write` fills it, from a `Value<T>`.
+        // SAFETY: a slot belongs to one variable, and only `Place::replace` fills it, from a `Value<T>`.
         Some(unsafe { word.value() })
     }
 
@@ -45,7 +46,7 @@ impl Map {
 
     #[inline]
     fn word(&self, slot: u32) -> Option<&Word> {
-        if slot < WIDTH { self.root().own_word(slot) } else { self.root().nested_word(slot) }
+        if slot < WIDTH { self.root().own_word(slot) } else { self.root().word_at_any_depth(slot) }
     }
 
     /// Returns true if the map was never written.
@@ -63,14 +64,15 @@ impl Map {
     /// Returns the same map without counting it.
     ///
     /// # Safety
-    /// The alias is used only while this map is alive and not written.
+    /// The alias is used only until this map's root is replaced or dropped.
     #[inline]
     pub(crate) unsafe fn alias(&self) -> ManuallyDrop<Map> {
         // SAFETY: `ManuallyDrop` prevents a second drop.
         ManuallyDrop::new(Map { root: unsafe { ptr::read(&self.root) } })
     }
 
-    /// Returns the variable's place if it can be written without a copy: if it is in the root and no other map shares the root.
+    /// Returns the variable's place if it can be written without a copy: if it is in the root and no other
+    /// map shares the root.
     #[inline]
     pub(crate) fn unshared_place<T>(&mut self, variable: &'static Variable<T>) -> Option<Place<'_, T>> {
         let slot = variable.slot();
@@ -97,8 +99,8 @@ impl Map {
         (old, replaced.map(|root| Map { root: ManuallyDrop::new(root) }))
     }
 
-    /// Returns this map without the values of variables that are not inherited. These values are all below one node, so the time
-    /// does not depend on their number.
+    /// Returns this map without the values of variables that are not inherited. These values are all below
+    /// one node, so the time does not depend on their number.
     #[inline]
     pub(crate) fn inherited(mut self) -> Map {
         if self.root().is_all_inherited() {
@@ -115,8 +117,8 @@ impl Map {
         self.root().len()
     }
 
-    /// Returns the variables whose state differs from that in `base`, except those that are not inherited. Takes time
-    /// proportional to their number.
+    /// Returns the variables whose state differs from that in `base`, except variables that are not
+    /// inherited. Takes time proportional to the number of changes.
     pub(crate) fn changes_since(&self, base: &Map) -> Vec<&'static dyn AnyVariable> {
         let mut slots = Vec::new();
         if !ptr::eq(self.root(), base.root()) {
@@ -187,8 +189,8 @@ impl Drop for Map {
 
 /// A variable that is set in a context, with its value. Made by [`Context::iter`](crate::Context::iter).
 ///
-/// `Debug` formats the value: with the type's own `Debug` if the variable has one, as `<redacted>` if the variable is
-/// secret, and otherwise as the name of the type.
+/// `Debug` formats the value: with the type's own `Debug` if the variable has one, as `<redacted>` if the
+/// variable is secret, and otherwise as the name of the type.
 #[derive(Clone, Copy)]
 pub struct Entry<'a> {
     variable: &'static dyn AnyVariable,

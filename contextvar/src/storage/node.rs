@@ -1,8 +1,8 @@
 //! The nodes of the trie.
 //!
-//! A node holds the word of each slot below 32 itself. Any other slot s is in child s % 32, as slot s / 32. So no node has a
-//! slot 0. Word 0 points to the table of the children instead: a node whose 32 words point to the children. One child of the
-//! root holds the variables that are not inherited, and no others.
+//! A node holds the word of each slot below 32 itself. Any other slot s is in child s % 32, as slot s / 32.
+//! So no node has a slot 0. Word 0 points to the table of the children instead: a node whose 32 words point
+//! to the children. One child of the root holds the variables that are not inherited, and no others.
 
 use std::mem::{self, ManuallyDrop};
 use std::ptr;
@@ -26,8 +26,8 @@ pub(super) fn is_inherited(slot: u32) -> bool {
 /// The number of inherited variables in the root, and in each row of slots below it.
 const PER_ROW: u32 = WIDTH - 1;
 
-/// Returns the slot of the variable number `index` among those that are inherited, or among the others. `None` if there are
-/// too many.
+/// Returns the slot of the variable number `index` among those that are inherited, or among the others.
+/// `None` if there are too many.
 pub(super) fn slot(index: usize, inherit: bool) -> Option<u32> {
     let index = u32::try_from(index).ok()?;
     match (inherit, index.checked_sub(PER_ROW)) {
@@ -72,7 +72,7 @@ impl Node {
 
     /// Returns the value in any slot.
     #[inline(never)]
-    pub(super) fn nested_word(&self, mut slot: u32) -> Option<&Word> {
+    pub(super) fn word_at_any_depth(&self, mut slot: u32) -> Option<&Word> {
         let mut node = self;
         while slot >= WIDTH {
             node = node.child(TABLE)?.child(slot % WIDTH)?;
@@ -86,14 +86,14 @@ impl Node {
         (self.counted >> index & 1 != 0).then(|| unsafe { self.words[index as usize].counted.get() })
     }
 
-    /// Returns true if no variable below this root is one that is not inherited.
+    /// Returns true if this root has no node for the variables that are not inherited.
     #[inline]
     pub(super) fn is_all_inherited(&self) -> bool {
         self.child(TABLE).and_then(|table| table.child(NOT_INHERITED)).is_none()
     }
 
-    /// Removes and returns the node with the variables that are not inherited, which must exist. `replaced` is as in
-    /// [`unshare_path`](Self::unshare_path).
+    /// Removes and returns the node with the variables that are not inherited, which must exist. `replaced`
+    /// is as in [`unshare_path`](Self::unshare_path).
     #[cold]
     pub(super) fn take_not_inherited(root: &mut Counted, replaced: &mut Option<Counted>) -> Counted {
         // SAFETY: the root is a node.
@@ -103,8 +103,8 @@ impl Node {
         unsafe { ManuallyDrop::take(&mut table.words[NOT_INHERITED as usize].counted) }
     }
 
-    /// Makes the path to a slot writable: creates the nodes that are missing, and replaces those that are shared by copies.
-    /// Returns the node at the end of the path, and the slot's number there.
+    /// Makes the path to a slot writable: creates the nodes that are missing, and replaces those that are
+    /// shared by copies. Returns the node at the end of the path, and the slot's number there.
     ///
     /// Stores the topmost node that it replaced in `replaced`, which keeps the other ones alive.
     #[inline]
@@ -165,9 +165,9 @@ impl Node {
     fn shallow_copy(&self) -> Counted {
         const HALF: usize = WIDTH as usize / 2;
         let upper_half_used = (self.set | self.counted) >> HALF != 0;
-        // SAFETY: the allocation has room for a node, which has as many words as this one. Unused words may hold any bits.
-        // The counted pointers among the used words are cloned; the other values are of types that are `Copy`. The closure
-        // runs after the allocation: an allocator may run any code.
+        // SAFETY: the allocation has room for a node, which has as many words as this one. Unused words may
+        // hold any bits. The counted pointers among the used words are cloned; the other values are of types
+        // that are `Copy`. The closure runs after the allocation: an allocator may run any code.
         unsafe {
             Counted::new_with::<Node>(|node| {
                 let mut counted = self.counted;
@@ -215,8 +215,8 @@ impl Node {
         was_set.then(|| Value::from_word(old))
     }
 
-    /// Calls `f` with each slot whose value differs from that in `base`, except those of variables that are not inherited.
-    /// Visits only nodes that the two tries do not share. `first` and `step` are as in
+    /// Calls `f` with each slot whose value differs from that in `base`, except those of variables that are
+    /// not inherited. Visits only nodes that the two tries do not share. `first` and `step` are as in
     /// [`for_each_word`](Self::for_each_word).
     pub(super) fn for_each_change(&self, base: &Node, first: u32, step: u32, f: &mut impl FnMut(u32)) {
         let mut slots = self.set | base.set;
@@ -252,8 +252,8 @@ impl Node {
         self.set.count_ones() as usize + self.children().map(|(_, child)| child.len()).sum::<usize>()
     }
 
-    /// Calls `f` with each value in this node and below it, and with the value's slot. Slot n of this node is slot
-    /// `first + n * step` of the trie.
+    /// Calls `f` with each value in this node and below it, and with the value's slot. Slot n of this node is
+    /// slot `first + n * step` of the trie.
     pub(super) fn for_each_word<'a>(&'a self, first: u32, step: u32, f: &mut impl FnMut(u32, &'a Word)) {
         for n in 0..WIDTH {
             if let Some(word) = self.own_word(n) {

@@ -1,7 +1,7 @@
 //! Values of any type in one word.
 //!
-//! A word holds a value of a primitive type inline, and a counted pointer to a value of any other type. The word does not
-//! record the type: the variable determines it.
+//! A word holds a value of a primitive type inline, and a counted pointer to a value of any other type. The
+//! word does not record the type: the variable determines it.
 
 use std::any::TypeId;
 use std::marker::PhantomData;
@@ -49,8 +49,8 @@ impl Word {
     }
 }
 
-/// Returns true if a word holds a `T` inline. The types must be known to be `Copy`, because nodes are copied word by word.
-/// That a type has no drop glue is not enough: `&mut U` has none and must not be duplicated.
+/// Returns true if a word holds a `T` inline. The types must be known to be `Copy`, because nodes are copied
+/// word by word. That a type has no drop glue is not enough: `&mut U` has none and must not be duplicated.
 #[inline]
 pub(super) fn is_inline<T: 'static>() -> bool {
     macro_rules! one_of {

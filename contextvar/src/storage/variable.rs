@@ -21,8 +21,8 @@ pub(crate) struct Variable<T> {
     log: Option<FormatFn<T>>,
     secret: bool,
     inherit: bool,
-    /// Makes `T` invariant: a `ContextVar<for<'a> fn(&'a u8)>` must not coerce to a `ContextVar<fn(&'static u8)>`, which
-    /// would accept values of the wrong type.
+    /// Makes `T` invariant: a `ContextVar<for<'a> fn(&'a u8)>` must not coerce to a
+    /// `ContextVar<fn(&'static u8)>`, which would accept values of the wrong type.
     _invariant: PhantomData<fn(T) -> T>,
 }
 
@@ -71,8 +71,8 @@ impl<T> Variable<T> {
 
     /// Returns the slot, or 0 before the first write. No map has a value in slot 0.
     ///
-    /// Relaxed is enough: a thread that can see a value of this variable has synchronized with the thread that wrote the
-    /// value, and that thread knew the slot.
+    /// Relaxed is enough: a thread that can see a value of this variable has synchronized with the thread
+    /// that wrote the value, and that thread knew the slot.
     #[inline]
     pub(super) fn slot(&self) -> u32 {
         self.slot.load(Ordering::Relaxed)
@@ -89,7 +89,8 @@ impl<T: 'static> Variable<T> {
         }
     }
 
-    /// Takes `&'static self` because from now on the variable must not be moved or dropped: the slot is its own forever.
+    /// Takes `&'static self` because from now on the variable must not be moved or dropped: the slot is its
+    /// own forever.
     #[cold]
     fn assign_slot(&'static self) -> u32 {
         let mut registry = registry::lock();

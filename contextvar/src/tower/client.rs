@@ -6,8 +6,8 @@ use tower_service::Service;
 
 use crate::baggage;
 
-/// Adds the [baggage](crate::baggage) of the current context to each request that a client sends: for hyper-util's
-/// client, a tonic channel, and others that are tower services.
+/// Adds the [baggage](crate::baggage) of the current context to each request of a client that is a tower
+/// service: hyper-util's client, a tonic channel.
 ///
 /// ```
 /// use std::convert::Infallible;
@@ -32,7 +32,7 @@ use crate::baggage;
 pub struct InjectBaggageLayer(());
 
 impl InjectBaggageLayer {
-    /// The layer.
+    /// Returns the layer.
     pub fn new() -> Self {
         InjectBaggageLayer(())
     }
@@ -46,7 +46,7 @@ impl<S> Layer<S> for InjectBaggageLayer {
     }
 }
 
-/// A client whose requests carry baggage. Made by [`InjectBaggageLayer`].
+/// A client that adds baggage to its requests. Made by [`InjectBaggageLayer`].
 #[derive(Clone, Debug)]
 pub struct InjectBaggage<S> {
     inner: S,

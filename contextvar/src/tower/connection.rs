@@ -7,13 +7,13 @@ use tower_service::Service;
 use crate::context::{Context, inherit_context};
 use crate::scoped::{Scoped, ScopedAndContext};
 
-/// A service of services (axum's `into_make_service`, tower's `MakeService`) whose connections each have a
-/// context: a copy of the one that is current where the connection is accepted, without the variables that are [not
-/// inherited](crate::ContextVar::inherit).
+/// Gives each connection a context: a copy of the context that is current where the connection is accepted,
+/// without the variables that are [not inherited](crate::ContextVar::inherit).
 ///
-/// The service that answers the connection's requests is made in that context, and what is set then (who the peer
-/// is, say) each of its requests sees. A request runs in a copy of it, up to its response; it sees nothing that
-/// another one has set.
+/// It wraps a service that makes a service for each connection: axum's `into_make_service`, tower's
+/// `MakeService`. The connection's service is made in the connection's context. Values that are set at that
+/// time, such as the peer's address, are seen by each request of the connection. A request runs in a copy of
+/// the connection's context up to its response, and never sees values that another request has set.
 ///
 /// ```
 /// use std::convert::Infallible;
@@ -45,7 +45,7 @@ pub struct MakeContextService<M> {
 }
 
 impl<M> MakeContextService<M> {
-    /// Wraps a service that makes services.
+    /// Wraps a service that makes the services of connections.
     pub fn new(make: M) -> Self {
         MakeContextService { make }
     }
@@ -91,7 +91,7 @@ where
     }
 }
 
-/// A service whose calls each run in a copy of one context. Made by [`MakeContextService`].
+/// A service that runs each call in a copy of its connection's context. Made by [`MakeContextService`].
 #[derive(Clone, Debug)]
 pub struct ConnectionService<S> {
     service: S,
@@ -107,7 +107,7 @@ where
     type Future = Scoped<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), S::Error>> {
-        // In a copy too: what it sets no request sees.
+        // In a copy as well, so that no request sees values that this sets.
         self.context.clone().run(|| self.service.poll_ready(cx))
     }
 

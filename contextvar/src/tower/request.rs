@@ -14,14 +14,20 @@ use crate::context::{Context, copy_context};
 use crate::scoped::{Scoped, ScopedAndContext};
 use crate::var::{ContextValue, ContextVar};
 
-/// Gives each request a context of its own, and fills variables from the request.
+/// Gives each request a context of its own, and sets variables from the request.
 ///
-/// The inner service, and the body of its response, run in the context: the same one, not a copy. So what a handler
-/// sets is seen by the layers between it and this one when it has returned, and by a body that is streamed. Put
-/// this layer outside of those that are to see the variables.
+/// The inner service and the body of its response run in the same context, not in copies. So the layers
+/// between a handler and this layer see the values that the handler has set, and so does a body that is
+/// streamed. Put this layer outside of the layers that read the variables.
 ///
-/// The context is [empty](Self::new) at first, or a [copy](Self::from_current) of the one that is current where the request
-/// comes in.
+/// The context is [empty](Self::new) at first, or a [copy](Self::from_current) of the context that is current
+/// where the request arrives.
+///
+/// # The type parameter
+///
+/// It is `Infallible`, and you need not write it, if the layer rejects no request. Such a layer fits services
+/// with any response body. [`set_or_reject`](Self::set_or_reject) makes it `Response<B>`, where `B` is the
+/// type of the service's bodies.
 ///
 /// # Examples
 ///
@@ -68,8 +74,8 @@ impl ContextLayer {
         ContextLayer { copies_current: false, setters: Vec::new() }
     }
 
-    /// Returns a layer that gives each request a copy of the context that is current where the request arrives: that of its
-    /// connection, with [`MakeContextService`](super::MakeContextService).
+    /// Returns a layer that gives each request a copy of the context that is current where the request
+    /// arrives: that of its connection, with [`MakeContextService`](super::MakeContextService).
     pub fn from_current() -> Self {
         ContextLayer { copies_current: true, setters: Vec::new() }
     }
@@ -81,7 +87,8 @@ impl<R> ContextLayer<R> {
         self
     }
 
-    /// Sets a variable from each request. `value` runs in the request's context and sees the variables that were set before it.
+    /// Sets a variable from each request. `value` runs in the request's context and sees the variables that
+    /// were set before it.
     #[must_use = "this returns the layer"]
     pub fn set<T: ContextValue>(
         self,
@@ -93,7 +100,8 @@ impl<R> ContextLayer<R> {
         })
     }
 
-    /// Sets a variable from each request for which `value` returns `Some`. For other requests the variable stays as it was.
+    /// Sets a variable from each request for which `value` returns `Some`. For other requests the variable
+    /// stays as it was.
     ///
     /// ```
     /// use contextvar::ContextVar;
@@ -118,8 +126,8 @@ impl<R> ContextLayer<R> {
         })
     }
 
-    /// Sets a variable from each request for which `value` returns `Ok`. Otherwise answers the request with the response
-    /// that `reject` makes of the error, without a call of the inner service.
+    /// Sets a variable from each request for which `value` returns `Ok`. Otherwise answers the request with
+    /// the response that `reject` makes of the error, and does not call the inner service.
     ///
     /// The body of that response has the type of the inner service's bodies.
     #[must_use = "this returns the layer"]
@@ -140,8 +148,8 @@ impl<R> ContextLayer<R> {
         ContextLayer { copies_current: self.copies_current, setters }
     }
 
-    /// Sets the variables that are declared as [baggage](crate::baggage) from the headers of each request. Calls `on_error`
-    /// for each entry that cannot set its variable.
+    /// Sets the variables that are declared as [baggage](crate::baggage) from the headers of each request.
+    /// Calls `on_error` for each entry that cannot set its variable.
     ///
     /// Use it only where clients may choose these values: see [Trust](crate::baggage#trust).
     ///
@@ -163,7 +171,11 @@ impl<R> ContextLayer<R> {
     }
 }
 
-/// The type parameter of a [`ContextLayer`]: `Infallible` if the layer rejects no request, or `Response<B>`.
+/// What a [`ContextLayer`] can reject requests with: `Infallible` for nothing, or a `Response<B>`.
+#[diagnostic::on_unimplemented(
+    message = "the layer rejects requests with another type of body than the service's",
+    note = "`ContextLayer::set_or_reject` needs a `Response` with the type of body that the inner service responds with"
+)]
 pub trait Rejection<B>: sealed::Widen<B> {}
 
 impl<B> Rejection<B> for Infallible {}
@@ -193,9 +205,7 @@ mod sealed {
         fn widen(setters: Vec<Setter<Self>>) -> Vec<Setter<Response<B>>> {
             let widen = |setter| match setter {
                 Setter::Set(set) => Setter::Set(set),
-                Setter::SetOrReject(set) => Setter::SetOrReject(std::sync::Arc::new(move |request| {
-                    set(request).map_err(Widen::into_response)
-                })),
+                Setter::SetOrReject(_) => unreachable!("a layer of `Infallible` has none that reject"),
             };
             setters.into_iter().map(widen).collect()
         }
