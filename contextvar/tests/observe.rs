@@ -47,7 +47,7 @@ fn entering_and_leaving() {
     assert_eq!(seen(), ["leave to nobody"]);
     assert_eq!(
         set_observer(&Notes).unwrap_err().to_string(),
-        "the process has an observer already: let that one call the other, too"
+        "the process has an observer already: let that observer call yours as well"
     );
 
     ada.run(|| {

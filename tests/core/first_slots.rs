@@ -5,6 +5,7 @@
 #[allow(dead_code)]
 mod support;
 
+mod panics;
 mod reentrancy;
 mod thread_exit;
 mod tokens;

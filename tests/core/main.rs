@@ -6,6 +6,8 @@ mod debug_and_errors;
 mod deep_chains;
 mod defaults;
 mod inherit;
+mod nested_scopes;
+mod panics;
 mod pep567;
 mod properties;
 mod reentrancy;

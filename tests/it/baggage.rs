@@ -163,11 +163,11 @@ fn incoming_baggage_sets_only_declared_variables() {
 #[test]
 fn errors_name_the_ignored_entry() {
     let errors = Context::new().run(|| baggage::extract_headers(&incoming("test.id=seven")));
-    let text = "baggage entry `test.id` was ignored: it can't be read as a value of the variable";
+    let text = "baggage entry `test.id` was ignored: its text is not a value of the variable's type";
     assert_eq!(errors[0].to_string(), text);
     on_both_flavors(|| async {
         let no_context = tokio::spawn(async { baggage::extract_headers(&incoming("test.id=7")) });
-        let text = "baggage entry `test.id` was ignored: there is no context here that could be written";
+        let text = "baggage entry `test.id` was ignored: the current context cannot be written";
         assert_eq!(no_context.await.unwrap()[0].to_string(), text);
     });
 }

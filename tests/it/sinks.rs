@@ -136,7 +136,7 @@ fn a_sink_that_is_also_a_stream() {
         }
     }
 
-    let text = "sent to a `Scoped` whose stream has ended, which dropped the sink too: split it first, and scope \
+    let text = "sent to a `Scoped` whose stream has ended, which dropped the sink as well: split it first, and wrap \
                 the halves";
     futures::executor::block_on(async {
         let mut both = pin!(ada().scope(Duplex(None)));
