@@ -144,8 +144,8 @@ fn run_blocking(mut expected: Expected, seed: u64) {
     expected.check();
 }
 
-/// Runs on a new thread in an inherited context: spawns a plain thread that exits with values set, or runs a runtime of its own
-/// with a `LocalSet`.
+/// Runs on a new thread in an inherited context: spawns a plain thread that exits with values set, or runs a runtime of its
+/// own with a `LocalSet`.
 fn run_on_thread(expected: Expected, seed: u64) {
     let mut random = StdRng::seed_from_u64(seed);
     expected.check();
