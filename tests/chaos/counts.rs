@@ -26,7 +26,8 @@ impl Count {
 pub(crate) static LIVES: Count = Count::new();
 /// Panics that the test raises deliberately.
 pub(crate) static DELIBERATE_PANICS: Count = Count::new();
-/// All other panics, which are failed checks. The panic hook counts them, because a task can swallow the panic itself.
+/// All other panics, which are failed checks. The panic hook counts them, because a task can swallow the
+/// panic itself.
 pub(crate) static FAILED_CHECKS: Count = Count::new();
 pub(crate) static ABORTED: Count = Count::new();
 /// Futures that a task runs with `block_on` inside its own poll.

@@ -18,8 +18,8 @@ use crate::panics::assert_joined;
 /// The tasks that are spawned at a time without a parent.
 pub(crate) const ROOTS: usize = 64;
 
-/// Builds a runtime and runs lives on it until `until` lives have begun. Then the runtime either waits for all of them, or
-/// shuts down while tasks are pending.
+/// Builds a runtime and runs lives on it until `until` lives have begun. Then the runtime either waits for
+/// all of them, or shuts down while tasks are pending.
 pub(crate) fn run_era(random: &mut StdRng, until: u64) {
     RUNTIMES.add_one();
     let runtime: Runtime = match RUNTIMES.get() as usize % 5 {

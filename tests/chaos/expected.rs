@@ -51,8 +51,8 @@ impl Expected {
         }
     }
 
-    /// Sets two variables to values that do not panic when they are dropped. A thread's exit drops values, and must not
-    /// panic.
+    /// Sets two variables to values that do not panic when they are dropped. A thread's exit drops values,
+    /// and must not panic.
     pub(crate) fn set_without_panics(&mut self, random: &mut StdRng) {
         let n = Counted::number_without_panics(random.random());
         COUNTED.set(Counted::new(n));
@@ -66,8 +66,8 @@ impl Expected {
     }
 }
 
-/// Checks the values when it is dropped: at the end of its future, when the task is aborted, or when the runtime shuts
-/// down.
+/// Checks the values when it is dropped: at the end of its future, when the task is aborted, or when the
+/// runtime shuts down.
 pub(crate) struct CheckOnDrop(pub(crate) Expected);
 
 impl Drop for CheckOnDrop {

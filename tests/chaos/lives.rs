@@ -144,14 +144,15 @@ fn run_blocking(mut expected: Expected, seed: u64) {
     expected.check();
 }
 
-/// Runs on a new thread in an inherited context: spawns a plain thread that exits with values set, or runs a runtime of its
-/// own with a `LocalSet`.
+/// Runs on a new thread in an inherited context: spawns a plain thread that exits with values set, or runs a
+/// runtime of its own with a `LocalSet`.
 fn run_on_thread(expected: Expected, seed: u64) {
     let mut random = StdRng::seed_from_u64(seed);
     expected.check();
     let mut own = Expected::default();
     if random.random() {
-        // A plain thread has a context of its own, which is empty at first and is emptied again when the thread exits.
+        // A plain thread has a context of its own, which is empty at first and is emptied again when the
+        // thread exits.
         std::thread::spawn(move || {
             own.set_without_panics(&mut random);
             own.check();
@@ -165,7 +166,8 @@ fn run_on_thread(expected: Expected, seed: u64) {
     runtime.block_on(local.run_until(async {
         let mut inherited = expected.clone();
         let (readable, seed) = (inherited.clone(), random.random());
-        // A task without a context that is polled inside this one can read this one's values, but cannot write them.
+        // A task without a context that is polled inside this one can read this one's values, but cannot
+        // write them.
         let without_context = tokio::task::spawn_local(async move {
             readable.check();
             assert!(NUMBER.try_set(seed).is_err());

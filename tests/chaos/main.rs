@@ -1,6 +1,6 @@
-//! Tasks by the thousand that set variables, spawn, wait, are aborted and panic at random, on runtimes that come and go.
-//! Each task tracks the values that it must read, and checks them after every step. At the end every value has been dropped
-//! and no memory has leaked.
+//! Tasks by the thousand that set variables, spawn, wait, are aborted and panic at random, on runtimes that
+//! come and go. Each task tracks the values that it must read, and checks them after every step. At the end
+//! every value has been dropped and no memory has leaked.
 //!
 //! ```console
 //! $ cargo test --test chaos                                          # 40 000 tasks

@@ -1,4 +1,5 @@
-//! Panics that the test raises deliberately. They bypass the panic hook, which counts all others as failed checks.
+//! Panics that the test raises deliberately. They bypass the panic hook, which counts all others as failed
+//! checks.
 
 use std::any::Any;
 use std::panic::resume_unwind;

@@ -29,7 +29,8 @@ fn flaky_default() -> u64 {
     if CALLS.get() % 3 == 0 { 7 } else { panic_deliberately() }
 }
 
-/// A value that counts itself, reads and writes variables when it is dropped, and can panic in `Clone` and `Drop`.
+/// A value that counts itself, reads and writes variables when it is dropped, and can panic in `Clone` and
+/// `Drop`.
 pub(crate) struct Counted {
     pub(crate) n: u64,
     alive: AtomicBool,

@@ -1,5 +1,5 @@
-//! Runs random programs over contexts on CPython's `contextvars` and asyncio, and on contextvar and tokio. Their actors
-//! must observe the same values.
+//! Runs random programs over contexts on CPython's `contextvars` and asyncio, and on contextvar and tokio.
+//! Their actors must observe the same values.
 //!
 //! ```console
 //! $ cargo test --test differential                                          # 5000 programs
@@ -107,8 +107,8 @@ fn programs_observe_the_same_values_as_on_cpython() {
     }
 }
 
-/// Returns a report on the first program for which the traces of `library` and CPython differ: the program after shrinking,
-/// in both languages, and both traces.
+/// Returns a report on the first program for which the traces of `library` and CPython differ: the program
+/// after shrinking, in both languages, and both traces.
 fn first_difference(oracle: &mut Oracle, seed: u64, programs: u64, library: Library) -> Option<String> {
     let mut random = StdRng::seed_from_u64(seed);
     for _ in 0..programs.div_ceil(BATCH) {

@@ -169,7 +169,8 @@ fn op(random: &mut StdRng, allowed: Allowed, depth: usize, steps: &mut usize) ->
     }
 }
 
-/// Removes steps from a failing program for as long as the result still `fails`, and returns the smallest one.
+/// Removes steps from a failing program for as long as the result still `fails`, and returns the smallest
+/// one.
 pub(crate) fn shrink(mut program: Body, allowed: Allowed, mut fails: impl FnMut(&Body) -> bool) -> Body {
     'smaller: loop {
         for smaller in smaller(&program) {

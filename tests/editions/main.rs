@@ -1,5 +1,5 @@
-//! The tests of the attributes, for callers on older editions. The packages `contextvar-tests-edition2018` and
-//! `contextvar-tests-edition2021` build this file.
+//! The tests of the attributes, for callers on older editions. The packages `contextvar-tests-edition2018`
+//! and `contextvar-tests-edition2021` build this file.
 
 #[path = "../it/containers.rs"]
 mod containers;
