@@ -41,6 +41,9 @@
 //! [not inherited](ContextVar::inherit). The copy is taken in the caller, at the call. To hand work over in any other way, use
 //! [`InContext::in_inherited_context`] for futures and [`Context::bind`] for closures.
 //!
+//! The [guide](https://docs.rs/contextvar/latest/contextvar/guide/index.html) has more: whether the context follows each way
+//! of handing work over, variables across processes, testing, migrating, limits, security and lints.
+//!
 //! # Features
 //!
 //! - `macros` (default): the attributes.
@@ -65,6 +68,18 @@ pub mod baggage;
 mod context;
 mod current;
 mod error;
+// Exists only in documentation: the pages link to items of these features, and their programs use them.
+#[cfg(all(
+    doc,
+    feature = "baggage",
+    feature = "hyper",
+    feature = "macros",
+    feature = "stream",
+    feature = "tokio",
+    feature = "tower",
+    feature = "tracing"
+))]
+pub mod guide;
 #[cfg(feature = "hyper")]
 pub mod hyper;
 mod in_context;
@@ -175,9 +190,10 @@ pub use contextvar_macros::context_var;
 ///
 /// # Lints
 ///
-/// Lints treat an annotated function as you wrote it. The file `docs/lints.md` of the repository lists the few differences, which a
-/// test checks. One of them: `#[must_use]` on an annotated `async fn` does not apply to the awaited value. Put it on the returned
-/// type instead.
+/// Lints treat an annotated function as you wrote it. [A page of the guide][lints] lists the few differences, which a test checks.
+/// One of them: `#[must_use]` on an annotated `async fn` does not apply to the awaited value. Put it on the returned type instead.
+///
+/// [lints]: https://docs.rs/contextvar/latest/contextvar/guide/lints/index.html
 ///
 /// # Limits
 ///
@@ -280,23 +296,3 @@ pub use contextvar_macros::with_empty_context;
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
-
-/// The programs in the README and in the pages, compiled and run.
-#[cfg(all(
-    doctest,
-    feature = "baggage",
-    feature = "macros",
-    feature = "tokio",
-    feature = "tower",
-    feature = "tracing"
-))]
-mod pages {
-    #[doc = include_str!("../../README.md")]
-    struct Readme;
-    #[doc = include_str!("../../docs/across-processes.md")]
-    struct AcrossProcesses;
-    #[doc = include_str!("../../docs/following.md")]
-    struct Following;
-    #[doc = include_str!("../../docs/migrating.md")]
-    struct Migrating;
-}

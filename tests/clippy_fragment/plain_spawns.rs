@@ -1,5 +1,5 @@
-//! Calls that the clippy.toml of docs/following.md must find, each marked `// found`, and calls that it must
-//! not find. scripts/clippy-fragment checks both.
+//! Calls that the clippy.toml of guide/propagation.md must find, each marked `// found`, and calls that it
+//! must not find. scripts/clippy-fragment checks both.
 
 use contextvar::{Context, InContext, task, thread};
 

@@ -1,4 +1,4 @@
-//! Each way of handing work over that docs/following.md has a row for. The rule is the same for all: a copy, taken
+//! Each way of handing work over that guide/propagation.md has a row for. The rule is the same for all: a copy, taken
 //! by the caller, at the call.
 
 use std::future::pending;
@@ -589,7 +589,7 @@ fn streams() {
 
 #[test]
 fn every_row_of_the_page_has_its_test() {
-    let page = include_str!("../../docs/following.md");
+    let page = include_str!("../../contextvar/src/guide/propagation.md");
     let tests = [
         include_str!("following.rs"),
         include_str!("adapters.rs"),

@@ -1,5 +1,5 @@
 //! What rustc and clippy say of `source.rs`, with the attributes on every function and without. The differences are those that
-//! `docs/lints.md` lists.
+//! `guide/lints.md` lists.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -57,7 +57,7 @@ fn annotated_functions_are_linted_as_plain_ones() {
     let gone: Vec<_> = listed.difference(&found).collect();
     assert!(
         unlisted.is_empty() && gone.is_empty(),
-        "not in docs/lints.md: {unlisted:#?}\nin docs/lints.md, but not found: {gone:#?}"
+        "not in guide/lints.md: {unlisted:#?}\nin guide/lints.md, but not found: {gone:#?}"
     );
 }
 
@@ -189,7 +189,7 @@ fn differences(without: &[Diagnostic], with: &[Diagnostic]) -> BTreeSet<(String,
 
 /// The rows of the page's table.
 fn listed() -> BTreeSet<(String, String)> {
-    let page = fs::read_to_string("../docs/lints.md").unwrap();
+    let page = fs::read_to_string("../contextvar/src/guide/lints.md").unwrap();
     let rows = page.lines().filter_map(|line| {
         let mut cells = line.strip_prefix("| `")?.split('|');
         let lint = cells.next()?.trim().strip_suffix('`')?;
