@@ -1,6 +1,6 @@
-//! The expansions of the common shapes, kept readable in `expansions.md`.
+//! The expansions of common shapes, kept in `expansions.md` for people to read.
 //!
-//! `UPDATE_EXPANSIONS=1 cargo test -p contextvar-macros` writes that file anew.
+//! `UPDATE_EXPANSIONS=1 cargo test -p contextvar-macros` rewrites that file.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -9,27 +9,27 @@ use std::{env, fs};
 
 use proc_macro2::TokenStream;
 
-use crate::args::Kind;
-use crate::{context_var, copied};
+use crate::with_context::ContextKind;
+use crate::{context_var, with_context};
 
 type Expand = fn(TokenStream, TokenStream) -> TokenStream;
 
-fn copy(args: TokenStream, item: TokenStream) -> TokenStream {
-    copied::expand(Kind::Copied, args, item)
+fn with_copied_context(args: TokenStream, item: TokenStream) -> TokenStream {
+    with_context::expand(ContextKind::Copied, args, item)
 }
 
-fn empty(args: TokenStream, item: TokenStream) -> TokenStream {
-    copied::expand(Kind::Empty, args, item)
+fn with_empty_context(args: TokenStream, item: TokenStream) -> TokenStream {
+    with_context::expand(ContextKind::Empty, args, item)
 }
 
-/// The attribute, its arguments, and what it stands on.
+/// The attribute's name and function, its arguments, and the item below it.
 const SHAPES: &[(&str, Expand, &str, &str)] = &[
     ("context_var", context_var::expand, "", "/// Docs.\npub static USER: String;"),
     ("context_var", context_var::expand, "name = \"locale\", secret", "static LOCALE: &str = \"en\";"),
-    ("with_copied_context", copy, "", "pub async fn handler(user: User) -> Response { work(user).await }"),
+    ("with_copied_context", with_copied_context, "", "pub async fn handler(user: User) -> Response { work(user).await }"),
     (
         "with_copied_context",
-        copy,
+        with_copied_context,
         "USER = user.clone()",
         "async fn handler<'a, T: Send>(&'a self, mut user: User, (a, _): (T, &str)) -> impl Iterator<Item = T> + 'a {
             self.work(user, a).await
@@ -37,25 +37,25 @@ const SHAPES: &[(&str, Expand, &str, &str)] = &[
     ),
     (
         "with_copied_context",
-        copy,
+        with_copied_context,
         "",
         "fn call<'a>(&'a self) -> Pin<Box<dyn Future<Output = u8> + Send + 'a>> {
             Box::pin(async move { self.work().await })
         }",
     ),
-    ("with_copied_context", copy, "future", "fn call(n: u8) -> Alias { work(n) }"),
-    ("with_empty_context", empty, "USER = user()", "async fn test() { work().await }"),
-    ("with_copied_context", copy, "USER = user", "fn plain(user: User) -> u8 { work() }"),
+    ("with_copied_context", with_copied_context, "future", "fn call(n: u8) -> Alias { work(n) }"),
+    ("with_empty_context", with_empty_context, "USER = user()", "async fn test() { work().await }"),
+    ("with_copied_context", with_copied_context, "USER = user", "fn plain(user: User) -> u8 { work() }"),
     (
         "with_copied_context",
-        copy,
+        with_copied_context,
         "",
         "#[tokio::main]
         async fn main() { work().await }",
     ),
     (
         "with_copied_context",
-        copy,
+        with_copied_context,
         "USER = user()",
         "impl Service for Server {
             const N: u8 = 1;
@@ -68,9 +68,9 @@ const SHAPES: &[(&str, Expand, &str, &str)] = &[
 ];
 
 #[test]
-fn expansions_are_as_kept() {
+fn expansions_match_the_page() {
     let mut text =
-        "# What the attributes write\n\nEach shape, and below it its expansion. A test keeps this true.\n"
+        "# What the attributes expand to\n\nEach item is followed by its expansion. A test compares them with this page.\n"
             .to_owned();
     for (name, expand, args, item) in SHAPES {
         let tokens = |text: &str| TokenStream::from_str(text).expect("tokens");
@@ -90,9 +90,9 @@ fn pretty(item: TokenStream) -> String {
     prettyplease::unparse(&syn::parse2(item).expect("an item"))
 }
 
-/// While somebody is still writing a function, all that there is of its body has to come out again.
+/// An editor expands a function while its body is still being written, and needs every token of the body.
 #[test]
-fn a_body_that_does_not_parse_is_emitted_as_typed() {
+fn a_body_that_does_not_parse_is_emitted_unchanged() {
     for body in ["{ user. }", "{ let x = ; work( ) }", "{ if }", "{ #![allow(unused)] match }"] {
         for item in [
             format!("async fn handler(user: User) -> u8 {body}"),
@@ -101,7 +101,7 @@ fn a_body_that_does_not_parse_is_emitted_as_typed() {
             format!("impl S {{ async fn handler(&self) {body} }}"),
         ] {
             let tokens = TokenStream::from_str(&item).expect("tokens");
-            let expanded = copy(TokenStream::new(), tokens).to_string();
+            let expanded = with_copied_context(TokenStream::new(), tokens).to_string();
             let last = body.rsplit(']').next().unwrap().trim_matches(['{', '}', ' ']);
             let last = TokenStream::from_str(last).unwrap().to_string();
             assert!(expanded.contains(&last), "{item}: {expanded}");
@@ -110,15 +110,17 @@ fn a_body_that_does_not_parse_is_emitted_as_typed() {
     }
 }
 
-/// Functions that rustc can read and syn can't, such as tomorrow's, are told apart from what is no function.
+/// syn cannot parse every function that rustc can, for example with syntax from a newer edition. The error is then syn's,
+/// and not that the item is no function.
 #[test]
-fn a_function_that_cannot_be_parsed_is_still_a_function() {
-    let error_on = |item| copy(TokenStream::new(), TokenStream::from_str(item).unwrap()).to_string();
+fn a_function_that_syn_cannot_parse_still_counts_as_a_function() {
+    let error_on =
+        |item| with_copied_context(TokenStream::new(), TokenStream::from_str(item).unwrap()).to_string();
     assert!(error_on("gen fn numbers() { yield 1; }").contains("expected"));
     assert!(error_on("gen static NUMBERS: u64 = 1;").contains("goes on a function"));
 }
 
-/// The feature is off in this crate's tests, unless they run with others that turn it on.
+/// The feature is off in this crate's own tests, and on if other crates in the same build turn it on.
 #[test]
 fn baggage_needs_its_feature() {
     let tokens = |text: &str| TokenStream::from_str(text).expect("tokens");

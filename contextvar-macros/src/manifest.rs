@@ -1,4 +1,4 @@
-//! The manifest of the crate that is compiled.
+//! The manifest of the crate being compiled.
 
 use std::cell::RefCell;
 use std::ffi::OsString;
@@ -6,37 +6,37 @@ use std::path::Path;
 use std::{env, fs};
 
 thread_local! {
-    /// The answer for the package that was last asked about. An editor expands those of many packages on one thread.
+    /// The result for the last package. An editor expands macros of many packages on one thread.
     static LAST: RefCell<Option<(OsString, bool)>> = const { RefCell::new(None) };
 }
 
-/// Returns whether the crate can depend on a crate named `contextvar`. False only if its manifest, and what it says of `extern crate`,
-/// speak against it.
-pub(crate) fn names_contextvar() -> bool {
+/// Returns whether the crate being compiled may know a crate by the name `contextvar`. Returns false only if the manifest
+/// can be read, does not name it, and no `extern crate .. as contextvar` in a root file does either.
+pub(crate) fn may_name_contextvar() -> bool {
     let package = env::var_os("CARGO_MANIFEST_DIR");
-    // The tests of this crate expand code of other crates.
+    // The unit tests of this crate expand code that belongs to other crates.
     let Some(package) = package.filter(|_| !cfg!(test)) else { return true };
     LAST.with_borrow_mut(|last| match last {
-        Some((of, names)) if *of == package => *names,
+        Some((last_package, result)) if *last_package == package => *result,
         _ => {
-            let names = package_names_contextvar(Path::new(&package));
-            *last = Some((package, names));
-            names
+            let result = package_may_name_contextvar(Path::new(&package));
+            *last = Some((package, result));
+            result
         }
     })
 }
 
-fn package_names_contextvar(package: &Path) -> bool {
+fn package_may_name_contextvar(package: &Path) -> bool {
     let Ok(manifest) = fs::read_to_string(package.join("Cargo.toml")) else { return true };
-    let root_names_it = |root: &str| {
+    let is_renamed_in = |root: &str| {
         fs::read_to_string(package.join(root)).is_ok_and(|source| source.contains("as contextvar"))
     };
-    has_contextvar(&manifest) || root_names_it("src/lib.rs") || root_names_it("src/main.rs")
+    manifest_names_contextvar(&manifest) || is_renamed_in("src/lib.rs") || is_renamed_in("src/main.rs")
 }
 
-/// Returns whether `contextvar` is a word of the manifest, as it is wherever a dependency has that name. A package that is
-/// renamed, as by `cv = { package = "contextvar" }`, does not count.
-fn has_contextvar(manifest: &str) -> bool {
+/// Returns whether `contextvar` is a word of the manifest, as it is in every dependency of that name. The package name in a
+/// renamed dependency, as in `cv = { package = "contextvar" }`, does not count.
+fn manifest_names_contextvar(manifest: &str) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || "-_/".contains(c);
     manifest.lines().any(|line| {
         let line = line.replace([' ', '\t', '"', '\''], "").replace("package=contextvar", "");
@@ -46,7 +46,7 @@ fn has_contextvar(manifest: &str) -> bool {
 }
 
 #[test]
-fn dependencies_are_found_in_manifests() {
+fn manifest_names_a_dependency_but_not_a_renamed_package() {
     for manifest in [
         "[dependencies]\ncontextvar = \"1\"",
         "[dependencies]\n\"contextvar\"={ version = \"1\" }",
@@ -55,7 +55,7 @@ fn dependencies_are_found_in_manifests() {
         "dependencies = { contextvar = \"1\" }",
         "[package]\nname = \"contextvar\"",
     ] {
-        assert!(has_contextvar(manifest), "{manifest}");
+        assert!(manifest_names_contextvar(manifest), "{manifest}");
     }
     for manifest in [
         "",
@@ -64,6 +64,6 @@ fn dependencies_are_found_in_manifests() {
         "[dependencies.cv]\npackage='contextvar'",
         "[dependencies]\ncontextvar-macros = \"1\"\nmy_contextvar = { path = \"../contextvar\" }",
     ] {
-        assert!(!has_contextvar(manifest), "{manifest}");
+        assert!(!manifest_names_contextvar(manifest), "{manifest}");
     }
 }

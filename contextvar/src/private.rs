@@ -1,4 +1,4 @@
-//! What the attributes' expansions use. Not for anything else: it can change at any time.
+//! Support for the attributes' expansions. Not public API: it can change at any time.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -18,13 +18,13 @@ pub use crate::context::copy_context;
 use crate::storage::FormatFn;
 use crate::var::{ContextValue, ContextVar};
 
-/// A variable without a default.
-pub const fn var<T: ContextValue>(name: &'static str, debug: Option<FormatFn<T>>) -> ContextVar<T> {
+/// Makes a variable without a default.
+pub const fn new_var<T: ContextValue>(name: &'static str, debug: Option<FormatFn<T>>) -> ContextVar<T> {
     ContextVar::new(name).with_debug(debug)
 }
 
-/// A variable with a default.
-pub const fn var_with_default<T: ContextValue>(
+/// Makes a variable with a default.
+pub const fn new_var_with_default<T: ContextValue>(
     name: &'static str,
     default: fn() -> T,
     debug: Option<FormatFn<T>>,
@@ -32,109 +32,113 @@ pub const fn var_with_default<T: ContextValue>(
     ContextVar::with_default(name, default).with_debug(debug)
 }
 
-/// Finds out whether `T` has a `Debug`: `Values::<T>::DEBUG` is the inherent constant where it has, else
-/// that of the trait.
-#[derive(Debug)]
-pub struct Values<T>(PhantomData<fn(T) -> T>);
+/// Makes logs show the variable.
+pub const fn show_in_logs<T>(var: ContextVar<T>, format: FormatFn<T>) -> ContextVar<T> {
+    var.with_log(Some(format))
+}
 
-impl<T: fmt::Debug> Values<T> {
-    pub const DEBUG: Option<FormatFn<T>> = Some(<T as fmt::Debug>::fmt);
+/// Finds out whether `T` implements `Debug`. With [`NoDebug`] in scope, `DebugOf::<T>::FORMAT` is the inherent constant if
+/// it does, and the trait's otherwise.
+#[derive(Debug)]
+pub struct DebugOf<T>(PhantomData<fn(T) -> T>);
+
+impl<T: fmt::Debug> DebugOf<T> {
+    pub const FORMAT: Option<FormatFn<T>> = Some(<T as fmt::Debug>::fmt);
 }
 
 pub trait NoDebug<T> {
-    const DEBUG: Option<FormatFn<T>> = None;
+    const FORMAT: Option<FormatFn<T>> = None;
 }
 
-impl<T> NoDebug<T> for Values<T> {}
+impl<T> NoDebug<T> for DebugOf<T> {}
 
-/// Finds out whether `T` has a `Display` and a `FromStr`, as [`Values`] does of `Debug`.
+/// Finds out whether `T` implements `Display`, in the same way as [`DebugOf`].
 #[derive(Debug)]
-pub struct Text<T>(PhantomData<fn(T) -> T>);
+pub struct DisplayOf<T>(PhantomData<fn(T) -> T>);
 
-impl<T: fmt::Display> Text<T> {
-    pub const DISPLAY: Option<FormatFn<T>> = Some(<T as fmt::Display>::fmt);
+impl<T: fmt::Display> DisplayOf<T> {
+    pub const FORMAT: Option<FormatFn<T>> = Some(<T as fmt::Display>::fmt);
     pub const ENCODE: Option<fn(&T) -> String> = Some(|value| value.to_string());
 }
 
-impl<T: FromStr> Text<T> {
-    pub const DECODE: Option<fn(&str) -> Option<T>> = Some(|text| text.parse().ok());
+pub trait NoDisplay<T> {
+    const FORMAT: Option<FormatFn<T>> = None;
+    const ENCODE: Option<fn(&T) -> String> = None;
 }
 
-pub trait NoDisplay<T> {
-    const DISPLAY: Option<FormatFn<T>> = None;
-    const ENCODE: Option<fn(&T) -> String> = None;
+impl<T> NoDisplay<T> for DisplayOf<T> {}
+
+/// Finds out whether `T` implements `FromStr`, in the same way as [`DebugOf`].
+#[derive(Debug)]
+pub struct FromStrOf<T>(PhantomData<fn(T) -> T>);
+
+impl<T: FromStr> FromStrOf<T> {
+    pub const DECODE: Option<fn(&str) -> Option<T>> = Some(|text| text.parse().ok());
 }
 
 pub trait NoFromStr<T> {
     const DECODE: Option<fn(&str) -> Option<T>> = None;
 }
 
-impl<T> NoDisplay<T> for Text<T> {}
+impl<T> NoFromStr<T> for FromStrOf<T> {}
 
-impl<T> NoFromStr<T> for Text<T> {}
+/// `T` by a name that lints of types do not recognize, so that they report the user's type only where the user wrote it.
+pub type Unlinted<T> = T;
 
-/// The variable, shown in logs.
-pub const fn logged<T>(var: ContextVar<T>, fmt: FormatFn<T>) -> ContextVar<T> {
-    var.with_log(Some(fmt))
-}
-
-/// `T`, under a name that is no part of the user's code, so that lints of types leave it alone.
-pub type Same<T> = T;
-
-/// Stands for a value that a function returns, where rustc has to be told its type.
-pub fn returned<T>() -> T {
+/// Gives an expression the type `T`, from which rustc infers the output of an async block. It is never called.
+pub fn infer_output<T>() -> T {
     unreachable!("only called where it can't be reached")
 }
 
-/// What a function returns: a way to `!`.
-pub trait Returns {
+/// A function pointer, whose `Output` is a way to write `!` outside of a return type.
+pub trait FnPointer {
     type Output;
 }
 
-impl<R> Returns for fn() -> R {
+impl<R> FnPointer for fn() -> R {
     type Output = R;
 }
 
-/// Finds out whether `T` is a boxed future, as [`Values`] finds out whether it has a `Debug`.
+/// Finds out whether `T` is a boxed future, in the same way as [`DebugOf`] with a method for the constant.
 #[derive(Debug)]
-pub struct Returned<T>(PhantomData<fn() -> T>);
+pub struct BoxedFutureOf<T>(PhantomData<fn() -> T>);
 
-impl<F: Future + ?Sized> Returned<Pin<Box<F>>> {
-    pub fn kind(&self) -> BoxedFuture {
-        BoxedFuture
-    }
-}
-
-pub trait NoBoxedFuture {
-    fn kind(&self) -> Other {
-        Other
-    }
-}
-
-impl<T> NoBoxedFuture for Returned<T> {}
-
-impl<T> Returned<T> {
+impl<T> BoxedFutureOf<T> {
     #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
         Self(PhantomData)
     }
 }
 
+impl<F: Future + ?Sized> BoxedFutureOf<Pin<Box<F>>> {
+    pub fn find(&self) -> BoxedFuture {
+        BoxedFuture
+    }
+}
+
+pub trait NoBoxedFuture {
+    fn find(&self) -> OtherOutput {
+        OtherOutput
+    }
+}
+
+impl<T> NoBoxedFuture for BoxedFutureOf<T> {}
+
 #[derive(Debug)]
 pub struct BoxedFuture;
 
 #[derive(Debug)]
-pub struct Other;
+pub struct OtherOutput;
 
-/// What a plain function may return without saying that it is a future.
+/// Implemented if a function without `future` can return `T`.
 #[diagnostic::on_unimplemented(
-    message = "this function returns a future, which would not run in the copied context",
-    label = "this is a boxed future under another name",
-    note = "write `#[with_copied_context(future)]`"
+    message = "this function returns a boxed future, which would not run in the function's context",
+    label = "the return type hides a boxed future",
+    note = "add the argument `future`: `#[with_copied_context(future)]`"
 )]
-pub trait Plain<T> {}
+pub trait PlainOutput<T> {}
 
-impl<T> Plain<T> for Other {}
+impl<T> PlainOutput<T> for OtherOutput {}
 
-/// Refuses a boxed future that an attribute could not know to be one.
-pub fn assert_plain<T>(_: &Returned<T>, _: impl Plain<T>) {}
+/// Compiles only if `T` is not a boxed future. A return type that shows one does not get here, so `T` is an alias of one.
+pub fn assert_plain_output<T>(_: &BoxedFutureOf<T>, _: impl PlainOutput<T>) {}

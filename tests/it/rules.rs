@@ -46,7 +46,7 @@ fn what_can_not_be_written_is_refused() {
         .collect();
     assert_eq!(files.len(), 7);
     for file in files {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("ui/fail").join(file).with_extension("rs");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("ui/fail/api").join(file).with_extension("rs");
         assert!(path.exists(), "{path:?}");
     }
 }

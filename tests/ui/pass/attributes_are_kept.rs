@@ -1,12 +1,12 @@
 #![deny(warnings, missing_docs)]
 #![forbid(unsafe_code)]
-//! Visibility, docs, cfg and lint attributes stay, and the expansions have no warnings.
+//! Visibility, docs, `cfg` and lint attributes are kept, and the expansions cause no warnings.
 
 /// Variables.
 pub mod vars {
     use contextvar::context_var;
 
-    /// Who it is.
+    /// The user's name.
     #[context_var]
     pub static USER: String = "nobody".to_owned();
 

@@ -1,0 +1,139 @@
+//! A static, expanded to a context variable.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::parse::{ParseStream, Parser};
+use syn::spanned::Spanned;
+use syn::{Ident, LitStr, Type};
+
+use crate::context_var::args::ContextVarArgs;
+use crate::context_var::parse::Static;
+use crate::errors::Errors;
+
+pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
+    let mut errors = Errors::default();
+    let args = ContextVarArgs::parse(args, &mut errors);
+    let mut crate_errors = Errors::default();
+    let has_crate = args.krate.check("context_var", &mut crate_errors);
+    let parse = |input: ParseStream<'_>| Static::parse(input, &mut errors);
+    let item = match parse.parse2(item.clone()) {
+        Ok(item) if has_crate => expand_static(&args, item),
+        // With the error in place of the type, rustc reports nothing more about code that uses the variable.
+        Ok(Static { vis, static_token, ident, .. }) => {
+            let error = crate_errors.into_compile_errors();
+            quote!(#vis #static_token #ident: #error = ();)
+        }
+        Err(error) => {
+            errors.push(error);
+            item
+        }
+    };
+    let errors = errors.into_compile_errors();
+    quote!(#errors #item)
+}
+
+// Input:
+//     pub static USER: String = "nobody".to_owned();
+//
+// Output:
+//     pub static USER: ::contextvar::ContextVar<String> =
+//         ::contextvar::__private::new_var_with_default::<String>(
+//             "USER",
+//             || "nobody".to_owned(),
+//             { use ::contextvar::__private::NoDebug as _; <DebugOf<String>>::FORMAT },
+//         );
+fn expand_static(args: &ContextVarArgs, item: Static) -> TokenStream {
+    let Static { attrs, vis, static_token, ident, ty, value } = item;
+    let Some(ty) = ty else {
+        let value = value.unwrap_or_else(|| quote!(()));
+        return quote!(#(#attrs)* #vis #static_token #ident = #value;);
+    };
+    let krate = &args.krate;
+    let name = match &args.name {
+        Some(name) => name.clone(),
+        None => LitStr::new(&ident.unraw().to_string(), ident.span()),
+    };
+    let debug = quote!({
+        #[allow(unused_imports)]
+        use #krate::__private::NoDebug as _;
+        <#krate::__private::DebugOf<#ty>>::FORMAT
+    });
+    // Errors about the type point at the type.
+    let span = Span::mixed_site().located_at(ty.span());
+    let constructor = match value {
+        Some(_) => format_ident!("new_var_with_default", span = span),
+        None => format_ident!("new_var", span = span),
+    };
+    let default = value.map(|value| quote!(|| #value,));
+    let secret = args.secret.then(|| quote!(.secret()));
+    let inherit = args.inherit.as_ref().map(|inherit| quote!(.inherit(#inherit)));
+    let mut init = quote_spanned! {span=>
+        #krate::__private::#constructor::<#ty>(#name, #default #debug) #secret #inherit
+    };
+    if args.log.is_some() {
+        init = add_log(args, &ident, &ty, span, init);
+    }
+    let baggage = args.baggage.as_ref().map(|key| {
+        let cfgs = attrs.iter().filter(|attr| attr.path().is_ident("cfg"));
+        let declaration = declare_baggage(args, &ident, &ty, span, key);
+        quote_spanned!(span=> #(#cfgs)* #declaration)
+    });
+    quote! {
+        #(#attrs)*
+        #vis #static_token #ident: #krate::ContextVar<#ty> = #init;
+        #baggage
+    }
+}
+
+/// Wraps the initializer so that logs show the variable through `Display`, or else `Debug`.
+fn add_log(args: &ContextVarArgs, ident: &Ident, ty: &Type, span: Span, init: TokenStream) -> TokenStream {
+    let krate = args.krate.spanned(span);
+    let message = format!(
+        "`{ident}` can't be shown in logs, because its type implements neither `Display` nor `Debug`: implement one of them, or \
+         remove `log`"
+    );
+    quote_spanned! {span=>
+        #krate::__private::show_in_logs(#init, {
+            #[allow(unused_imports)]
+            use #krate::__private::{NoDebug as _, NoDisplay as _};
+            match (<#krate::__private::DisplayOf<#ty>>::FORMAT, <#krate::__private::DebugOf<#ty>>::FORMAT) {
+                (Some(format), _) | (None, Some(format)) => format,
+                (None, None) => ::core::panic!("{}", #message),
+            }
+        })
+    }
+}
+
+/// Registers the variable and its codec under its baggage key.
+fn declare_baggage(args: &ContextVarArgs, ident: &Ident, ty: &Type, span: Span, key: &LitStr) -> TokenStream {
+    let krate = args.krate.spanned(span);
+    let coded = match &args.codec {
+        Some(codec) => {
+            let codec = quote!(<#codec as #krate::baggage::Codec<#ty>>);
+            quote_spanned!(span=> #krate::__private::Coded::<#ty>::new(&#ident, #codec::encode, #codec::decode))
+        }
+        None => {
+            let message = format!(
+                "`{ident}` can't be sent as baggage, because its type does not implement both `Display` and `FromStr`: implement both, or \
+                 write `codec = Type`, where `Type` implements `contextvar::baggage::Codec` for the values of `{ident}`"
+            );
+            quote_spanned! {span=> {
+                #[allow(unused_imports)]
+                use #krate::__private::{NoDisplay as _, NoFromStr as _};
+                match (<#krate::__private::DisplayOf<#ty>>::ENCODE, <#krate::__private::FromStrOf<#ty>>::DECODE) {
+                    (Some(encode), Some(decode)) => #krate::__private::Coded::<#ty>::new(&#ident, encode, decode),
+                    _ => ::core::panic!("{}", #message),
+                }
+            }}
+        }
+    };
+    quote_spanned! {span=>
+        const _: () = {
+            static CODED: #krate::__private::Coded<#ty> = #coded;
+            #krate::__private::inventory::submit! {
+                #krate::__private::Declared { key: #key, var: &CODED }
+            }
+        };
+    }
+}
