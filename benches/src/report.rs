@@ -6,7 +6,7 @@ use crate::measure::{Figure, Figures};
 use crate::operation::{Operation, SIZES};
 use crate::peers::Peer;
 
-/// The times, then the allocations.
+/// Returns the tables of times and allocations.
 pub(crate) fn tables(peers: &[Box<dyn Peer>], figures: &Figures) -> String {
     let mut text = String::new();
     for variables in SIZES {
@@ -37,7 +37,7 @@ pub(crate) fn tables(peers: &[Box<dyn Peer>], figures: &Figures) -> String {
     text
 }
 
-/// Tables as a page of the docs, with what a reader must know.
+/// Returns a page of the docs: an introduction and tables.
 pub(crate) fn page(intro: &str, tables: &str) -> String {
     format!("{intro}\n{tables}").trim_end().to_owned() + "\n"
 }
@@ -113,19 +113,19 @@ pub(crate) fn header<'a>(first: &str, names: impl Iterator<Item = &'a str>) -> S
     format!("| {first} | {} |\n|---|{}\n", names.join(" | "), "---:|".repeat(names.len()))
 }
 
-/// A row; what a peer cannot do is a dash.
+/// Returns a row. A dash stands for an operation that a peer does not have.
 pub(crate) fn row(first: &str, cells: impl Iterator<Item = Option<String>>) -> String {
     let cells: Vec<String> = cells.map(|cell| cell.unwrap_or_else(|| "–".to_owned())).collect();
     format!("| {first} | {} |\n", cells.join(" | "))
 }
 
-/// Three digits are as many as the machine's noise allows.
+/// Formats a number with three digits, which is the precision that the machine's noise allows.
 pub(crate) fn number(number: f64) -> String {
     match number {
         ..10.0 => format!("{number:.1}"),
         ..1000.0 => format!("{number:.0}"),
         _ => {
-            // Thousands apart, for the eye.
+            // Separates the thousands.
             let digits = format!("{number:.0}");
             let (head, tail) = digits.split_at(digits.len() - 3);
             format!("{head} {tail}")

@@ -94,6 +94,7 @@ mod on_drop;
 pub mod runtime;
 mod scoped;
 mod storage;
+mod sync;
 #[cfg(feature = "tokio")]
 pub mod task;
 pub mod thread;

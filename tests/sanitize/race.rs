@@ -1,4 +1,4 @@
-//! A data race, on purpose: `scripts/sanitize thread` has to see it, or it would see none.
+//! A deliberate data race. `scripts/sanitize thread` fails unless ThreadSanitizer reports it.
 
 use std::cell::UnsafeCell;
 use std::sync::Arc;
@@ -7,13 +7,13 @@ use contextvar::{context_var, copy_context, thread};
 
 struct Racy(UnsafeCell<u64>);
 
-// SAFETY: it is not; that is what this is for.
+// SAFETY: not sound. The race is the purpose of this program.
 unsafe impl Sync for Racy {}
 
 #[context_var]
 static RACY: Arc<Racy>;
 
-/// Two threads write a value that their contexts share.
+/// Writes a value from two threads whose contexts share it.
 fn main() {
     RACY.set(Racy(UnsafeCell::new(0)).into());
     // SAFETY: as above.

@@ -1,4 +1,5 @@
-//! What the clippy.toml of guide/propagation.md is to find, and what it is not. See scripts/clippy-fragment.
+//! Calls that the clippy.toml of guide/propagation.md must find, each marked `// found`, and calls that it
+//! must not find. scripts/clippy-fragment checks both.
 
 use contextvar::{Context, InContext, task, thread};
 
