@@ -1,10 +1,11 @@
 //! Pages to read beside the documentation of the items.
 //!
-//! - [Propagation](propagation): does the context follow into tasks, threads, callbacks, streams and connections? One row for
-//!   each way of handing work over.
+//! - [Propagation](propagation): does the context follow into tasks, threads, callbacks, streams and
+//!   connections? One row for each way of handing work over.
 //! - [Baggage](baggage): context variables across processes.
 //! - [Testing](testing): tests that start from an empty context.
-//! - [Migrating](migrating): programs before and after, from Python, `tokio::task_local!`, `tracing` and `log`.
+//! - [Migrating](migrating): programs before and after, from Python, `tokio::task_local!`, `tracing` and
+//!   `log`.
 //! - [Limits](limits): what does not work, or works differently than you might expect.
 //! - [Security](security): what is promised about leaks, under which feature, and how it is tested.
 //! - [Lints](lints): how rustc and clippy see an annotated function.

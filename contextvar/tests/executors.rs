@@ -77,8 +77,8 @@ fn monoio() {
     });
 }
 
-/// Only tokio tells which task is running. On other executors a task given no context uses its thread's, and other tasks
-/// see its writes. A task given a context is isolated everywhere.
+/// Only tokio tells which task is running. On other executors a task given no context uses its thread's, and
+/// other tasks see its writes. A task given a context is isolated everywhere.
 #[test]
 fn tasks_without_a_context_share_that_of_their_thread() {
     async fn set(number: u64) {

@@ -50,8 +50,8 @@ pub fn functions(source: &str) -> Result<Vec<Place>> {
     Ok(places(source)?.into_iter().filter(|place| !place.kind.is_container()).collect())
 }
 
-/// Returns the `impl` blocks, traits and inline modules that have such a function, except modules with a `mod
-/// file;`, on which rustc accepts no attribute macro.
+/// Returns the `impl` blocks, traits and inline modules that have such a function, except modules with a
+/// `mod file;`, on which rustc accepts no attribute macro.
 pub fn containers(source: &str) -> Result<Vec<Place>> {
     Ok(places(source)?.into_iter().filter(|place| place.kind.is_container()).collect())
 }

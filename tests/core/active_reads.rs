@@ -1,4 +1,5 @@
-//! Writes to a variable during an active read. Miri reports a value that is freed while an argument still refers to it.
+//! Writes to a variable during an active read. Miri reports a value that is freed while an argument still
+//! refers to it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! Contexts and tokens that hold values that hold contexts, to any depth: dropping a chain needs a bounded amount of stack.
+//! Contexts and tokens that hold values that hold contexts, to any depth: dropping a chain needs a bounded
+//! amount of stack.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,5 +1,5 @@
-//! The tests that matter most for memory safety, in a process with few variables: writes to the first slots take a shorter
-//! path than writes to later ones.
+//! The tests that matter most for memory safety, in a process with few variables: writes to the first slots
+//! take a shorter path than writes to later ones.
 
 // Not all helpers are used here.
 #[allow(dead_code)]

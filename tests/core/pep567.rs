@@ -1,7 +1,7 @@
 //! PEP 567: CPython's own tests of `contextvars`.
 //!
-//! A test that stands for one in CPython 3.14's `Lib/test/test_context.py` has its name. Checks of the number and the types
-//! of arguments are left out: rustc makes them.
+//! A test that stands for one in CPython 3.14's `Lib/test/test_context.py` has its name. Checks of the number
+//! and the types of arguments are left out: rustc makes them.
 
 use contextvar::Context;
 

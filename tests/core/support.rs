@@ -6,8 +6,8 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// Runs an async test on a current-thread runtime and on one with two workers, each in a new thread, whose context is
-/// empty.
+/// Runs an async test on a current-thread runtime and on one with two workers, each in a new thread, whose
+/// context is empty.
 pub(crate) fn on_both_flavors<F: Future<Output = ()>>(test: impl Fn() -> F + Copy + Send + 'static) {
     let mut current = tokio::runtime::Builder::new_current_thread();
     let mut multi = tokio::runtime::Builder::new_multi_thread();

@@ -192,8 +192,8 @@ fn opentelemetry_baggage_goes_out_too() {
     assert_eq!(read.baggage().get("test.id").unwrap().as_str(), "7");
 }
 
-/// Returns what the next service extracts when this one has read a client's baggage with OpenTelemetry and then called
-/// `set`, and the headers between the two services.
+/// Returns what the next service extracts when this one has read a client's baggage with OpenTelemetry and
+/// then called `set`, and the headers between the two services.
 fn handed_on(client: &str, set: impl FnOnce()) -> (Option<u64>, Option<String>, HeaderMap) {
     let incoming = HashMap::from([("baggage".to_owned(), client.to_owned())]);
     let _attached = BaggagePropagator::new().extract_with_context(&Otel::new(), &incoming).attach();

@@ -177,7 +177,8 @@ fn each_request_of_a_connection_has_a_copy() {
             ["made for ada"].into_iter().chain(["called for grace"; 4]).collect::<Vec<_>>()
         );
 
-        // A call that is dropped unfinished, a connection that is refused, and one that is dropped unfinished.
+        // A call that is dropped unfinished, a connection that is refused, and one that is dropped
+        // unfinished.
         drop(service.call(4));
         drop((service, clone));
         assert_eq!(Arc::strong_count(&held), 1);

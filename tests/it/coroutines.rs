@@ -1,4 +1,5 @@
-//! Stackful coroutines: several share a thread, and they can end in another order than the reverse of their start.
+//! Stackful coroutines: several share a thread, and they can end in another order than the reverse of their
+//! start.
 
 use std::env;
 use std::process::Command;

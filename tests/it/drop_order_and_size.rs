@@ -1,5 +1,5 @@
-//! `#[with_copied_context]` keeps the drop order and nearly the size of a future, compared with the same function without
-//! the attribute.
+//! `#[with_copied_context]` keeps the drop order and nearly the size of a future, compared with the same
+//! function without the attribute.
 
 use std::future::{Future, pending, ready};
 use std::pin::Pin;
@@ -90,7 +90,8 @@ twins! {
         Ok(())
     }
 
-    /// A tail expression that borrows an argument; in the next function, one with a temporary that has a destructor.
+    /// A tail expression that borrows an argument; in the next function, one with a temporary that has a
+    /// destructor.
     pub(super) async fn tail_borrow(lock: Mutex<u64>) -> u64 {
         *lock.lock().unwrap()
     }
@@ -150,8 +151,8 @@ enum Moment {
     Finished,
 }
 
-/// Returns the names of the values in the order in which they drop, when a future returned by `make` is dropped at
-/// `moment`.
+/// Returns the names of the values in the order in which they drop, when a future returned by `make` is
+/// dropped at `moment`.
 fn drops<F: Future>(
     moment: Moment,
     make: impl FnOnce(&dyn Fn(&'static str) -> Noting, Waiter) -> F,

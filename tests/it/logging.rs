@@ -185,7 +185,8 @@ fn values_that_log_while_being_formatted() {
     #[context_var(log, name = "c")]
     static C: Logs;
 
-    // Only the global subscriber receives events that are logged while it formats, so it needs a process of its own.
+    // Only the global subscriber receives events that are logged while it formats, so it needs a process of
+    // its own.
     const CHILD: &str = "CONTEXTVAR_TEST_LOGS_IN_DISPLAY";
     if std::env::var_os(CHILD).is_some() {
         let subscriber = tracing_subscriber::fmt().without_time().with_ansi(false);
@@ -202,7 +203,8 @@ fn values_that_log_while_being_formatted() {
     let lines = String::from_utf8(child.stdout).unwrap();
     assert!(child.status.success(), "{lines}");
     let with = |text: &str| lines.lines().filter(|line| line.contains(text)).count();
-    // One line shows all three values. Formatting each of them logs a line with the other two, whose lines show no values.
+    // One line shows all three values. Formatting each of them logs a line with the other two, whose lines
+    // show no values.
     assert_eq!((with("hello a=1 b=2 c=3"), with("hello")), (1, 1), "{lines}");
     assert_eq!((with("showing 1 b=2 c=3"), with("showing 2 a=1 c=3"), with("showing 3 a=1 b=2")), (1, 1, 1));
     assert_eq!((with("showing"), with("=")), (9, 4), "{lines}");

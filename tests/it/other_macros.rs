@@ -1,4 +1,5 @@
-//! The attributes beside macros of other crates: those that copy attributes, or turn an `impl` into a trait or a type.
+//! The attributes beside macros of other crates: those that copy attributes, or turn an `impl` into a trait
+//! or a type.
 
 use std::future::ready;
 
@@ -14,7 +15,8 @@ async fn read_and_set() -> String {
     ready(user).await
 }
 
-/// mockall: the attribute above and below `#[automock]` on an `impl`, and on the `impl` of a trait with `#[automock]`.
+/// mockall: the attribute above and below `#[automock]` on an `impl`, and on the `impl` of a trait with
+/// `#[automock]`.
 mod mocks {
     use mockall::automock;
 
@@ -113,7 +115,8 @@ async fn easy_ext_takes_annotated_impls() {
     assert_eq!(USER.get(), "nobody");
 }
 
-/// fastrace: the attribute above and below `#[trace]` on a function, and on an `impl` with a `#[trace]` method.
+/// fastrace: the attribute above and below `#[trace]` on a function, and on an `impl` with a `#[trace]`
+/// method.
 mod traces {
     use fastrace::trace;
 

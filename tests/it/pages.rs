@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The crate roots of the tests that pages cite. A citation is the path that `cargo test` prints, `module::test`, with the
-/// name of the test target before it where that is not `it`.
+/// The crate roots of the tests that pages cite. A citation is the path that `cargo test` prints,
+/// `module::test`, with the name of the test target before it where that is not `it`.
 const ROOTS: [(&str, &str); 7] = [
     ("tests/it/main.rs", ""),
     ("tests/core/main.rs", ""),
     ("tests/core/runtime_hooks/main.rs", "runtime_hooks"),
-    ("tests/chaos.rs", "chaos"),
+    ("tests/chaos/main.rs", "chaos"),
     ("tests/compio/compio.rs", "compio"),
     ("contextvar/tests/executors.rs", "executors"),
     ("contextvar/tests/observe.rs", "observe"),

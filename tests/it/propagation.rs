@@ -1,5 +1,5 @@
-//! Every way of passing work on that the page on propagation lists. One rule holds for all of them: the work runs in a copy
-//! of the context, taken by the caller, at the call.
+//! Every way of passing work on that the page on propagation lists. One rule holds for all of them: the work
+//! runs in a copy of the context, taken by the caller, at the call.
 
 use std::future::pending;
 use std::pin::Pin;
@@ -46,8 +46,8 @@ async fn until_released(held: &Arc<()>) {
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Asserts that tasks started by `spawn` follow the rule: a task that finishes, one that is aborted, one that panics and
-/// one that is never polled.
+/// Asserts that tasks started by `spawn` follow the rule: a task that finishes, one that is aborted, one that
+/// panics and one that is never polled.
 async fn assert_task_inherits(spawn: impl Fn(Work) -> AbortHandle) {
     let held = Arc::new(());
     let spawn_as_ada = |work: Work| {
@@ -108,7 +108,8 @@ async fn assert_task_inherits(spawn: impl Fn(Work) -> AbortHandle) {
 
 type Call = Box<dyn FnOnce() + Send>;
 
-/// Asserts the same of closures that `call` runs elsewhere. `call` waits for the closure's end and discards its panic.
+/// Asserts the same of closures that `call` runs elsewhere. `call` waits for the closure's end and discards
+/// its panic.
 async fn assert_call_inherits<F: Future<Output = ()>>(call: impl Fn(Call) -> F) {
     let held = Arc::new(());
     let call_as_ada = |work: Call| {

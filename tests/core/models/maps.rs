@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use contextvar::{Context, ContextVar, copy_context};
 
-// Three kinds of variables: stored inline, stored behind a pointer, and not inherited. Enough for three levels of the trie.
+// Three kinds of variables: stored inline, stored behind a pointer, and not inherited. Enough for three
+// levels of the trie.
 const EACH: usize = if cfg!(miri) { 40 } else { 400 };
 static NUMBERS: [ContextVar<u64>; EACH] = [const { ContextVar::new("number") }; EACH];
 static TEXTS: [ContextVar<String>; EACH] = [const { ContextVar::new("text") }; EACH];

@@ -183,8 +183,8 @@ fn test_context_isinstance() {
     assert_eq!(items["B"].downcast_ref(), Some(&"two"));
 }
 
-// This stands for ..._set_in_hash as well. A context has no `==` that calls the values' code, but `get` calls their
-// `Clone`, and the `Debug` of a context calls theirs.
+// This stands for ..._set_in_hash as well. A context has no `==` that calls the values' code, but `get` calls
+// their `Clone`, and the `Debug` of a context calls theirs.
 #[test]
 fn test_context_eq_reentrant_contextvar_set() {
     #[context_var]

@@ -1,9 +1,9 @@
 //! Many variables: CPython's `HamtTest` of the tree behind its contexts.
 //!
-//! Here no hashes can collide, and finding a variable runs no code of a key that could fail, so nothing stands for
-//! `test_hashkey_helper_1`, `test_hamt_collision_*` and `test_hamt_eq_*`. The first two tests check for many keys what
-//! `test_hamt_basics_*`, `test_hamt_delete_*`, `test_hamt_items_*`, `test_hamt_keys_1`, `test_hamt_in_1` and
-//! `test_hamt_getitem_1` check for a few.
+//! Here no hashes can collide, and finding a variable runs no code of a key that could fail, so nothing
+//! stands for `test_hashkey_helper_1`, `test_hamt_collision_*` and `test_hamt_eq_*`. The first two tests
+//! check for many keys what `test_hamt_basics_*`, `test_hamt_delete_*`, `test_hamt_items_*`,
+//! `test_hamt_keys_1`, `test_hamt_in_1` and `test_hamt_getitem_1` check for a few.
 
 use std::collections::HashMap;
 use std::sync::Arc;

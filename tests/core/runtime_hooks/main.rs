@@ -56,7 +56,8 @@ fn on_all<F: Future<Output = ()>>(test: impl Fn() -> F + Copy + Send + 'static) 
     }
 }
 
-/// Waits until no other reference to `held` exists: a task's context is dropped shortly after the task has ended.
+/// Waits until no other reference to `held` exists: a task's context is dropped shortly after the task has
+/// ended.
 async fn until_released(held: &Arc<()>) {
     while Arc::strong_count(held) > 1 {
         yield_now().await;

@@ -16,7 +16,8 @@ use super::{NUMBER, USER, current_thread, multi_thread, with};
 
 #[test]
 fn a_task_polled_again_while_a_hook_runs_after_its_last_poll() {
-    // The hook blocks until the task ends. Another thread can poll the task meanwhile: no poll waits for the hook.
+    // The hook blocks until the task ends. Another thread can poll the task meanwhile: no poll waits for the
+    // hook.
     let (end, ended) = std::sync::mpsc::channel();
     let ended = Mutex::new(ended);
     let hooks = Hooks::new().on_after_task_poll({
@@ -180,8 +181,8 @@ fn a_run_between_polls_without_an_after_poll_hook() {
     });
 }
 
-/// tokio makes a task current again on the thread that drops its output. Here no hook has left the last poll on that
-/// thread, and another thread runs the task's terminate hook meanwhile.
+/// tokio makes a task current again on the thread that drops its output. Here no hook has left the last poll
+/// on that thread, and another thread runs the task's terminate hook meanwhile.
 #[test]
 fn an_output_that_writes_in_drop_while_its_task_ends_elsewhere() {
     struct Writes;
@@ -220,7 +221,8 @@ fn an_output_that_writes_in_drop_while_its_task_ends_elsewhere() {
     shutdown.join().unwrap();
 }
 
-/// The copies that the library keeps for hooks are dropped where neither a panic nor a write can affect other code.
+/// The copies that the library keeps for hooks are dropped where neither a panic nor a write can affect other
+/// code.
 #[test]
 fn a_panicking_drop_beside_application_hooks() {
     struct Bad;

@@ -10,8 +10,8 @@ use tokio::task::yield_now;
 
 use super::{NUMBER, USER, current_thread, multi_thread, on_all};
 
-/// A task output whose drop panics with a payload whose drop panics as well. The second panic leaves the poll past tokio's
-/// guard, so the hook after the poll is not called.
+/// A task output whose drop panics with a payload whose drop panics as well. The second panic leaves the poll
+/// past tokio's guard, so the hook after the poll is not called.
 struct LeavesThePoll;
 
 impl Drop for LeavesThePoll {
@@ -45,8 +45,8 @@ fn panic_out_of_a_poll(runtime: &Runtime) {
     assert_eq!(panic::catch_unwind(run).unwrap_err().downcast_ref::<&str>(), Some(&"on purpose"));
 }
 
-/// Keeps a runtime that cannot be shut down because tokio considers the task still in a poll. A static refers to the
-/// runtime, so Miri and LeakSanitizer report no leak.
+/// Keeps a runtime that cannot be shut down because tokio considers the task still in a poll. A static refers
+/// to the runtime, so Miri and LeakSanitizer report no leak.
 fn keep(runtime: Runtime) {
     static KEPT: Mutex<Vec<Runtime>> = Mutex::new(Vec::new());
 
@@ -135,8 +135,8 @@ fn a_panic_out_of_a_nested_poll_restores_the_outer_task_context() {
     });
 }
 
-/// A context entered between two panics out of polls is current after the second one, and its value stays alive while it is
-/// being read.
+/// A context entered between two panics out of polls is current after the second one, and its value stays
+/// alive while it is being read.
 #[test]
 fn a_run_between_two_panics_out_of_polls() {
     fn panic_in_a_runtime() {

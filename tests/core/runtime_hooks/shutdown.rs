@@ -47,8 +47,8 @@ fn a_shutdown_while_tasks_spawn_drops_every_context() {
         });
         runtime.block_on(yield_now());
         drop(runtime);
-        // One worker can shut a task down before the worker that spawns it calls the hook. The hooks keep that task's
-        // context.
+        // One worker can shut a task down before the worker that spawns it calls the hook. The hooks keep
+        // that task's context.
         drop((handles, builder));
         assert_eq!(Arc::strong_count(&held), 1);
     }
