@@ -1,10 +1,11 @@
-//! An actix-web service whose requests each have a context of their own.
+//! An actix-web service that gives each request its own context.
 //!
-//! Actix has middleware of its own kind, so what [`ContextLayer`](contextvar::tower::ContextLayer) is for axum and tonic
-//! is a function here: [`context_for_each_request`]. The client sends the request's id as baggage.
+//! Actix does not use tower, so the function [`context_for_each_request`] does here what
+//! [`ContextLayer`](contextvar::tower::ContextLayer) does for axum and tonic. The client sends the request's
+//! id as baggage.
 //!
 //! ```console
-//! $ cargo run --example actix_service    # sends itself requests, checks, and ends
+//! $ cargo run --example actix_service    # sends itself requests, checks the answers, and exits
 //! ```
 
 use opentelemetry::propagation::Extractor;
@@ -26,7 +27,7 @@ static REQUEST_ID: u32;
 #[context_var]
 static STEP: &str = "none";
 
-/// The handler, and the body that it answers with, run in a context that is the request's own.
+/// Runs the handler and the body of its response in a new context.
 async fn context_for_each_request(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -35,7 +36,7 @@ async fn context_for_each_request(
     for ignored in context.run(|| baggage::extract(&Headers(request.headers()))) {
         eprintln!("{ignored}");
     }
-    // In a block, so that what `call` does at once is done in the context too.
+    // An async block, so that `call` itself also runs in the context.
     let answer = async move { next.call(request).await };
     let (response, context) = answer.in_context(context).and_context().await;
     Ok(response?.map_body(|_, body| match body.try_into_bytes() {
@@ -48,7 +49,7 @@ async fn context_for_each_request(
     }))
 }
 
-/// Actix has a map of headers of its own, too.
+/// An extractor for Actix's own type of header map.
 struct Headers<'a>(&'a HeaderMap);
 
 impl Extractor for Headers<'_> {
@@ -66,11 +67,11 @@ impl Extractor for Headers<'_> {
 async fn whole(tenant: Path<String>) -> String {
     STEP.set("handler");
     actix_web::rt::task::yield_now().await;
-    let seen = task::spawn_local(async { format!("{} {}", REQUEST_ID.get(), STEP.get()) }).await;
-    format!("{tenant} {}", seen.expect("it ends"))
+    let values = task::spawn_local(async { format!("{} {}", REQUEST_ID.get(), STEP.get()) }).await;
+    format!("{tenant} {}", values.expect("the task completes"))
 }
 
-/// Without the attribute, what the handler sets is seen by the body.
+/// Without the attribute, the body sees the values that the handler sets.
 #[get("/streamed")]
 async fn streamed() -> HttpResponse {
     STEP.set("handler");
@@ -114,6 +115,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     stop.stop(true).await;
     served.await??;
-    println!("400 requests: each handler, its task and its body saw the values of their own");
+    println!("400 requests: each handler, its task and its body saw the values of their own request");
     Ok(())
 }

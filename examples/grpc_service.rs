@@ -1,10 +1,10 @@
-//! Two gRPC services: who calls the first is known in the second, in a stream of its answers too.
+//! Two gRPC services. The caller of the first one is known in the second one, also in a stream of answers.
 //!
-//! Both implement the standard health service, as `tonic-build` generates it. A call says which tenant's health it
-//! wants to know, and the backend finds whether the call is that tenant's.
+//! Both implement the standard health service, as `tonic-build` generates it. A call names a tenant, and the
+//! backend checks whether the call is from that tenant.
 //!
 //! ```console
-//! $ cargo run --example grpc_service    # starts both, sends 200 overlapping calls, checks all, and ends
+//! $ cargo run --example grpc_service    # starts both, sends 200 overlapping calls, checks the answers, and exits
 //! ```
 
 use std::error::Error;
@@ -28,7 +28,7 @@ type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
 #[context_var(baggage = "tenant")]
 static TENANT: String;
 
-/// Asks the backend, which no argument tells whose call this is.
+/// Forwards calls to the backend. No argument names the tenant.
 struct Frontend {
     backend: HealthClient<InjectBaggage<Channel>>,
 }
@@ -60,8 +60,8 @@ struct Backend;
 
 impl Backend {
     fn health(asked: &HealthCheckRequest) -> HealthCheckResponse {
-        let its_own = TENANT.is_set() && TENANT.get() == asked.service;
-        let status = if its_own { ServingStatus::Serving } else { ServingStatus::NotServing };
+        let is_caller = TENANT.is_set() && TENANT.get() == asked.service;
+        let status = if is_caller { ServingStatus::Serving } else { ServingStatus::NotServing };
         HealthCheckResponse { status: status.into() }
     }
 }
@@ -84,7 +84,7 @@ impl Health for Backend {
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        // Made when this function has returned, in the context of its call.
+        // The stream makes the answers after this function has returned, in the context of the call.
         let answers = stream::iter(0..3).then(move |_| {
             let asked = request.get_ref().clone();
             async move {
@@ -96,7 +96,7 @@ impl Health for Backend {
     }
 }
 
-/// Serves on a port of its own. Every call has a context of its own, with the tenant that the caller says.
+/// Serves on a free port. Every call gets its own context, with the tenant from the caller's baggage.
 async fn serve(service: impl Health) -> Result<SocketAddr> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let address = listener.local_addr()?;
@@ -110,7 +110,7 @@ async fn connect(address: SocketAddr) -> Result<Channel> {
     Ok(Channel::from_shared(format!("http://{address}"))?.connect().await?)
 }
 
-/// A client's call. It sends the baggage too: here in an interceptor, which is tonic's own.
+/// Makes the calls of a client. tonic's interceptor adds the baggage.
 async fn call(channel: Channel, n: usize) -> Result<()> {
     TENANT.set(format!("tenant {}", n % 10));
     let mut client = HealthClient::with_interceptor(channel, |mut request: Request<()>| {
@@ -144,6 +144,6 @@ async fn main() -> Result<()> {
     let calls = stream::iter(0..CALLS).map(|n| task::spawn(call(frontend.clone(), n))).buffer_unordered(50);
     let ended: Vec<Result<()>> = calls.try_collect().await?;
     ended.into_iter().collect::<Result<()>>()?;
-    println!("{CALLS} calls through two services: the tenant of each is known where it is asked for");
+    println!("{CALLS} calls through two services: the backend knew the tenant of each");
     Ok(())
 }

@@ -1,10 +1,11 @@
-//! An HTTP service whose handlers each run in a context of their own.
+//! An HTTP service that runs each handler in its own context.
 //!
-//! A request has an id, a tenant and a user. They are set once, where the request comes in. All that works on the
-//! request then finds them: nested functions, spawned tasks, a blocking call, a thread, and the log.
+//! A request has an id, a tenant and a user. They are set once, where the request comes in. All code that
+//! works on the request can read them: nested functions, spawned tasks, a blocking call, a thread, and the
+//! log.
 //!
 //! ```console
-//! $ cargo run --example http_service                            # sends itself requests, checks, and ends
+//! $ cargo run --example http_service                            # sends itself requests, checks the answers, and exits
 //! $ cargo run --example http_service -- --serve 127.0.0.1:3000  # serves until ctrl-c
 //! $ curl -H 'x-request-id: 42' http://127.0.0.1:3000/acme/ada
 //! ```
@@ -51,7 +52,7 @@ fn request_id(request: &Parts) -> String {
     given.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned)
 }
 
-/// Works on the request in many places, and answers with what each of them saw.
+/// Works on the request in many places, and answers with the values that each place saw.
 async fn handler(Path((tenant, user)): Path<(String, String)>) -> Result<String, StatusCode> {
     TENANT.set(tenant);
     USER.set(user);
@@ -60,9 +61,9 @@ async fn handler(Path((tenant, user)): Path<(String, String)>) -> Result<String,
 
     let audit = task::spawn(write_audit());
     let mail = task::spawn(send_mail());
-    let report = task::spawn_blocking(|| see("blocking call: report"));
+    let report = task::spawn_blocking(|| log_place("blocking call: report"));
     let (done, signature) = oneshot::channel();
-    thread::spawn(|| done.send(see("thread: signature")));
+    thread::spawn(|| done.send(log_place("thread: signature")));
 
     let (audit, mail, report) = tokio::try_join!(audit, mail, report).map_err(failed)?;
     let signature = signature.await.map_err(failed)?;
@@ -81,21 +82,21 @@ async fn load_account() -> String {
 
 async fn query_database() -> String {
     tokio::time::sleep(Duration::from_millis(2)).await;
-    see("nested function: account")
+    log_place("nested function: account")
 }
 
 async fn write_audit() -> String {
     tokio::task::yield_now().await;
-    see("task: audit")
+    log_place("task: audit")
 }
 
 async fn send_mail() -> String {
     tokio::time::sleep(Duration::from_millis(1)).await;
-    see("task: mail")
+    log_place("task: mail")
 }
 
-/// Logs a line, and gives what there is to see, as a line too. No argument says whose request it is.
-fn see(place: &str) -> String {
+/// Logs a line, and returns the values that are logged, as a line. No argument identifies the request.
+fn log_place(place: &str) -> String {
     info!("{place}");
     let mut line = place.to_owned();
     contextvar::for_each_log_field(|name, value| line += &format!(" {name}={value}"));
@@ -116,7 +117,7 @@ async fn main() -> ExitCode {
             println!("{USAGE}");
             Ok(ExitCode::SUCCESS)
         }
-        _ => Err(format!("can't make sense of {:?}; {USAGE}", args.join(" ")).into()),
+        _ => Err(format!("unknown arguments {:?}; {USAGE}", args.join(" ")).into()),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error}");
@@ -130,7 +131,8 @@ async fn serve(address: &str) -> Result<ExitCode, Box<dyn Error>> {
     println!("serving http://{}/{{tenant}}/{{user}} until ctrl-c", listener.local_addr()?);
     tokio::select! {
         served = axum::serve(listener, service()).with_graceful_shutdown(ctrl_c()).into_future() => served?,
-        // A client that never ends its request would hold the service for ever. A second ctrl-c does not wait.
+        // A client that never ends its request would keep the service running. A second ctrl-c does not wait
+        // for it.
         () = async { ctrl_c().await; ctrl_c().await } => {}
     }
     println!("stopped");
@@ -145,11 +147,11 @@ async fn listen(address: &str) -> Result<TcpListener, String> {
     TcpListener::bind(address).await.map_err(|error| format!("can't listen on {address:?}: {error}"))
 }
 
-/// Sends the service overlapping requests, and checks that none of them saw the values of another.
+/// Sends overlapping requests to the service, and checks that none of them saw values of another request.
 async fn check() -> Result<ExitCode, Box<dyn Error>> {
     const REQUESTS: usize = 400;
-    const AT_ONCE: usize = 64;
-    const LINES_EACH: usize = 7;
+    const CONCURRENT: usize = 64;
+    const LINES_PER_REQUEST: usize = 7;
 
     let log = Arc::new(Log::default());
     let format =
@@ -157,46 +159,46 @@ async fn check() -> Result<ExitCode, Box<dyn Error>> {
     format.with_writer(log.clone()).map_event_format(ContextFormat::new).init();
     let listener = listen("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
-    println!("sending {REQUESTS} requests, {AT_ONCE} at a time, to {url}");
+    println!("sending {REQUESTS} requests, {CONCURRENT} at a time, to {url}");
     tokio::spawn(axum::serve(listener, service()).into_future());
 
-    // No proxy: one on another machine would look for the address there.
+    // No proxy, because one on another machine would connect to its own localhost.
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?;
     let requests = stream::iter(0..REQUESTS).map(|n| request(&client, &url, n));
-    let answers: Vec<_> = requests.buffer_unordered(AT_ONCE).collect().await;
+    let answers: Vec<_> = requests.buffer_unordered(CONCURRENT).collect().await;
     let log = std::mem::take(&mut *log.0.lock().unwrap());
-    println!("\nthe log of two of them:");
+    println!("\nthe log of two requests:");
     two_requests(&log).for_each(|line| println!("  {line}"));
 
     let mut mistakes: Vec<_> = answers.iter().filter_map(|answer| answer.clone().err()).collect();
     for own in answers.iter().flatten() {
         let lines: Vec<_> = log.iter().filter(|line| id(line) == id(own)).collect();
-        if lines.len() != LINES_EACH || lines.iter().any(|line| owner(line) != own) {
+        if lines.len() != LINES_PER_REQUEST || lines.iter().any(|line| owner(line) != own) {
             mistakes.push(format!("{own}: the log has {} lines with its id", lines.len()));
         }
     }
-    if log.len() != REQUESTS * LINES_EACH {
+    if log.len() != REQUESTS * LINES_PER_REQUEST {
         mistakes.push(format!("the log has {} lines", log.len()));
     }
     let switches = log.windows(2).filter(|pair| owner(&pair[0]) != owner(&pair[1])).count();
     if switches < REQUESTS {
-        mistakes.push("the requests did not overlap, so that this shows nothing".to_owned());
+        mistakes.push("the requests did not overlap, so this run proves nothing".to_owned());
     }
 
-    println!("\n{REQUESTS} requests, {} lines of log, {switches} switches between requests", log.len());
+    println!("\n{REQUESTS} requests, {} log lines, {switches} switches between requests", log.len());
     if mistakes.is_empty() {
-        println!("ok: no request saw the values of another");
+        println!("ok: no request saw values of another request");
         return Ok(ExitCode::SUCCESS);
     }
-    eprintln!("FAILED: {} mistakes, the first of them:", mistakes.len());
+    eprintln!("FAILED: {} mistakes, of which these are the first:", mistakes.len());
     mistakes.iter().take(5).for_each(|mistake| eprintln!("  {mistake}"));
     Ok(ExitCode::FAILURE)
 }
 
-/// Sends a request, and gives what is its own; an error if some part of the work saw anything else.
+/// Sends a request. Returns the request's values, or an error if some part of the work saw other values.
 async fn request(client: &reqwest::Client, url: &str, n: usize) -> Result<String, String> {
     let mut request = client.get(format!("{url}/t{n}/u{n}"));
-    // Every third leaves its id to the service.
+    // Every third request has no id, so that the service generates one.
     let given = (n % 3 != 0).then(|| format!("id-{n}"));
     if let Some(id) = &given {
         request = request.header("x-request-id", id);
@@ -204,13 +206,14 @@ async fn request(client: &reqwest::Client, url: &str, n: usize) -> Result<String
     let answer = async { request.send().await?.error_for_status()?.text().await };
     let answer = answer.await.map_err(|error| format!("request {n}: {error}"))?;
 
-    let made = Uuid::parse_str(id(&answer)).unwrap_or_default();
-    let own = format!("request_id={} tenant=t{n} user=u{n}", given.unwrap_or_else(|| made.to_string()));
-    let right = answer.lines().count() == 5 && answer.lines().all(|line| owner(line) == own);
-    if right { Ok(own) } else { Err(format!("request {n} saw\n{answer}")) }
+    let generated = Uuid::parse_str(id(&answer)).unwrap_or_default();
+    let own = format!("request_id={} tenant=t{n} user=u{n}", given.unwrap_or_else(|| generated.to_string()));
+    let is_correct = answer.lines().count() == 5 && answer.lines().all(|line| owner(line) == own);
+    if is_correct { Ok(own) } else { Err(format!("request {n} saw\n{answer}")) }
 }
 
-/// The lines of a request from the middle of the log, and of the next one that comes between them.
+/// Returns the lines of a request from the middle of the log, and of the next request that interleaves with
+/// it.
 fn two_requests(log: &[String]) -> impl Iterator<Item = &String> {
     let (_, rest) = log.split_at(log.len() / 2);
     let one = rest.first().map(|line| owner(line));
@@ -218,7 +221,7 @@ fn two_requests(log: &[String]) -> impl Iterator<Item = &String> {
     log.iter().filter(move |line| [one, other].contains(&Some(owner(line))))
 }
 
-/// Whose line this is, in the log or in an answer.
+/// Returns the values at the end of a line of the log or of an answer.
 fn owner(line: &str) -> &str {
     line.find("request_id=").map_or("", |start| &line[start..])
 }
@@ -227,7 +230,7 @@ fn id(line: &str) -> &str {
     owner(line).split([' ', '=']).nth(1).unwrap_or_default()
 }
 
-/// The log, in memory.
+/// A log in memory.
 #[derive(Default)]
 struct Log(Mutex<Vec<String>>);
 

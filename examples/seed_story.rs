@@ -1,12 +1,12 @@
-//! Five short programs: what a context variable does in async code, where the trap is, and the cure.
+//! Five short programs: context variables in async code, a trap, and two ways to avoid it.
 //!
 //! ```console
 //! $ cargo run --example seed_story
 //! ```
 //!
-//! They are Python programs on `contextvars` in Rust, and print the same lines. A and B stand for two UUIDs.
-//! Each runs as a task on the multi-thread runtime, in an empty context of its own. What it printed is then
-//! compared with what is written here; a difference is a panic.
+//! They are translations of Python programs that use `contextvars`, and print the same lines. A and B stand
+//! for two UUIDs. Each program runs as a task on the multi-thread runtime, in its own empty context. The
+//! output is then compared with the expected lines, and a difference is a panic.
 
 use std::sync::Mutex;
 
@@ -24,13 +24,13 @@ async fn main() {
         Current context value: A
         Nested context value: A
         Nested context2 value: A";
-    story.tell("1. Kept through nested awaits", kept_through_nested_awaits(), expected).await;
+    story.run("1. A value is kept through nested awaits", kept_through_nested_awaits(), expected).await;
 
     let expected = "
         Current context value: A
         Nested context value: B
         Nested context2 value: B";
-    story.tell("2. A set in a nested function is seen by its later sibling", nested_set(), expected).await;
+    story.run("2. A later sibling sees what a nested function sets", nested_set(), expected).await;
 
     let expected = "
         Initial context value: A
@@ -39,7 +39,7 @@ async fn main() {
         Inside nested_context, after set: B
         Context value after copy.run(): A
         nested_context2 value: A";
-    story.tell("3. copy_context and run, synchronous", synchronous(), expected).await;
+    story.run("3. copy_context and run, synchronous", synchronous(), expected).await;
 
     let expected = "
         Current context value: A
@@ -48,7 +48,7 @@ async fn main() {
         Nested context value: B
         Context value after copy: B
         Nested context2 value: B";
-    story.tell("4. The trap: run makes the future, its body runs elsewhere", trap(), expected).await;
+    story.run("4. The trap: `run` makes the future, and its body runs outside", trap(), expected).await;
 
     let expected = "
         Current context value: A
@@ -57,10 +57,10 @@ async fn main() {
         Nested context value: B
         Context value after copy: A
         Nested context2 value: A";
-    story.tell("4. once more, with #[with_copied_context]: no trap", no_trap(), expected).await;
-    story.tell("5. The cure: a task that runs in the copy", cure(), expected).await;
+    story.run("4. The same with #[with_copied_context]: no trap", no_trap(), expected).await;
+    story.run("5. A task that runs in the copy", task_in_copy(), expected).await;
 
-    println!("\nEach program printed what its story says.");
+    println!("\nEach program printed the expected lines.");
 }
 
 // 1.
@@ -138,7 +138,7 @@ fn set_and_copy() -> Context {
     copy
 }
 
-// 4. once more. Each call takes a copy of what is current there, which in `run` is `copy`.
+// 4. with the attribute. Each call copies the current context, which in `run` is `copy`.
 
 async fn no_trap() {
     let mut copy = set_and_copy();
@@ -160,16 +160,16 @@ async fn annotated_nested2() {
 
 // 5. asyncio's `create_task(nested(), context=copy)`.
 
-async fn cure() {
+async fn task_in_copy() {
     let copy = set_and_copy();
     tokio::spawn(copy.scope(nested())).await.expect("`nested` panicked");
     print("Context value after copy", CTX.get());
     nested2().await;
 }
 
-// How it is told.
+// Running and checking a program.
 
-/// What the program at hand has printed. One runs at a time.
+/// The output of the current program. One program runs at a time.
 static PRINTED: Mutex<Vec<(&str, Uuid)>> = Mutex::new(Vec::new());
 
 fn print(label: &'static str, value: Uuid) {
@@ -178,18 +178,13 @@ fn print(label: &'static str, value: Uuid) {
 }
 
 struct Story {
-    /// The variable's default, and the values of the programs before. No program should see one of them.
+    /// The variable's default, and the values of earlier programs. No program should see any of them.
     known: Vec<Uuid>,
 }
 
 impl Story {
-    /// Runs a program, and compares what it prints with `expected`.
-    async fn tell(
-        &mut self,
-        title: &str,
-        program: impl Future<Output = ()> + Send + 'static,
-        expected: &str,
-    ) {
+    /// Runs a program, and compares its output with `expected`.
+    async fn run(&mut self, title: &str, program: impl Future<Output = ()> + Send + 'static, expected: &str) {
         println!("\n{title}");
         tokio::spawn(Context::new().scope(program)).await.expect("the program panicked");
 

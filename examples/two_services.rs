@@ -1,11 +1,12 @@
-//! A gateway and a backend, two processes: what is set at the gateway is in the backend's logs and in its database.
+//! A gateway and a backend in two processes. Values that the gateway sets appear in the backend's logs and
+//! database.
 //!
-//! The gateway gives each request an id, and takes the tenant and the locale from its headers. It asks the backend on
-//! the way, with baggage and `traceparent` in the headers. The backend logs, and writes a row to a SQLite file, from a
-//! task and a blocking call that nobody has told whom they work for.
+//! The gateway gives each request an id, and takes the tenant and the locale from its headers. It calls the
+//! backend with baggage and `traceparent` in the headers. The backend logs and writes a row to a SQLite file,
+//! from a task and a blocking call whose arguments do not identify the request.
 //!
 //! ```console
-//! $ cargo run --example two_services    # starts both, sends 300 overlapping requests, checks all, and ends
+//! $ cargo run --example two_services    # starts both, sends 300 overlapping requests, checks everything, and exits
 //! ```
 
 use std::collections::HashMap;
@@ -43,7 +44,7 @@ use uuid::Uuid;
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
-// What both know.
+// The variables of both services.
 
 #[context_var(name = "request_id", log, baggage = "request.id")]
 static REQUEST_ID: Uuid;
@@ -54,27 +55,27 @@ static TENANT: String;
 #[context_var(name = "locale", log, baggage = "locale")]
 static LOCALE: String = "en".to_owned();
 
-/// In the logs of both. What brings it to the backend is `traceparent`, the header of OpenTelemetry's own.
+/// Is in the logs of both services. OpenTelemetry's header `traceparent` carries it to the backend.
 #[context_var(name = "trace_id", log)]
 static TRACE_ID: TraceId;
 
-/// Is in the gateway's logs, and goes no further.
+/// Is in the gateway's logs, and is not sent to the backend.
 #[context_var(name = "client", log)]
 static CLIENT: String;
 
-fn logs() {
+fn init_logging() {
     tracing_subscriber::fmt().json().map_event_format(ContextFormat::new).init();
 }
 
 // The gateway.
 
 async fn gateway(backend: String) -> Result<()> {
-    logs();
+    init_logging();
     let layer = ContextLayer::new()
         .set(&REQUEST_ID, |_| Uuid::new_v4())
         .set_or_reject(
             &TENANT,
-            |request| header(request, "x-tenant").ok_or("who are you?"),
+            |request| header(request, "x-tenant").ok_or("the header x-tenant is missing"),
             |error| (StatusCode::UNAUTHORIZED, error).into_response(),
         )
         .set_if_some(&LOCALE, |request| header(request, "accept-language"))
@@ -91,13 +92,13 @@ struct Gateway {
     tracer: SdkTracerProvider,
 }
 
-/// Answers with the request's id and its trace's.
+/// Answers with the ids of the request and of its trace.
 async fn order(State(gateway): State<Gateway>, item: String) -> std::result::Result<String, StatusCode> {
     let span = gateway.tracer.tracer("gateway").start("order");
     let trace = opentelemetry::Context::new().with_span(span);
     TRACE_ID.set(trace.span().span_context().trace_id());
     info!("order");
-    // The task has the variables, and the trace.
+    // The task inherits the variables and the trace.
     let stored = async { task::spawn(store(gateway, item)).await }.with_context(trace).await;
     stored.map_err(failed)?.map_err(failed)?;
     Ok(format!("{} {}", REQUEST_ID.get(), TRACE_ID.get()))
@@ -109,7 +110,7 @@ async fn store(gateway: Gateway, item: String) -> reqwest_middleware::Result<()>
     Ok(())
 }
 
-/// Sends baggage and trace along with all requests of a client.
+/// Adds the baggage and the trace to all requests of a client.
 struct SendContext;
 
 #[async_trait]
@@ -129,7 +130,7 @@ impl Middleware for SendContext {
 // The backend.
 
 async fn backend(database: PathBuf) -> Result<()> {
-    logs();
+    init_logging();
     Connection::open(&database)?.execute(
         "CREATE TABLE orders (request_id TEXT, tenant TEXT, locale TEXT, trace TEXT, item TEXT)",
         (),
@@ -155,7 +156,7 @@ async fn audit(database: PathBuf, item: String) -> Result<()> {
     task::spawn_blocking(move || insert(&database, &item)).await?
 }
 
-/// Knows of the request what the variables say.
+/// Takes the values of the request from the variables.
 fn insert(database: &Path, item: &str) -> Result<()> {
     let connection = Connection::open(database)?;
     connection.busy_timeout(std::time::Duration::from_secs(30))?;
@@ -168,7 +169,7 @@ fn insert(database: &Path, item: &str) -> Result<()> {
     Ok(())
 }
 
-// Both.
+// Functions of both services.
 
 fn header(request: &request::Parts, name: &str) -> Option<String> {
     Some(request.headers.get(name)?.to_str().ok()?.to_owned())
@@ -179,7 +180,7 @@ fn failed(error: impl std::fmt::Display) -> StatusCode {
     StatusCode::INTERNAL_SERVER_ERROR
 }
 
-/// Serves on a port of its own, which is the first line of the output.
+/// Serves on a free port, and prints the address as the first line.
 async fn serve(app: Router) -> Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     println!("{}", listener.local_addr()?);
@@ -190,7 +191,7 @@ async fn serve(app: Router) -> Result<()> {
 
 const REQUESTS: usize = 300;
 
-/// A request, and what is to be found of it.
+/// A request with its expected values.
 struct Order {
     item: String,
     tenant: String,
@@ -218,13 +219,13 @@ async fn check() -> Result<()> {
     assert_logs(&backend_logs, &orders, &["order", "stored"], None);
     std::fs::remove_dir_all(&directory)?;
     println!(
-        "{REQUESTS} requests through two processes: each log line and each row has the id, tenant and locale of its \
-         own, and the trace"
+        "{REQUESTS} requests through two processes: each log line and each row has the id, tenant, locale and trace of \
+         its request"
     );
     Ok(())
 }
 
-/// This program once more, as one of the services.
+/// Another process of this program that runs one of the services.
 struct Service {
     process: Child,
     address: SocketAddr,
@@ -236,10 +237,10 @@ impl Service {
         let mut command = Command::new(env::current_exe()?);
         let mut process =
             command.arg(service).arg(argument).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
-        let mut output = BufReader::new(process.stdout.take().expect("it is piped"));
+        let mut output = BufReader::new(process.stdout.take().expect("stdout is piped"));
         let mut address = String::new();
         output.read_line(&mut address).await?;
-        // From now on, for a process waits when nobody reads what it has written.
+        // Reads from now on, because a process blocks when its pipe is full.
         let logs = tokio::spawn(async move {
             let mut logs = String::new();
             output.read_to_string(&mut logs).await?;
@@ -248,7 +249,7 @@ impl Service {
         Ok(Self { process, address: address.trim().parse()?, logs })
     }
 
-    /// What it has logged.
+    /// Stops the service and returns its log.
     async fn stop(mut self) -> Result<String> {
         self.process.kill().await?;
         Ok(self.logs.await??)
@@ -261,7 +262,7 @@ async fn send(client: &reqwest::Client, gateway: SocketAddr, n: usize) -> Result
     let request = client.post(format!("http://{gateway}/orders")).header("x-tenant", &tenant);
     let request = request.header("accept-language", &locale).header("user-agent", "check");
     let answer = request.body(item.clone()).send().await?.error_for_status()?.text().await?;
-    let (request_id, trace) = answer.split_once(' ').ok_or("an answer of two words")?;
+    let (request_id, trace) = answer.split_once(' ').ok_or("the answer is not two words")?;
     Ok(Order { item, tenant, locale, request_id: request_id.to_owned(), trace: trace.to_owned() })
 }
 

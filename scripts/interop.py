@@ -1,4 +1,7 @@
-"""What other clients send, examples/two_services reads; what it sends, another OpenTelemetry reads. See scripts/interop."""
+"""Tests that examples/two_services reads requests of other clients, and that OpenTelemetry for Python reads those it sends.
+
+See scripts/interop.
+"""
 
 import contextlib
 import http.server
@@ -18,14 +21,14 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 PROGRAM = sys.argv[1]
-# Whatever a header has to encode, and what is not ASCII.
+# Characters that a header has to encode, and text that is not ASCII.
 TENANTS = ["acme", "with space", 'a,b;c=d "e"', "100%", "%20", "a+b", "größe ☃ 🦀", "back\\slash", "'quoted'", "line\nfeed"]
 ID = "018f6f2e-1c34-7a5b-9c53-0123456789ab"
 
 
 @contextlib.contextmanager
 def service(*arguments):
-    """The URL of a service, and a list that has its log when it has ended."""
+    """Starts a service. Yields its URL, and a list that has its log after it has ended."""
     with subprocess.Popen([PROGRAM, *arguments], stdout=subprocess.PIPE, text=True, encoding="utf-8") as process:
         url, log = "http://" + process.stdout.readline().strip(), []
         reader = threading.Thread(target=lambda: log.extend(map(json.loads, process.stdout)))
@@ -56,8 +59,8 @@ def with_httpx(url, headers, body):
 CLIENTS = [curl, with_requests, with_httpx]
 
 
-def what_they_send():
-    """Into the backend's rows and log."""
+def check_other_clients():
+    """Sends requests from other clients and checks the backend's rows and log."""
     expected = {}
     with tempfile.TemporaryDirectory() as directory:
         database = pathlib.Path(directory, "orders.sqlite")
@@ -74,9 +77,10 @@ def what_they_send():
                     TraceContextTextMapPropagator().inject(headers, context)
                     item = f"{client.__name__} {tenant!r}"
                     client(url + "/store", headers, item.encode())
-                    # It writes a space as the `+` of HTML forms, which the specification of baggage does not have.
+                    # OpenTelemetry for Python encodes a space as `+`, as HTML forms do. W3C baggage has no
+                    # such encoding.
                     expected[item] = (ID, tenant.replace(" ", "+"), "en", f"{span.get_span_context().trace_id:032x}")
-            # By hand, as a person at a terminal would; what can't be read is left out.
+            # Written by hand. The backend ignores entries that it cannot read.
             headers = {"baggage": f"request.id={ID}, tenant = by%20hand ;property, locale=fr, request.id2=x"}
             curl(url + "/store", headers, "by hand")
             expected["by hand"] = (ID, "by hand", "fr", "0" * 32)
@@ -89,8 +93,8 @@ def what_they_send():
     return len(expected)
 
 
-def what_it_sends():
-    """From the gateway, to a backend in Python."""
+def check_gateway():
+    """Sends requests from the gateway to a backend in Python, and checks what that reads."""
     seen = {}
 
     class Backend(http.server.BaseHTTPRequestHandler):
@@ -125,5 +129,5 @@ def what_it_sends():
     return len(expected)
 
 
-print(f"{what_they_send()} requests from other clients and OpenTelemetry for Python were read,")
-print(f"{what_it_sends()} requests to OpenTelemetry for Python were.")
+print(f"{check_other_clients()} requests from other clients and OpenTelemetry for Python were read")
+print(f"{check_gateway()} requests from the gateway were read by OpenTelemetry for Python")

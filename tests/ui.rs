@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Some of the messages are rustc's and change from version to version. The `.stderr` files are from this one.
+/// Some of the messages are rustc's and change from version to version. The `.stderr` files are from this
+/// one.
 const RUSTC: &str = "rustc 1.95.";
 
 #[test]
@@ -26,7 +27,8 @@ fn ui() {
     }
 }
 
-/// Copies the programs without their `.stderr` files. With another rustc it is enough that they do not compile.
+/// Copies the programs without their `.stderr` files. With another rustc it is enough that they do not
+/// compile.
 fn copy_without_messages() -> &'static Path {
     let copies = Path::new(concat!(env!("CARGO_TARGET_TMPDIR"), "/ui"));
     let _ = fs::remove_dir_all(copies);

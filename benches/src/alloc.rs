@@ -1,6 +1,6 @@
-//! The global allocator: the system's, which counts when asked to.
+//! The global allocator: the system's, with counters that can be switched on.
 //!
-//! Timed rounds run with the counting switched off; what is left is a load and a branch, the same for all columns.
+//! Timed rounds run with the counters off, which costs all columns the same load and branch.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
@@ -13,12 +13,12 @@ static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 static BYTES: AtomicU64 = AtomicU64::new(0);
 static LIVE: AtomicI64 = AtomicI64::new(0);
 
-/// What was allocated, on all threads, since the counting was switched on.
+/// The allocations on all threads since `start_counting`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Allocated {
     pub(crate) allocations: u64,
     pub(crate) bytes: u64,
-    /// Bytes allocated less bytes freed.
+    /// Bytes allocated minus bytes freed.
     pub(crate) live: i64,
 }
 
@@ -47,13 +47,13 @@ impl Counting {
     }
 }
 
-// SAFETY: every call goes to the system's allocator as it came; the counters do not allocate.
+// SAFETY: every call is forwarded unchanged to the system's allocator, and the counters do not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if ON.load(Relaxed) {
             Counting::count(layout.size(), 0);
         }
-        // SAFETY: the caller's promise is `System`'s.
+        // SAFETY: as the caller promises.
         unsafe { System.alloc(layout) }
     }
 
@@ -61,7 +61,7 @@ unsafe impl GlobalAlloc for Counting {
         if ON.load(Relaxed) {
             Counting::count(0, layout.size());
         }
-        // SAFETY: the caller's promise is `System`'s.
+        // SAFETY: as the caller promises.
         unsafe { System.dealloc(memory, layout) }
     }
 
@@ -69,7 +69,7 @@ unsafe impl GlobalAlloc for Counting {
         if ON.load(Relaxed) {
             Counting::count(size, layout.size());
         }
-        // SAFETY: the caller's promise is `System`'s.
+        // SAFETY: as the caller promises.
         unsafe { System.realloc(memory, layout, size) }
     }
 }

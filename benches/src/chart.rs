@@ -1,7 +1,9 @@
-//! The chart: the times with eight variables set, as bars on a log scale, each operation a group.
+//! Draws the chart: the times with eight variables set, as bars on a log scale, with a group for each
+//! operation.
 //!
-//! Every bar has its name beside it, so three colours do: contextvar's, the floor's, and that of the others. A style sheet in the
-//! file gives them, with its own for dark surroundings; the background is drawn too, so they always fit it.
+//! Every bar has its name beside it, so three colors are enough: one for contextvar, one for the floor, and
+//! one for the others. A style sheet in the file defines them for light and dark mode, and the chart draws
+//! its own background.
 
 use std::fmt::Write;
 
@@ -17,16 +19,16 @@ const COLUMNS: [&[Operation]; 2] = [
 ];
 
 const COLUMN_WIDTH: f64 = 520.0;
-/// Where the bars of a column begin and how long the longest may be.
+/// The start of the bars in a column, and the length of the longest one.
 const BARS: f64 = 172.0;
 const LONGEST: f64 = 270.0;
 const TOP: f64 = 64.0;
 const ROW: f64 = 15.0;
-/// The name of an operation, over its rows.
+/// The height of an operation's name above its rows.
 const TITLE: f64 = 20.0;
 const GAP: f64 = 14.0;
 
-/// The scale's ends, as powers of ten of a nanosecond.
+/// The ends of the scale, as powers of ten in nanoseconds.
 const SCALE: (i32, i32) = (-1, 6);
 
 const STYLE: &str = "
@@ -61,7 +63,7 @@ pub(crate) fn draw(peers: &[Box<dyn Peer>], figures: &Figures) -> String {
     }
 
     let (width, height) = (COLUMNS.len() as f64 * COLUMN_WIDTH, bottom + 18.0);
-    let label = "contextvar and its peers: nanoseconds an operation with eight variables set, log scale";
+    let label = "contextvar and its peers: nanoseconds per operation with eight variables set, log scale";
     let mut svg = String::new();
     let _ = writeln!(
         svg,
@@ -71,7 +73,7 @@ pub(crate) fn draw(peers: &[Box<dyn Peer>], figures: &Figures) -> String {
     let _ = writeln!(svg, r#"<rect class="paper" width="{width}" height="{height}" rx="6"/>"#);
     let _ = writeln!(
         svg,
-        r#"<text class="head" x="16" y="28">Nanoseconds an operation, {VARIABLES} variables set (log scale, shorter is better)</text>"#
+        r#"<text class="head" x="16" y="28">Nanoseconds per operation, {VARIABLES} variables set (log scale, shorter is better)</text>"#
     );
     for (place, bars) in bars.iter().enumerate() {
         let _ = writeln!(svg, r#"<g transform="translate({} 0)">"#, place as f64 * COLUMN_WIDTH);
@@ -82,30 +84,34 @@ pub(crate) fn draw(peers: &[Box<dyn Peer>], figures: &Figures) -> String {
     svg + "</svg>\n"
 }
 
-/// Draws the operation and its bars from `y` downwards, and returns where the next one begins.
+/// Draws the operation and its bars from `y` downwards, and returns the `y` of the next one.
 fn group(svg: &mut String, peers: &[Box<dyn Peer>], figures: &Figures, operation: Operation, y: f64) -> f64 {
     let _ = writeln!(svg, r#"<text class="title" x="16" y="{}">{}</text>"#, y + 13.0, operation.title());
     let mut y = y + TITLE;
     for (place, peer) in peers.iter().enumerate() {
         let Some(figure) = figures.get(&(operation, VARIABLES, place)) else { continue };
-        let kind = match place {
+        let class = match place {
             CONTEXTVAR => " ours",
             FLOOR => " floor",
             _ => "",
         };
         let text = y + 11.0;
         let length = position(figure.median_ns);
-        let _ =
-            writeln!(svg, r#"<text class="name{kind}" x="{}" y="{text}">{}</text>"#, BARS - 8.0, peer.name());
         let _ = writeln!(
             svg,
-            r#"<rect class="bar{kind}" x="{BARS}" y="{}" width="{length:.1}" height="{}" rx="2"/>"#,
+            r#"<text class="name{class}" x="{}" y="{text}">{}</text>"#,
+            BARS - 8.0,
+            peer.name()
+        );
+        let _ = writeln!(
+            svg,
+            r#"<rect class="bar{class}" x="{BARS}" y="{}" width="{length:.1}" height="{}" rx="2"/>"#,
             y + 1.5,
             ROW - 3.0
         );
         let _ = writeln!(
             svg,
-            r#"<text class="value{kind}" x="{:.1}" y="{text}">{}</text>"#,
+            r#"<text class="value{class}" x="{:.1}" y="{text}">{}</text>"#,
             BARS + length + 5.0,
             number(figure.median_ns)
         );
@@ -114,7 +120,7 @@ fn group(svg: &mut String, peers: &[Box<dyn Peer>], figures: &Figures, operation
     y + GAP
 }
 
-/// A line for each power of ten, with its name on top.
+/// Draws a line for each power of ten, with its name on top.
 fn grid(svg: &mut String, bottom: f64) {
     let names = ["0.1 ns", "1 ns", "10 ns", "100 ns", "1 µs", "10 µs", "100 µs", "1 ms"];
     for (power, name) in (SCALE.0..=SCALE.1).zip(names) {

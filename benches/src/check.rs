@@ -1,11 +1,11 @@
-//! The targets, with eight variables set unless said otherwise. Each is a limit that contextvar must stay under.
+//! The targets: limits that contextvar must not exceed.
 
 use crate::instructions::Counts;
 use crate::measure::Figures;
 use crate::operation::Operation::{self, *};
 use crate::peers::{CONTEXTVAR, FLOOR, OPENTELEMETRY, Peer, TASK_LOCAL};
 
-/// Operation, variables set, peer, and how many times as long as the peer it may take.
+/// Operation, variables set, peer, and the limit as a multiple of the peer's time.
 const RATIOS: [(Operation, usize, usize, f64); 10] = [
     (Get, 8, TASK_LOCAL, 3.0),
     (Get, 8, OPENTELEMETRY, 0.4),
@@ -19,8 +19,8 @@ const RATIOS: [(Operation, usize, usize, f64); 10] = [
     (CopyOnWrite, 1000, OPENTELEMETRY, 0.06),
 ];
 
-/// Operation, peer and the variables set there: what wrapping adds to the plain future or task is at most what it
-/// adds there.
+/// Operation, peer, and the peer's number of variables: with eight variables set, contextvar's wrapper adds
+/// at most as much time to the plain future or task as the peer's.
 const EXTRAS: [(Operation, usize, usize); 5] = [
     (Poll, TASK_LOCAL, 1),
     (SpawnCurrentThread, TASK_LOCAL, 1),
@@ -44,8 +44,8 @@ const ALLOCATIONS: [(Operation, usize, f64); 8] = [
 /// Bytes added to a future.
 const ADDED_BYTES: usize = 24;
 
-/// What the context adds to the plain request, as a part of what the best peer's adds. Of the whole there is no such
-/// target: the plain request is most of it, for everyone.
+/// The time that the context adds to the plain request, as a fraction of the time that the best peer adds.
+/// There is no target for the total, most of which is the plain request for all peers.
 const REQUEST: f64 = 0.4;
 
 /// Operation, variables set, instructions.
@@ -67,7 +67,7 @@ const INSTRUCTIONS: [(Operation, usize, f64); 15] = [
     (CopyOnWrite, 1000, 390.0),
 ];
 
-/// The targets of time, allocations and size that were missed, a line each.
+/// Returns a line for each target of time, allocations or size that was missed.
 pub(crate) fn missed(peers: &[Box<dyn Peer>], figures: &Figures) -> Vec<String> {
     let mut missed = Missed::default();
     let median = |operation, variables, peer| figures[&(operation, variables, peer)].median_ns;
@@ -81,7 +81,7 @@ pub(crate) fn missed(peers: &[Box<dyn Peer>], figures: &Figures) -> Vec<String> 
     }
     for (operation, peer, variables) in EXTRAS {
         let (ours, theirs) = (extra(operation, 8, CONTEXTVAR), extra(operation, variables, peer));
-        let limit = format!("what {} adds with {variables} set", peers[peer].name());
+        let limit = format!("{} with {variables} set", peers[peer].name());
         missed.compare(operation, 8, "ns added", ours, theirs, &limit);
     }
     for (operation, variables, limit) in ALLOCATIONS {
@@ -92,7 +92,7 @@ pub(crate) fn missed(peers: &[Box<dyn Peer>], figures: &Figures) -> Vec<String> 
         let added = peers[CONTEXTVAR].added_bytes(variables).unwrap_or_default();
         missed.compare(Poll, variables, "bytes added", added as f64, ADDED_BYTES as f64, "the target");
     }
-    // The blocking call's noise is larger than what is compared.
+    // Without the blocking call, whose noise is larger than the difference.
     let others = (TASK_LOCAL..peers.len())
         .filter(|&peer| figures.contains_key(&(RequestWithoutBlocking, 8, peer)))
         .map(|peer| extra(RequestWithoutBlocking, 8, peer));
@@ -102,12 +102,12 @@ pub(crate) fn missed(peers: &[Box<dyn Peer>], figures: &Figures) -> Vec<String> 
     missed.0
 }
 
-/// The targets of instructions that were missed.
+/// Returns a line for each target of instructions that was missed.
 pub(crate) fn missed_instructions(counts: &Counts) -> Vec<String> {
     let mut missed = Missed::default();
     for (operation, variables, limit) in INSTRUCTIONS {
         let count = counts[&(operation, variables, CONTEXTVAR)];
-        // The counts have a fraction: what happens once in a thousand times, spread over all.
+        // The counts have a fraction, from events that happen once in many repeats.
         missed.compare(operation, variables, "instructions", count.round(), limit, "the target");
     }
     for operation in [Request, RequestWithoutBlocking] {
@@ -130,11 +130,11 @@ impl Missed {
         unit: &str,
         ours: f64,
         limit: f64,
-        why: &str,
+        reason: &str,
     ) {
         if ours > limit {
             let title = operation.title();
-            self.0.push(format!("{title}, {variables} set: {ours:.1} {unit}, at most {limit:.1} ({why})"));
+            self.0.push(format!("{title}, {variables} set: {ours:.1} {unit}, at most {limit:.1} ({reason})"));
         }
     }
 }

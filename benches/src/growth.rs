@@ -1,4 +1,5 @@
-//! What grows, and how: with the variables declared and set, the nesting, the tasks alive, the threads.
+//! Measures how costs grow with the number of variables, the depth of nesting, and the number of tasks and
+//! threads.
 
 use std::future::pending;
 use std::hint::black_box;
@@ -18,14 +19,15 @@ use crate::work;
 
 type Var = &'static ContextVar<u64>;
 
-/// All tables. Those with many variables last, since variables keep their places for ever.
+/// Returns all tables. Those with many variables are measured last, because variables keep their slots
+/// forever.
 pub(crate) fn tables() -> String {
     let (nested, tasks, threads) = (nested(), tasks(), threads());
     let mut vars = Vec::new();
     [declared(&mut vars), set(&vars), nested, tasks, threads].concat()
 }
 
-/// Makes variables until there are so many, and gives each its place in the process's table by a first write.
+/// Makes variables until there are `count`, and writes each once, which assigns its slot.
 fn declare(vars: &mut Vec<Var>, count: usize) {
     while vars.len() < count {
         let var: Var = Box::leak(Box::new(ContextVar::new("growth")));
@@ -79,7 +81,7 @@ fn set(vars: &[Var]) -> String {
         "copy, then the first set",
         "one poll",
         "apply one change",
-        "bytes a variable",
+        "bytes per variable",
     ];
     text += &header("set", names.into_iter());
     for count in [1, 10, 100, 1_000, 10_000] {
@@ -131,7 +133,7 @@ fn nested() -> String {
         "one more `run`, in and out",
         "one more `sync_scope`",
         "one poll through all",
-        "a level of it",
+        "per level",
     ];
     text += &header("depth", names.into_iter());
     for depth in [1, 10, 100, 1_000] {
@@ -156,7 +158,7 @@ fn nested() -> String {
     text + "\n"
 }
 
-/// Calls `f` so many contexts deep, each with a value of its own. `OTHER` is set outside of all.
+/// Calls `f` inside `depth` nested contexts, each with its own value. `OTHER` is set outside all of them.
 fn in_runs(depth: usize, f: &mut dyn FnMut()) {
     fn down(depth: usize, f: &mut dyn FnMut()) {
         if depth == 0 {
@@ -167,8 +169,8 @@ fn in_runs(depth: usize, f: &mut dyn FnMut()) {
     Context::new().with_value(&OTHER, 1).run(|| down(depth, f));
 }
 
-/// A value of a type of its own for each number.
-struct Otel<const N: usize>(#[expect(dead_code, reason = "it is only there")] u64);
+/// A value type for each number.
+struct Otel<const N: usize>(#[expect(dead_code, reason = "only set, never read")] u64);
 
 fn opentelemetry_of_eight() -> opentelemetry::Context {
     let first = opentelemetry::Context::new().with_value(Otel::<0>(1)).with_value(Otel::<1>(1));
@@ -178,7 +180,7 @@ fn opentelemetry_of_eight() -> opentelemetry::Context {
 
 fn tasks() -> String {
     let mut text =
-        "## Tasks alive, each with a copy of a context of eight variables: bytes a task\n\n".to_owned();
+        "## Tasks alive, each with a copy of a context of eight variables: bytes per task\n\n".to_owned();
     let names = [
         "no context",
         "a copy",
@@ -194,17 +196,17 @@ fn tasks() -> String {
         let attached = opentelemetry_of_eight().attach();
         let otel = opentelemetry::Context::current;
         let cells = [
-            bytes_a_task(count, pending),
-            bytes_a_task(count, || pending().in_context(context.clone())),
-            bytes_a_task(count, || {
+            bytes_per_task(count, pending),
+            bytes_per_task(count, || pending().in_context(context.clone())),
+            bytes_per_task(count, || {
                 let own = async {
                     NUMBER.set(2);
                     pending().await
                 };
                 own.in_context(context.clone())
             }),
-            bytes_a_task(count, || pending().with_context(otel())),
-            bytes_a_task(count, || pending().with_context(otel().with_value(Otel::<0>(2)))),
+            bytes_per_task(count, || pending().with_context(otel())),
+            bytes_per_task(count, || pending().with_context(otel().with_value(Otel::<0>(2)))),
         ];
         drop(attached);
         text += &row(&count.to_string(), cells.into_iter().map(|cell| Some(number(cell))));
@@ -212,15 +214,15 @@ fn tasks() -> String {
     text + "\n"
 }
 
-/// Spawns the tasks, lets each run until it waits, and sees what is allocated then. The runtime's own list of tasks
-/// is allocated before.
-fn bytes_a_task<F: Future<Output = ()> + Send + 'static>(count: usize, future: impl Fn() -> F) -> f64 {
+/// Spawns the tasks, lets each run until it waits, and returns the bytes that are allocated per task. The
+/// first batch of tasks makes the runtime allocate its own list.
+fn bytes_per_task<F: Future<Output = ()> + Send + 'static>(count: usize, future: impl Fn() -> F) -> f64 {
     let runtime = Builder::new_current_thread().build().unwrap();
     let spawn_all = |count| {
         for _ in 0..count {
             runtime.spawn(future());
         }
-        // By the time the last one spawned has run, all have.
+        // When the task that was spawned last has run, all have.
         runtime.block_on(runtime.spawn(async {})).unwrap();
     };
     spawn_all(count);
@@ -230,8 +232,8 @@ fn bytes_a_task<F: Future<Output = ()> + Send + 'static>(count: usize, future: i
 }
 
 fn threads() -> String {
-    let mut text = "## Threads that copy at once: nanoseconds a copy with its drop\n\n".to_owned();
-    text += &header("", ["contextvar", "opentelemetry", "get a u64 there"].into_iter());
+    let mut text = "## Threads that copy at the same time: nanoseconds per copy and drop\n\n".to_owned();
+    text += &header("", ["contextvar", "opentelemetry", "get a u64"].into_iter());
     let context = Context::new().with_value(&NUMBER, 1);
     let attached = opentelemetry::Context::new().with_value(Otel::<0>(1));
 
@@ -241,7 +243,7 @@ fn threads() -> String {
         let _attached = context.clone().attach();
         meter.time(opentelemetry::Context::current)
     };
-    // `with` makes a context of its own, which shares nothing with the one it came from that is counted.
+    // A new context, which shares no reference count with the others.
     let apart = || Context::new().with_value(&NUMBER, 1);
     let otel_apart = || opentelemetry::Context::new().with_value(Otel::<0>(1));
     let rows = [
@@ -254,7 +256,7 @@ fn threads() -> String {
             ],
         ),
         (
-            "two, a context each",
+            "two threads, a context each",
             [
                 on_threads(2, |meter| copies(meter, &apart())),
                 on_threads(2, |meter| otel(meter, &otel_apart())),
@@ -262,7 +264,7 @@ fn threads() -> String {
             ],
         ),
         (
-            "two, the same context",
+            "two threads, the same context",
             [
                 on_threads(2, |meter| copies(meter, &context)),
                 on_threads(2, |meter| otel(meter, &attached)),
@@ -276,7 +278,8 @@ fn threads() -> String {
     text + "\n"
 }
 
-/// The nanoseconds of an operation that so many threads do at the same time: the median of the rounds' means.
+/// Runs an operation on `count` threads at the same time. Returns its nanoseconds: the median of the rounds'
+/// means.
 fn on_threads(count: usize, measure: impl Fn(Meter) -> Reading + Sync) -> f64 {
     let meter = Meter { repeats: 200_000, count_allocations: false };
     let mut rounds: Vec<f64> = (0..21)
@@ -304,12 +307,12 @@ fn set_and_restore(meter: Meter, var: Var) -> Reading {
     })
 }
 
-/// The median of rounds inside the context.
+/// Returns the median of rounds inside the context.
 fn in_context(mut context: Context, measure: impl FnMut(Meter) -> Reading) -> f64 {
     context.run(|| median(measure))
 }
 
-/// The median of rounds of a millisecond. There is one column, so there is nothing to take turns with.
+/// Returns the median of rounds of a millisecond. There is only one column, so no turns are needed.
 fn median(mut measure: impl FnMut(Meter) -> Reading) -> f64 {
     let mut meter = Meter { repeats: 16, count_allocations: false };
     while measure(meter).time < Duration::from_millis(1) {
@@ -324,11 +327,11 @@ fn ns(reading: Reading) -> f64 {
     reading.time.as_nanos() as f64 / reading.operations as f64
 }
 
-/// What stays allocated for what `make` makes.
+/// Returns the bytes that the value of `make` keeps allocated.
 fn bytes_of<T>(make: impl FnOnce() -> T) -> f64 {
     alloc::start_counting();
-    let made = make();
+    let value = make();
     let allocated = alloc::stop_counting();
-    drop(made);
+    drop(value);
     allocated.live as f64
 }

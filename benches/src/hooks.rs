@@ -1,4 +1,4 @@
-//! What a runtime whose tasks inherit by hooks costs, beside a plain one and beside `task::spawn` on that.
+//! Compares runtimes whose tasks inherit through hooks with plain ones, and with `task::spawn` on those.
 
 use std::time::Instant;
 
@@ -37,9 +37,9 @@ pub(crate) fn table() -> String {
     let mut multi = [plain(&mut multi()), hooked(&mut multi())];
     let names = ["plain `tokio::spawn`", "`task::spawn`", "the hooks"];
     let mut text = header("nanoseconds", names.into_iter());
-    for (flavour, runtimes) in [("current thread", &mut current), ("one worker", &mut multi)] {
-        text += &measure(&format!("a spawn and its join, {flavour}"), runtimes, spawns);
-        text += &measure(&format!("a poll, {flavour}"), runtimes, polls);
+    for (flavor, runtimes) in [("current thread", &mut current), ("one worker", &mut multi)] {
+        text += &measure_row(&format!("spawn + join, {flavor}"), runtimes, spawns);
+        text += &measure_row(&format!("one poll, {flavor}"), runtimes, polls);
     }
     text
 }
@@ -53,30 +53,30 @@ fn hooked(builder: &mut Builder) -> Runtime {
 }
 
 #[derive(Clone, Copy)]
-enum Way {
+enum Spawner {
     Plain,
     Wrapped,
     Hooked,
 }
 
-const WAYS: [Way; 3] = [Way::Plain, Way::Wrapped, Way::Hooked];
+const SPAWNERS: [Spawner; 3] = [Spawner::Plain, Spawner::Wrapped, Spawner::Hooked];
 
-impl Way {
+impl Spawner {
     fn spawn<F: Future<Output = u64> + Send + 'static>(self, future: F) -> JoinHandle<u64> {
         match self {
-            Way::Wrapped => task::spawn(future),
-            Way::Plain | Way::Hooked => tokio::spawn(future),
+            Spawner::Wrapped => task::spawn(future),
+            Spawner::Plain | Spawner::Hooked => tokio::spawn(future),
         }
     }
 }
 
-fn measure(title: &str, runtimes: &[Runtime; 2], way: fn(&Runtime, Way) -> f64) -> String {
+fn measure_row(title: &str, runtimes: &[Runtime; 2], measure: fn(&Runtime, Spawner) -> f64) -> String {
     let mut columns = [const { Vec::new() }; 3];
     for round in 0..ROUNDS {
-        for place in 0..WAYS.len() {
-            let column = (place + round) % WAYS.len();
-            let runtime = &runtimes[usize::from(matches!(WAYS[column], Way::Hooked))];
-            columns[column].push(way(runtime, WAYS[column]));
+        for place in 0..SPAWNERS.len() {
+            let column = (place + round) % SPAWNERS.len();
+            let runtime = &runtimes[usize::from(matches!(SPAWNERS[column], Spawner::Hooked))];
+            columns[column].push(measure(runtime, SPAWNERS[column]));
         }
     }
     let medians = columns.map(|mut ns| {
@@ -86,18 +86,18 @@ fn measure(title: &str, runtimes: &[Runtime; 2], way: fn(&Runtime, Way) -> f64) 
     row(title, medians.into_iter().map(|ns| Some(number(ns))))
 }
 
-fn spawns(runtime: &Runtime, way: Way) -> f64 {
+fn spawns(runtime: &Runtime, spawner: Spawner) -> f64 {
     let meter = Meter { repeats: REPEATS, count_allocations: false };
     let reading: Reading = runtime.block_on(async move {
-        // In a task, so that the tasks stay on its worker.
+        // Spawns from a task, so that the tasks stay on its worker.
         let spawning =
-            four_variables().scope(async move { work::spawns(meter, || way.spawn(async { 1 })).await });
+            four_variables().scope(async move { work::spawns(meter, || spawner.spawn(async { 1 })).await });
         tokio::spawn(spawning).await.unwrap()
     });
     reading.time.as_nanos() as f64 / REPEATS as f64
 }
 
-fn polls(runtime: &Runtime, way: Way) -> f64 {
+fn polls(runtime: &Runtime, spawner: Spawner) -> f64 {
     let future = async {
         let start = Instant::now();
         for _ in 0..REPEATS {
@@ -105,6 +105,6 @@ fn polls(runtime: &Runtime, way: Way) -> f64 {
         }
         start.elapsed().as_nanos() as u64
     };
-    let spawn = || four_variables().run(|| way.spawn(future));
+    let spawn = || four_variables().run(|| spawner.spawn(future));
     runtime.block_on(async { spawn().await.unwrap() }) as f64 / REPEATS as f64
 }

@@ -1,7 +1,7 @@
-//! Instructions an operation, counted by callgrind: they do not drift with the machine's load.
+//! Counts the instructions per operation with callgrind. The counts do not depend on the machine's load.
 //!
-//! The program runs itself under valgrind with one operation and a number of repeats, and again with twice as many.
-//! The difference, divided, is the operation with its loop, and nothing of what makes ready.
+//! The program runs itself under valgrind with one operation and a number of repeats, and again with twice as
+//! many. The difference per repeat is the cost of the operation and its loop, without the setup.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -12,20 +12,20 @@ use crate::operation::Operation;
 use crate::peers::{self, CONTEXTVAR, FLOOR, OPENTELEMETRY, TASK_LOCAL};
 use crate::report;
 
-/// Instructions by operation, size, and place of the peer in the list.
+/// The instructions for each operation, number of variables, and index of a peer.
 pub(crate) type Counts = BTreeMap<(Operation, usize, usize), f64>;
 
 const PEERS: [usize; 4] = [CONTEXTVAR, FLOOR, TASK_LOCAL, OPENTELEMETRY];
 const SIZES: [usize; 3] = [1, 8, 1000];
 
-/// The argument that makes this program do one operation, for callgrind. After it: peer, operation, variables,
-/// repeats.
+/// The argument that makes this program run one operation, for callgrind. The arguments after it are the
+/// peer, the operation, the number of variables, and the repeats.
 pub(crate) const ONLY: &str = "--only";
 
 pub(crate) fn count_all() -> Result<Counts, String> {
     let mut counts = Counts::new();
     for operation in Operation::ALL {
-        // Two worker threads that steal from each other do not count the same twice.
+        // The counts of two workers that steal from each other are not reproducible.
         if operation == Operation::SpawnMultiThread {
             continue;
         }
@@ -62,12 +62,12 @@ pub(crate) fn tables(counts: &Counts) -> String {
     text
 }
 
-/// None if the peer does not have the operation.
+/// Returns `None` if the peer does not have the operation.
 fn count(peer: usize, operation: Operation, variables: usize) -> Result<Option<f64>, String> {
     let repeats = match operation {
         _ if operation.is_request() => 100,
         Operation::SpawnCurrentThread => 4_000,
-        // A thousand nested scopes, or a thousand values copied.
+        // A thousand nested scopes, or a thousand copied values.
         _ if variables == 1000 && peer != CONTEXTVAR => 1_000,
         _ => 10_000,
     };
@@ -80,7 +80,7 @@ fn count(peer: usize, operation: Operation, variables: usize) -> Result<Option<f
 struct Counting(std::process::Child);
 
 fn start(peer: usize, operation: Operation, variables: usize, repeats: u64) -> Result<Counting, String> {
-    let program = env::current_exe().map_err(|error| format!("this program is nowhere: {error}"))?;
+    let program = env::current_exe().map_err(|error| format!("can't find this program: {error}"))?;
     Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg(program)
@@ -94,7 +94,8 @@ fn start(peer: usize, operation: Operation, variables: usize, repeats: u64) -> R
 }
 
 impl Counting {
-    /// The count, from the line `==1234== Collected : 5678`. None if the operation is not there.
+    /// Returns the count, from the line `==1234== Collected : 5678`, or `None` if the peer does not have the
+    /// operation.
     fn finish(self) -> Result<Option<u64>, String> {
         let output = self.0.wait_with_output().map_err(|error| error.to_string())?;
         match output.status.code() {
@@ -111,9 +112,9 @@ impl Counting {
 
 const NO_SUCH_OPERATION: u8 = 3;
 
-/// The other side: does one operation, and says by its exit code whether there is one.
-pub(crate) fn only(arguments: &[&str]) -> u8 {
-    let [peer, operation, variables, repeats] = arguments else { panic!("{ONLY} is for callgrind") };
+/// Runs one operation under callgrind. Returns the exit code, which tells whether the peer has the operation.
+pub(crate) fn run_one(arguments: &[&str]) -> u8 {
+    let [peer, operation, variables, repeats] = arguments else { panic!("{ONLY} takes four arguments") };
     let operation = Operation::ALL.into_iter().find(|known| format!("{known:?}") == *operation);
     let meter = Meter { repeats: repeats.parse().unwrap(), count_allocations: false };
     let mut peer = peers::make(peer.parse().unwrap());

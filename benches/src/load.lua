@@ -1,4 +1,4 @@
--- Each request has an id that no other has.
+-- Gives each request a unique id.
 local threads = 0
 function setup(thread)
     threads = threads + 1
@@ -12,7 +12,7 @@ function request()
     return wrk.format("GET", "/", { ["x-request-id"] = id, ["x-tenant"] = tenant })
 end
 
--- Requests, seconds, the 50th and 99th percentile in milliseconds, and answers that are no good.
+-- Prints the number of requests, the seconds, the 50th and 99th percentile in milliseconds, and the number of errors.
 function done(summary, latency)
     local errors = summary.errors
     local bad = errors.connect + errors.read + errors.write + errors.status + errors.timeout

@@ -1,8 +1,8 @@
-//! An HTTP service under load, with context variables and without.
+//! Puts load on an HTTP service, with and without context variables.
 //!
-//! What carries the request's id and tenant is the layer and the variables in one service, headers and arguments in the
-//! other. Both do the same work: a nested call, two tasks, two answers from them. Each checks that the id it ends
-//! with is the one that came in with the request.
+//! In one service a layer and variables carry the request's id and tenant. In the other, headers and
+//! arguments do. Both do the same work: a nested call and two tasks with an answer each. Each service checks
+//! that its answer has the id that came in with the request.
 
 use std::error::Error;
 use std::io;
@@ -24,7 +24,7 @@ use tower::{Service, layer::layer_fn};
 use crate::report::{header, number, row};
 
 const CONNECTIONS: [u32; 2] = [64, 512];
-// What else the machine does changes within a minute: many short turns.
+// Many short turns, because the machine's other load changes within a minute.
 const ROUNDS: usize = 15;
 const SECONDS: u32 = 6;
 
@@ -34,7 +34,7 @@ static REQUEST_ID: String;
 #[context_var]
 static TENANT: String;
 
-/// How many answers were checked, and how many of them were another request's.
+/// The number of answers that were checked, and of those that had values of another request.
 static CHECKED: AtomicU64 = AtomicU64::new(0);
 static MIXED_UP: AtomicU64 = AtomicU64::new(0);
 
@@ -54,15 +54,15 @@ pub(crate) fn table() -> Result<String, Box<dyn Error>> {
     for connections in CONNECTIONS {
         let mut rounds = Vec::new();
         for round in 0..ROUNDS {
-            // In turn, and each of them first in its turn.
+            // In turns, and a different one begins each round.
             let mut loads = [None; 3];
             for column in (round..round + 3).map(|turn| turn % 3) {
                 loads[column] = Some(load(services[column], connections)?);
             }
-            rounds.push(loads.map(|load| load.expect("each had its turn")));
+            rounds.push(loads.map(|load| load.expect("each service had its turn")));
         }
         let lines: [(&str, Figure); 3] = [
-            ("requests a second", |load| load.per_second),
+            ("requests per second", |load| load.per_second),
             ("p50, ms", |load| load.p50_ms),
             ("p99, ms", |load| load.p99_ms),
         ];
@@ -77,7 +77,7 @@ pub(crate) fn table() -> Result<String, Box<dyn Error>> {
     }
     let (checked, mixed_up) = (CHECKED.load(Ordering::Relaxed), MIXED_UP.load(Ordering::Relaxed));
     table += &format!(
-        "\n{checked} answers, each checked by the service; {mixed_up} of them were another request's.\n"
+        "\nThe services checked {checked} answers; {mixed_up} of them had values of another request.\n"
     );
     if mixed_up == 0 { Ok(table) } else { Err(table.into()) }
 }
@@ -97,7 +97,7 @@ fn start(runtime: &Runtime, service: Router) -> io::Result<SocketAddr> {
     Ok(address)
 }
 
-/// What any layer costs in axum.
+/// A layer that does nothing, to measure the cost of any layer in axum.
 #[derive(Clone)]
 struct DoesNothing<S>(S);
 
@@ -134,13 +134,15 @@ fn load(address: SocketAddr, connections: u32) -> Result<Load, Box<dyn Error>> {
     let numbers = text.lines().find_map(|line| line.strip_prefix("result ")).unwrap_or_default();
     let numbers: Vec<f64> = numbers.split(' ').map(str::parse).collect::<Result<_, _>>().unwrap_or_default();
     let &[requests, seconds, p50_ms, p99_ms, 0.0] = &numbers[..] else {
-        return Err(format!("wrk has said\n{text}{}", String::from_utf8_lossy(&output.stderr)).into());
+        return Err(
+            format!("unexpected output of wrk:\n{text}{}", String::from_utf8_lossy(&output.stderr)).into()
+        );
     };
     let checked = CHECKED.load(Ordering::Relaxed) - before;
     if (checked as f64) < requests {
-        return Err(format!("wrk had {requests} answers, and only {checked} were checked").into());
+        return Err(format!("wrk got {requests} answers, but only {checked} were checked").into());
     }
-    eprintln!("{connections} connections: {:.0} requests a second, p99 {p99_ms:.2} ms", requests / seconds);
+    eprintln!("{connections} connections: {:.0} requests per second, p99 {p99_ms:.2} ms", requests / seconds);
     Ok(Load { per_second: requests / seconds, p50_ms, p99_ms })
 }
 
@@ -148,7 +150,7 @@ fn text(headers: &HeaderMap, name: &str) -> String {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
 }
 
-/// The answer, if it is that of this request.
+/// Returns the answer if it has this request's values.
 fn checked(headers: &HeaderMap, answer: String) -> Result<String, StatusCode> {
     CHECKED.fetch_add(1, Ordering::Relaxed);
     let part = |name| headers.get(name).map_or(&b""[..], |value| value.as_bytes());

@@ -1,15 +1,15 @@
-//! contextvar and its peers, side by side, in one run.
+//! Benchmarks of contextvar and its peers, in one run.
 //!
 //! ```console
 //! $ cargo run --release -p benches                    # the times and the chart
-//! $ cargo run --release -p benches -- --check         # and exit 1 if a target is missed
-//! $ cargo run --release -p benches -- --instructions  # counted by callgrind; --check works here too
-//! $ cargo run --release -p benches -- --growth        # what grows with variables, nesting, tasks, threads
+//! $ cargo run --release -p benches -- --check         # also exits with 1 if a target is missed
+//! $ cargo run --release -p benches -- --instructions  # counted by callgrind; also with --check
+//! $ cargo run --release -p benches -- --growth        # how costs grow with variables, nesting, tasks, threads
 //! $ RUSTFLAGS="--cfg tokio_unstable" cargo run --release -p benches -- --hooks   # runtimes whose tasks inherit
 //! $ cargo run --release -p benches -- --load          # an HTTP service under load, with and without; needs wrk
 //! ```
 //!
-//! Each prints its tables and writes them into `docs/`.
+//! Each command prints its tables and writes them to `docs/`.
 
 mod alloc;
 mod chart;
@@ -61,9 +61,9 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         }
         #[cfg(not(tokio_unstable))]
         ["--hooks"] => {
-            Err("the hooks need tokio's unstable API: set RUSTFLAGS=\"--cfg tokio_unstable\"".into())
+            Err("--hooks needs tokio's unstable API: set RUSTFLAGS=\"--cfg tokio_unstable\"".into())
         }
-        [instructions::ONLY, ..] => Ok(ExitCode::from(instructions::only(&arguments[1..]))),
+        [instructions::ONLY, ..] => Ok(ExitCode::from(instructions::run_one(&arguments[1..]))),
         _ => Err("usage: benches [--instructions | --growth | --hooks | --load] [--check]".into()),
     }
 }
@@ -76,7 +76,7 @@ fn report_times(check: bool) -> Result<ExitCode, Box<dyn Error>> {
 
     write_doc("benchmarks.md", &report::page(report::TIMES, &tables))?;
     write_doc("benchmarks.svg", &chart::draw(&peers, &figures))?;
-    Ok(if check { verdict(check::missed(&peers, &figures)) } else { ExitCode::SUCCESS })
+    Ok(if check { report_missed(check::missed(&peers, &figures)) } else { ExitCode::SUCCESS })
 }
 
 fn report_instructions(check: bool) -> Result<ExitCode, Box<dyn Error>> {
@@ -84,7 +84,7 @@ fn report_instructions(check: bool) -> Result<ExitCode, Box<dyn Error>> {
     let tables = instructions::tables(&counts);
     print!("{tables}");
     write_doc("benchmarks-instructions.md", &report::page(report::INSTRUCTIONS, &tables))?;
-    Ok(if check { verdict(check::missed_instructions(&counts)) } else { ExitCode::SUCCESS })
+    Ok(if check { report_missed(check::missed_instructions(&counts)) } else { ExitCode::SUCCESS })
 }
 
 fn write_doc(name: &str, text: &str) -> io::Result<()> {
@@ -93,7 +93,7 @@ fn write_doc(name: &str, text: &str) -> io::Result<()> {
     fs::write(docs.join(name), text)
 }
 
-fn verdict(missed: Vec<String>) -> ExitCode {
+fn report_missed(missed: Vec<String>) -> ExitCode {
     if missed.is_empty() {
         println!("every target is met");
         return ExitCode::SUCCESS;

@@ -1,9 +1,9 @@
-//! Short rounds, the columns in turn.
+//! Measures in short rounds, with the columns in turns.
 //!
-//! criterion and divan run one benchmark to its end before the next, and gungraun counts but does not time. On a
-//! machine shared with others the speed drifts by more than the differences looked for, so whoever is measured
-//! in a slow minute loses. Here every column gets a round of about a millisecond, one after the other, many
-//! times: all see the same drift, and the ratios of their medians hold. That needs thirty lines, so they are here.
+//! criterion and divan finish one benchmark before they begin the next, and gungraun counts instructions but
+//! does not time. On a shared machine the speed drifts by more than the differences of interest, so a
+//! benchmark that runs in a slow minute loses. Here every column gets many rounds of about a millisecond, in
+//! turns. The drift affects all columns alike, and the ratios of their medians hold.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -13,29 +13,28 @@ use crate::alloc::{self, Allocated};
 use crate::operation::{Operation, SIZES};
 use crate::peers::Peer;
 
-/// How a peer measures an operation: it makes ready, then hands the operation to one of these methods.
+/// Measures an operation. A peer does its setup and then passes the operation to one of these methods.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Meter {
-    /// How often the operation is done.
+    /// The number of times that the operation runs.
     pub(crate) repeats: u64,
-    /// Count allocations, which disturbs the time.
+    /// Counts allocations, which distorts the time.
     pub(crate) count_allocations: bool,
 }
 
-/// What a [`Meter`] measured, of all repeats together.
+/// The result of a [`Meter`] for all repeats together.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reading {
     pub(crate) operations: u64,
     pub(crate) time: Duration,
-    /// None where they are not counted.
+    /// `None` if allocations were not counted.
     pub(crate) allocated: Option<Allocated>,
 }
 
 impl Meter {
-    /// Does `operation` again and again. Two or three instructions a repeat are the loop's.
+    /// Runs `operation` repeatedly. The loop costs two or three instructions per repeat.
     ///
-    /// Never inlined, so that the loop is compiled by itself: what is around it must not decide which registers
-    /// are free in it.
+    /// Never inlined, so that the code around the loop does not affect the loop's registers.
     #[inline(never)]
     pub(crate) fn time<R>(self, mut operation: impl FnMut() -> R) -> Reading {
         let start = self.start();
@@ -45,7 +44,7 @@ impl Meter {
         start.stop()
     }
 
-    /// The same for a `sweep` that does the operation `length` times by itself.
+    /// Runs `sweep` repeatedly, each call of which runs the operation `length` times.
     pub(crate) fn time_sweeps(mut self, length: usize, sweep: impl FnMut()) -> Reading {
         let sweeps = self.repeats.div_ceil(length as u64);
         self.repeats = sweeps;
@@ -73,21 +72,21 @@ impl Started {
     }
 }
 
-/// What all rounds of one peer, operation and size came to, for one operation.
+/// The result of all rounds of one peer, operation and number of variables, per operation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Figure {
     pub(crate) median_ns: f64,
     pub(crate) minimum_ns: f64,
-    /// Allocations and their bytes.
+    /// The number of allocations, and their bytes.
     pub(crate) allocated: Option<(f64, f64)>,
 }
 
-/// The figures by operation, size, and place of the peer in the list.
+/// The figures for each operation, number of variables, and index of a peer.
 pub(crate) type Figures = BTreeMap<(Operation, usize, usize), Figure>;
 
 const ROUNDS: usize = 101;
 const ROUND: Duration = Duration::from_millis(1);
-/// Where making ready takes long (a thousand scopes), fewer rounds have to do.
+/// The limit for one row. Rows whose setup takes long, such as a thousand scopes, get fewer rounds.
 const PATIENCE: Duration = Duration::from_secs(2);
 const FEWEST_ROUNDS: usize = 7;
 
@@ -106,7 +105,7 @@ pub(crate) fn all(peers: &mut [Box<dyn Peer>]) -> Figures {
     figures
 }
 
-/// Measures one operation with all peers that have it, in turn.
+/// Measures one operation with all peers that have it, in turns.
 fn side_by_side(peers: &mut [Box<dyn Peer>], operation: Operation, variables: usize) -> Vec<(usize, Figure)> {
     let mut columns: Vec<Column> = (0..peers.len())
         .filter_map(|peer| {
@@ -116,17 +115,18 @@ fn side_by_side(peers: &mut [Box<dyn Peer>], operation: Operation, variables: us
         .collect();
 
     let start = Instant::now();
-    // The requests wait for other threads, or for the scheduler: more rounds, for a steadier median.
+    // The requests wait for other threads or for the scheduler. More rounds give a steadier median.
     let rounds = if operation.is_request() { 4 * ROUNDS } else { ROUNDS };
     for round in 0..rounds {
         if round >= FEWEST_ROUNDS && start.elapsed() > PATIENCE * (rounds / ROUNDS) as u32 {
             break;
         }
-        // Another one first each time: what the one before leaves in the caches is no one's lot for good.
+        // Each round begins with another column, because the cache contents depend on the column before.
         let count = columns.len();
         for column in (0..count).map(|place| (place + round) % count.max(1)) {
             let Column { peer, meter, ns } = &mut columns[column];
-            let reading = peers[*peer].run(operation, variables, *meter).expect("it could when calibrating");
+            let reading =
+                peers[*peer].run(operation, variables, *meter).expect("`calibrate` ran this operation");
             ns.push(reading.time.as_nanos() as f64 / reading.operations as f64);
         }
     }
@@ -135,7 +135,8 @@ fn side_by_side(peers: &mut [Box<dyn Peer>], operation: Operation, variables: us
         .into_iter()
         .map(|Column { peer, mut ns, .. }| {
             let counting = Meter { repeats: 100, count_allocations: true };
-            let counted = peers[peer].run(operation, variables, counting).expect("as above");
+            let counted =
+                peers[peer].run(operation, variables, counting).expect("`calibrate` ran this operation");
             let each = |total: u64| total as f64 / counted.operations as f64;
             ns.sort_by(f64::total_cmp);
             let figure = Figure {
@@ -154,7 +155,7 @@ struct Column {
     ns: Vec<f64>,
 }
 
-/// Finds how many repeats make a round. None if the peer does not have the operation.
+/// Returns a meter with the number of repeats for a round, or `None` if the peer does not have the operation.
 fn calibrate(peer: &mut dyn Peer, operation: Operation, variables: usize) -> Option<Meter> {
     let mut meter = Meter { repeats: 16, count_allocations: false };
     loop {

@@ -1,6 +1,6 @@
-//! What is measured.
+//! The operations that are measured: the rows of the tables.
 
-/// How many variables are set.
+/// The numbers of variables set.
 pub(crate) const SIZES: [usize; 4] = [1, 8, 64, 1000];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,7 +53,7 @@ impl Operation {
             SetNumber => "set a u64 and restore it",
             SetString => "set a String and restore it",
             Copy => "copy the context and drop the copy",
-            RunInCopy => "run a closure in a copy made before",
+            RunInCopy => "run a closure in an existing copy",
             CopyOnWrite => "copy, then the first set",
             Poll => "one poll of a wrapped future",
             SpawnCurrentThread => "spawn + join, current-thread",
@@ -63,22 +63,22 @@ impl Operation {
         }
     }
 
-    /// The composed case: eight variables set, three tasks spawned in copies, one blocking call, 200 polls, 40 reads.
-    /// The blocking call goes to another thread and back, which takes longer than all the rest and is never twice
-    /// the same; so there is a second one without it.
+    /// Returns true for the composed operations: eight variables set, three tasks spawned in copies, one
+    /// blocking call, 200 polls, and 40 reads. The blocking call goes to another thread and back, which takes
+    /// longer than everything else and varies most, so a second operation omits it.
     pub(crate) fn is_request(self) -> bool {
         matches!(self, Request | RequestWithoutBlocking)
     }
 
-    /// Whether it is for the text variable.
-    pub(crate) fn is_of_text(self) -> bool {
+    /// Returns true if the operation uses the text variable.
+    pub(crate) fn uses_text(self) -> bool {
         matches!(self, ReadString | CloneString | SetString)
     }
 
-    /// Whether it is measured with this number of variables set.
+    /// Returns true if the operation is measured with this number of variables set.
     pub(crate) fn runs_with(self, variables: usize) -> bool {
         match self {
-            // It sets the eight itself.
+            // The request sets its eight variables itself.
             _ if self.is_request() => variables == 8,
             GetInTurn => variables > 1,
             _ => true,

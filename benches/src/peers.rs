@@ -1,4 +1,4 @@
-//! The columns. Each peer does the operations the fastest way its own API offers.
+//! The peers: the columns of the tables. Each runs the operations in the fastest way that its API offers.
 
 mod contextvar;
 mod cpython;
@@ -15,18 +15,18 @@ use crate::operation::Operation;
 pub(crate) trait Peer {
     fn name(&self) -> &'static str;
 
-    /// Measures `operation` with so many variables set. None if there is no such thing.
+    /// Measures `operation` with `variables` variables set. Returns `None` if the peer has no such operation.
     ///
-    /// The variable that is read or set is the first that was set; the others only have to be there.
+    /// The operation reads or sets the variable that was set first.
     fn run(&mut self, operation: Operation, variables: usize, meter: Meter) -> Option<Reading>;
 
-    /// By how much a wrapped future is larger than the plain one.
+    /// Returns the bytes that the wrapper adds to a future.
     fn added_bytes(&self, _variables: usize) -> Option<usize> {
         None
     }
 }
 
-/// Places in the list of all.
+// Indices in the list of all peers.
 pub(crate) const CONTEXTVAR: usize = 0;
 pub(crate) const FLOOR: usize = 1;
 pub(crate) const TASK_LOCAL: usize = 2;
@@ -36,7 +36,7 @@ pub(crate) fn all() -> Vec<Box<dyn Peer>> {
     let mut peers: Vec<Box<dyn Peer>> = (0..8).map(make).collect();
     match cpython::CPython::start() {
         Some(cpython) => peers.push(Box::new(cpython)),
-        None => eprintln!("no python3 here: its column is left out"),
+        None => eprintln!("CPython's column is omitted: there is no python3 of a supported version"),
     }
     peers
 }
@@ -54,8 +54,8 @@ pub(crate) fn make(place: usize) -> Box<dyn Peer> {
     }
 }
 
-/// Hands the numbers 0 to 999 to a macro, as three digits, and makes an array of arrays of arrays of the
-/// results: a thousand statics or types, where a peer needs one for each variable.
+/// Calls a macro with each number from 0 to 999, as three digits, and makes nested arrays of the results. For
+/// peers that need a static or a type for each variable.
 macro_rules! thousand {
     ($item:ident) => { $crate::peers::ten!(hundreds $item) };
 }
@@ -83,7 +83,7 @@ macro_rules! ten {
 }
 pub(crate) use {hundreds, ten, tens, thousand};
 
-/// An array as `thousand!` makes it.
+/// The arrays that `thousand!` makes.
 type Thousand<T> = [[[T; 10]; 10]; 10];
 
 fn flat<T>(thousand: &Thousand<T>) -> &[T] {

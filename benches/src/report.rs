@@ -6,7 +6,7 @@ use crate::measure::{Figure, Figures};
 use crate::operation::{Operation, SIZES};
 use crate::peers::Peer;
 
-/// The times, then the allocations.
+/// Returns the tables of times and allocations.
 pub(crate) fn tables(peers: &[Box<dyn Peer>], figures: &Figures) -> String {
     let mut text = String::new();
     for variables in SIZES {
@@ -37,7 +37,7 @@ pub(crate) fn tables(peers: &[Box<dyn Peer>], figures: &Figures) -> String {
     text
 }
 
-/// Tables as a page of the docs, with what a reader must know.
+/// Returns a page of the docs: an introduction and tables.
 pub(crate) fn page(intro: &str, tables: &str) -> String {
     format!("{intro}\n{tables}").trim_end().to_owned() + "\n"
 }
@@ -45,52 +45,52 @@ pub(crate) fn page(intro: &str, tables: &str) -> String {
 pub(crate) const TIMES: &str = "\
 # Benchmarks
 
-Written by `cargo run --release -p benches`. Each column is measured in turn with the others, round by round, so
-that all have their share of the machine's noise. Read ratios, not nanoseconds. [Instructions](benchmarks-instructions.md)
-do not drift; [what grows](benchmarks-growth.md) has a page of its own too.
+Written by `cargo run --release -p benches`. The columns are measured in turns, round by round, so that noise of the
+machine affects all of them. Read ratios, not nanoseconds. [Instruction counts](benchmarks-instructions.md) do not
+drift. Another page shows [what grows](benchmarks-growth.md).
 
 ![The times with eight variables set](benchmarks.svg)
 
 - The second column is the floor: a bare `thread_local!`, a plain future, a plain task.
-- A dash: there is no such thing. tokio's `task_local!` has one variable a scope, and nothing to copy; what it does
-  with eight is eight scopes, carried into each task by hand. tokio-inherit-task-local copies its table only together
-  with a future or a closure.
-- The variable that is read or set is the first that was set, but for the row that reads each in turn.
+- A dash means that the peer has no such operation. tokio's `task_local!` has one variable per scope and nothing to
+  copy, so eight variables are eight scopes, carried into each task by hand. tokio-inherit-task-local copies its table
+  only together with a future or a closure.
+- The variable that is read or set is the first one that was set, except in the row that reads each in turn.
 - \"Copy, then the first set\" is `with_value` for opentelemetry, whose contexts never change.
-- tracing's span has no values for the program, and there is one whatever is set.
-- The request sets eight variables, spawns three tasks in copies, makes one blocking call, is polled 200 times with
-  its tasks, and reads 40 times. Most of it is the runtime's, for every column; the floor says how much.
-- CPython's loop is in its figures, some 10 ns.
+- tracing's span gives the program no values, and it exists no matter how many variables are set.
+- The request sets eight variables, spawns three tasks in copies, makes one blocking call, is polled 200 times together
+  with its tasks, and reads 40 times. In every column most of the time is the runtime's, as the floor shows.
+- CPython's figures include its loop, about 10 ns.
 ";
 
 pub(crate) const INSTRUCTIONS: &str = "\
-# Instructions an operation
+# Instructions per operation
 
-Written by `cargo run --release -p benches -- --instructions`, counted by callgrind. The measuring loop is included,
-some 3 instructions. The columns and rows are those of [the benchmarks](benchmarks.md).
+Written by `cargo run --release -p benches -- --instructions`, counted by callgrind. The counts include the measuring
+loop, about 3 instructions. The columns and rows are those of [the benchmarks](benchmarks.md).
 ";
 
 pub(crate) const GROWTH: &str = "\
 # What grows
 
-Written by `cargo run --release -p benches -- --growth`. Nanoseconds unless said otherwise.
+Written by `cargo run --release -p benches -- --growth`. Figures are nanoseconds unless a heading says otherwise.
 ";
 
 pub(crate) const LOAD: &str = "\
 # An HTTP service under load
 
-Written by `cargo run --release -p benches -- --load`: two services on axum with one layer and two variables, or with
-headers and arguments instead; each request spawns two tasks. `wrk` on the same machine asks for 90 seconds each, fifteen
-turns of six; medians, and in brackets medians of the ratios to the first column. The layer that does nothing is what any
-middleware costs in axum, such as one that makes up a request's id.
+Written by `cargo run --release -p benches -- --load`. Each service runs on axum and spawns two tasks per request. It
+has either one layer and two variables, or headers and arguments instead. `wrk` runs on the same machine, 90 seconds per
+service, in fifteen turns of six seconds. The figures are medians, and in brackets medians of the ratios to the first column. The
+layer that does nothing shows what any middleware costs in axum, such as one that generates a request id.
 ";
 
 #[cfg(tokio_unstable)]
 pub(crate) const HOOKS: &str = "\
-# Runtimes whose tasks inherit by hooks
+# Runtimes whose tasks inherit through hooks
 
-Written by `RUSTFLAGS=\"--cfg tokio_unstable\" cargo run --release -p benches -- --hooks`: medians of 101 rounds of
-1000, the columns in turn, four variables set. All columns are of tokio built with its unstable API.
+Written by `RUSTFLAGS=\"--cfg tokio_unstable\" cargo run --release -p benches -- --hooks`. The figures are medians of 101
+rounds of 1000, measured in turns, with four variables set. In all columns tokio is built with its unstable API.
 ";
 
 fn table(
@@ -113,19 +113,19 @@ pub(crate) fn header<'a>(first: &str, names: impl Iterator<Item = &'a str>) -> S
     format!("| {first} | {} |\n|---|{}\n", names.join(" | "), "---:|".repeat(names.len()))
 }
 
-/// A row; what a peer cannot do is a dash.
+/// Returns a row. A dash stands for an operation that a peer does not have.
 pub(crate) fn row(first: &str, cells: impl Iterator<Item = Option<String>>) -> String {
     let cells: Vec<String> = cells.map(|cell| cell.unwrap_or_else(|| "–".to_owned())).collect();
     format!("| {first} | {} |\n", cells.join(" | "))
 }
 
-/// Three digits are as many as the machine's noise allows.
+/// Formats a number with three digits, which is the precision that the machine's noise allows.
 pub(crate) fn number(number: f64) -> String {
     match number {
         ..10.0 => format!("{number:.1}"),
         ..1000.0 => format!("{number:.0}"),
         _ => {
-            // Thousands apart, for the eye.
+            // Separates the thousands.
             let digits = format!("{number:.0}");
             let (head, tail) = digits.split_at(digits.len() - 3);
             format!("{head} {tail}")

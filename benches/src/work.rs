@@ -1,4 +1,4 @@
-//! The work that all peers are given: futures, runtimes, and the request.
+//! The work that all peers do: futures, runtimes, and the request.
 
 use std::hint::black_box;
 use std::pin::{Pin, pin};
@@ -15,28 +15,29 @@ pub(crate) static CURRENT_THREAD: LazyLock<Runtime> =
 pub(crate) static MULTI_THREAD: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_multi_thread().worker_threads(2).build().unwrap());
 
-/// Never ready, and always ready to be polled again: what is measured is the way into it and out.
+/// Never completes, and wakes its task in each poll. For measuring the cost of entering and leaving a poll.
 pub(crate) async fn endless() {
     loop {
         yield_now().await;
     }
 }
 
-/// A future to see the size of wrappers by: with a word in it, as most have, so that no padding comes and goes.
+/// A future for measuring the size of wrappers. It holds a word, as most futures do, so that padding does not
+/// vary.
 pub(crate) async fn with_a_word(word: u64) -> u64 {
     yield_now().await;
     word
 }
 
-/// Measures a poll of `future`, which must be an [`endless`] one, wrapped.
+/// Measures a poll of `future`, which must be a wrapped [`endless`].
 pub(crate) fn polls(meter: Meter, future: impl Future<Output = ()>) -> Reading {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
     meter.time(|| future.as_mut().poll(&mut context).is_pending())
 }
 
-/// Measures spawning and joining. Runs in a task itself, so that on the multi-thread runtime the tasks stay on
-/// the worker that spawned them, mostly: waking another thread costs more than all that is compared here.
+/// Measures spawning and joining. Runs in a task, so that on the multi-thread runtime most tasks stay on the
+/// worker that spawned them. Waking another thread costs more than any difference between the peers.
 pub(crate) async fn spawns(meter: Meter, spawn: impl Fn() -> JoinHandle<u64>) -> Reading {
     let start = meter.start();
     for _ in 0..meter.repeats {
@@ -45,10 +46,10 @@ pub(crate) async fn spawns(meter: Meter, spawn: impl Fn() -> JoinHandle<u64>) ->
     start.stop()
 }
 
-/// The request, but for the setting of its eight variables, which is the caller's: three tasks in copies, one
-/// blocking call, 200 polls (50 of each task, and 50 of the request itself), 40 reads spread over them.
+/// Runs the request: three tasks in copies, one blocking call, 200 polls (50 of each task and of the request
+/// itself), and 40 reads spread over them. The caller sets the eight variables.
 ///
-/// `spawn_blocking` is not called without `with_blocking`.
+/// Without `with_blocking` it does not call `spawn_blocking`.
 pub(crate) async fn request(
     with_blocking: bool,
     spawn: impl Fn() -> JoinHandle<u64>,
@@ -67,7 +68,7 @@ pub(crate) async fn request(
     sum
 }
 
-/// What each of the request's tasks does. `read` gets a number, to read variables of both types in turn.
+/// Runs one of the request's tasks. `read` gets a number, and reads variables of both types in turns.
 pub(crate) async fn request_part(reads: u32, read: fn(u32) -> u64) -> u64 {
     let mut sum = 0;
     for poll in 0..50 {
@@ -79,7 +80,7 @@ pub(crate) async fn request_part(reads: u32, read: fn(u32) -> u64) -> u64 {
     sum
 }
 
-/// Pending once, woken at once.
+/// Is pending once, and wakes its task immediately.
 pub(crate) async fn yield_now() {
     struct YieldNow(bool);
 

@@ -11,8 +11,9 @@ use crate::manifest;
 pub(crate) struct CratePath(pub(crate) Option<Path>);
 
 impl CratePath {
-    /// Returns whether the path can resolve. It cannot if there is no `crate = path` and the crate being compiled does not
-    /// depend on `contextvar`; an error then says what to write, which rustc's own error about the path would not.
+    /// Returns whether the path can resolve. It cannot if there is no `crate = path` and the crate being
+    /// compiled does not depend on `contextvar`; an error then says what to write, which rustc's own error
+    /// about the path would not.
     pub(crate) fn check(&self, attribute: &str, errors: &mut Errors) -> bool {
         let can_resolve = self.0.is_some() || manifest::may_name_contextvar();
         if !can_resolve {

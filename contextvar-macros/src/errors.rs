@@ -3,7 +3,8 @@
 use proc_macro2::TokenStream;
 use syn::{Error, Result};
 
-/// Collects compile errors, so that one expansion reports every mistake once and still emits as much of the item as it can.
+/// Collects compile errors, so that one expansion reports every mistake once and still emits as much of the
+/// item as it can.
 #[derive(Default)]
 pub(crate) struct Errors(Option<Error>);
 

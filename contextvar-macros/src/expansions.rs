@@ -110,8 +110,8 @@ fn a_body_that_does_not_parse_is_emitted_unchanged() {
     }
 }
 
-/// syn cannot parse every function that rustc can, for example with syntax from a newer edition. The error is then syn's,
-/// and not that the item is no function.
+/// syn cannot parse every function that rustc can, for example with syntax from a newer edition. The error is
+/// then syn's, and not that the item is no function.
 #[test]
 fn a_function_that_syn_cannot_parse_still_counts_as_a_function() {
     let error_on =

@@ -10,8 +10,9 @@ thread_local! {
     static LAST: RefCell<Option<(OsString, bool)>> = const { RefCell::new(None) };
 }
 
-/// Returns whether the crate being compiled may know a crate by the name `contextvar`. Returns false only if the manifest
-/// can be read, does not name it, and no `extern crate .. as contextvar` in a root file does either.
+/// Returns whether the crate being compiled may know a crate by the name `contextvar`. Returns false only if
+/// the manifest can be read, does not name it, and no `extern crate .. as contextvar` in a root file does
+/// either.
 pub(crate) fn may_name_contextvar() -> bool {
     let package = env::var_os("CARGO_MANIFEST_DIR");
     // The unit tests of this crate expand code that belongs to other crates.
@@ -34,8 +35,8 @@ fn package_may_name_contextvar(package: &Path) -> bool {
     manifest_names_contextvar(&manifest) || is_renamed_in("src/lib.rs") || is_renamed_in("src/main.rs")
 }
 
-/// Returns whether `contextvar` is a word of the manifest, as it is in every dependency of that name. The package name in a
-/// renamed dependency, as in `cv = { package = "contextvar" }`, does not count.
+/// Returns whether `contextvar` is a word of the manifest, as it is in every dependency of that name. The
+/// package name in a renamed dependency, as in `cv = { package = "contextvar" }`, does not count.
 fn manifest_names_contextvar(manifest: &str) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || "-_/".contains(c);
     manifest.lines().any(|line| {

@@ -9,8 +9,8 @@ pub(crate) fn path_ends_in(path: &Path, names: &[&str]) -> bool {
     path.segments.last().is_some_and(|last| names.iter().any(|name| last.ident == name))
 }
 
-/// Returns whether the user wrote the token. The span of a token that a macro wrote is the macro's invocation, so its
-/// source text differs. A span without source text, as in an editor, counts as a macro's.
+/// Returns whether the user wrote the token. The span of a token that a macro wrote is the macro's
+/// invocation, so its source text differs. A span without source text, as in an editor, counts as a macro's.
 pub(crate) fn is_written_by_user(token: &impl ToTokens) -> bool {
     let token = token.to_token_stream();
     let span = token.clone().into_iter().next().map_or_else(Span::call_site, |token| token.span());

@@ -1,4 +1,5 @@
-//! `#[with_copied_context]` and `#[with_empty_context]`, which differ only in the context that the body runs in.
+//! `#[with_copied_context]` and `#[with_empty_context]`, which differ only in the context that the body runs
+//! in.
 
 mod args;
 mod async_fn;

@@ -41,6 +41,9 @@
 //! [not inherited](ContextVar::inherit). The copy is taken in the caller, at the call. To hand work over in any other way, use
 //! [`InContext::in_inherited_context`] for futures and [`Context::bind`] for closures.
 //!
+//! The [guide](https://docs.rs/contextvar/latest/contextvar/guide/index.html) has more: whether the context follows each way
+//! of handing work over, variables across processes, testing, migrating, limits, security and lints.
+//!
 //! # Features
 //!
 //! - `macros` (default): the attributes.
@@ -66,6 +69,19 @@ pub mod baggage;
 mod context;
 mod current;
 mod error;
+// Exists only in documentation: the pages link to items of these features, and their programs use them.
+#[cfg(all(
+    doc,
+    feature = "baggage",
+    feature = "hyper",
+    feature = "macros",
+    feature = "stream",
+    feature = "tokio",
+    feature = "tower",
+    feature = "tracing"
+))]
+#[cfg_attr(docsrs, doc(auto_cfg = false))]
+pub mod guide;
 #[cfg(feature = "hyper")]
 pub mod hyper;
 mod in_context;
@@ -81,6 +97,7 @@ pub mod report;
 pub mod runtime;
 mod scoped;
 mod storage;
+mod sync;
 #[cfg(feature = "tokio")]
 pub mod task;
 pub mod thread;
@@ -106,18 +123,20 @@ pub use var::{ContextValue, ContextVar};
 
 /// Makes a static a context variable.
 ///
-/// `static NAME: T = value;` becomes a `static NAME: ContextVar<T>` with that default. The value can be any expression. It is
-/// evaluated once per process, when the default is first needed (see [`ContextVar::with_default`]). `static NAME: T;` has no
-/// default. Visibility, docs and other attributes stay.
+/// `static NAME: T = value;` becomes a `static NAME: ContextVar<T>` with that default. The value can be any
+/// expression. It is evaluated once per process, when the default is first needed (see
+/// [`ContextVar::with_default`]). `static NAME: T;` has no default. Visibility, docs and other attributes
+/// stay.
 ///
-/// The attribute works wherever a static can be: in modules, functions and methods. There is no form for a list of variables, as
-/// `thread_local!` has: rustfmt, editors and `grep` know how to handle a static.
+/// The attribute works wherever a static can be: in modules, functions and methods. There is no form for a
+/// list of variables, as `thread_local!` has: rustfmt, editors and `grep` know how to handle a static.
 ///
 /// # Arguments
 ///
 /// - `name = "..."`: the name for messages. The default is the static's identifier.
 /// - `secret`: the value is never shown. See [`ContextVar::secret`].
-/// - `log`: logs show the value with its `Display`, or with its `Debug` if it has no `Display`. See [`ContextVar::log`].
+/// - `log`: logs show the value with its `Display`, or with its `Debug` if it has no `Display`. See
+///   [`ContextVar::log`].
 /// - `baggage = "key"`, `codec = Codec` (feature `baggage`): requests to other processes carry the value. See
 ///   `contextvar::baggage`.
 /// - `inherit = false`: other tasks and threads do not inherit the value. See [`ContextVar::inherit`].
@@ -145,63 +164,71 @@ pub use contextvar_macros::context_var;
 
 /// Runs the body of a function in a copy of the caller's context.
 ///
-/// On an `async fn` the copy is taken when the function is called, not when its future is first polled. So `tokio::spawn(f())`
-/// carries the caller's context, and `ctx.run(|| f())` returns a future that runs in a copy of `ctx`. The caller does not see the
-/// values that the body sets.
+/// On an `async fn` the copy is taken when the function is called, not when its future is first polled. So
+/// `tokio::spawn(f())` carries the caller's context, and `ctx.run(|| f())` returns a future that runs in a
+/// copy of `ctx`. The caller does not see the values that the body sets.
 ///
-/// The future is `Send` where that of the plain `async fn` is, and at most 24 bytes larger. `cargo check` of 500
-/// annotated functions takes 1.21 times as long as that of the plain ones (2.6 s, medians of 15 runs, `scripts/compile-time`).
+/// The future is `Send` where that of the plain `async fn` is, and at most 24 bytes larger. `cargo check` of
+/// 500 annotated functions takes 1.21 times as long as that of the plain ones (2.3 s, medians of 15 runs,
+/// `scripts/compile-time`).
 ///
 /// # Placement
 ///
-/// - On functions and methods, also in traits and their implementations; above or below `#[tokio::main]`, `#[tokio::test]` and
-///   similar attributes.
-/// - On a plain `fn`: the body runs in the copy. If the function returns a future (`impl Future`, `Pin<Box<dyn Future>>`,
-///   `BoxFuture`), the future runs in the copy as well.
-/// - On an `impl` block, a trait or an inline module: it applies to every function that is async or returns a future. Above or below
-///   `#[async_trait]`; the future is boxed once.
+/// - On functions and methods, also in traits and their implementations; above or below `#[tokio::main]`,
+///   `#[tokio::test]` and similar attributes.
+/// - On a plain `fn`: the body runs in the copy. If the function returns a future (`impl Future`,
+///   `Pin<Box<dyn Future>>`, `BoxFuture`), the future runs in the copy as well.
+/// - On an `impl` block, a trait or an inline module: it applies to every function that is async or returns a
+///   future. Above or below `#[async_trait]`; the future is boxed once.
 /// - Not on closures, because attributes on them are not stable. Wrap the future that a closure returns:
 ///   `|x| f(x).in_copied_context()` (see [`InContext`]).
 ///
-/// A trait's method without a body has nothing to run: annotate the implementations. A trait whose async methods all lack a body is
-/// an error.
+/// A trait's method without a body has nothing to run: annotate the implementations. A trait whose async
+/// methods all lack a body is an error.
 ///
-/// An `async fn main()` without a runtime's attribute is rustc's error E0752, as without this attribute. To get that message, the
-/// macro leaves every private `async fn main()` async. One that is not the program's `main` takes its copy at the first poll.
+/// An `async fn main()` without a runtime's attribute is rustc's error E0752, as without this attribute. To
+/// get that message, the macro leaves every private `async fn main()` async. One that is not the program's
+/// `main` takes its copy at the first poll.
 ///
 /// # Beside other macros
 ///
-/// Macros that copy attributes may put this one where no macro can stand. These orders work, each with a test:
+/// Macros that copy attributes may put this one where no macro can stand. These orders work, each with a
+/// test:
 ///
-/// - mockall: on an `impl` block, above or below `#[automock]`, or on the `impl` of a trait that has `#[automock]`. Not on a
-///   method below `#[automock]`, and not on such a trait: mockall copies those attributes to statements.
+/// - mockall: on an `impl` block, above or below `#[automock]`, or on the `impl` of a trait that has
+///   `#[automock]`. Not on a method below `#[automock]`, and not on such a trait: mockall copies those
+///   attributes to statements.
 /// - easy_ext: above or below `#[ext]`, or on a method.
 /// - fastrace and tracing: above or below `#[trace]` and `#[instrument]`.
 ///
 /// # Lints
 ///
-/// Lints treat an annotated function as you wrote it. The file `docs/lints.md` of the repository lists the few differences, which a
-/// test checks. One of them: `#[must_use]` on an annotated `async fn` does not apply to the awaited value. Put it on the returned
-/// type instead.
+/// Lints treat an annotated function as you wrote it. [A page of the guide][lints] lists the few differences,
+/// which a test checks. One of them: `#[must_use]` on an annotated `async fn` does not apply to the awaited
+/// value. Put it on the returned type instead.
+///
+/// [lints]: https://docs.rs/contextvar/latest/contextvar/guide/lints/index.html
 ///
 /// # Limits
 ///
-/// The attribute cannot recognize a return type that hides a future (an alias, `impl` of your own trait, `impl IntoFuture`): only the
-/// body of such a plain `fn` runs in the copy. If the type turns out to be a boxed future, that is an error, which the argument
-/// `future` resolves. An annotated `impl`, trait or module leaves such a function unchanged. A function that returns `impl Fn(..)`
-/// can need the types of its closure's arguments.
+/// The attribute cannot recognize a return type that hides a future (an alias, `impl` of your own trait,
+/// `impl IntoFuture`): only the body of such a plain `fn` runs in the copy. If the type turns out to be a
+/// boxed future, that is an error, which the argument `future` resolves. An annotated `impl`, trait or module
+/// leaves such a function unchanged. A function that returns `impl Fn(..)` can need the types of its
+/// closure's arguments.
 ///
-/// rustc sees a `fn` that returns an async block (the file `expansions.md` of contextvar-macros shows each form). So a message can
-/// say "async block" or "closure" instead of "function". In a plain `#[track_caller]` fn, `Location::caller()` is not the caller's
-/// location.
+/// rustc sees a `fn` that returns an async block (the file `expansions.md` of contextvar-macros shows each
+/// form). So a message can say "async block" or "closure" instead of "function". In a plain `#[track_caller]`
+/// fn, `Location::caller()` is not the caller's location.
 ///
 /// # Arguments
 ///
 /// - `future`: declares that the function returns a boxed future under another name.
 /// - `skip`: leaves a function out of an annotated `impl`, trait or module.
-/// - `VAR = value`, any number of times: sets variables in the copy, in order, before the body runs. The values are expressions. They
-///   see the function's arguments and the variables that were set before them. They are evaluated at the first poll of an `async fn`
-///   (and of a `fn` that consists of a `Box::pin(async ..)`), and at the call of a plain `fn`.
+/// - `VAR = value`, any number of times: sets variables in the copy, in order, before the body runs. The
+///   values are expressions. They see the function's arguments and the variables that were set before them.
+///   They are evaluated at the first poll of an `async fn` (and of a `fn` that consists of a
+///   `Box::pin(async ..)`), and at the call of a plain `fn`.
 /// - `crate = path`: the path of the `contextvar` crate, if it is not `::contextvar`.
 ///
 /// # Examples
@@ -235,14 +262,16 @@ pub use contextvar_macros::with_copied_context;
 
 /// Runs the body of a function in a new, empty context.
 ///
-/// Otherwise it is the same as [`#[with_copied_context]`](macro@with_copied_context): it has the same placement and arguments. On
-/// a function in an annotated `impl` block, trait or module, the function's own attribute applies.
+/// Otherwise it is the same as
+/// [`#[with_copied_context]`](macro@with_copied_context): it has the same placement and arguments. On a function in an annotated `impl`
+/// block, trait or module, the function's own attribute applies.
 ///
 /// # In tests
 ///
-/// A `#[test]` runs in its thread's own context, and can find values there that another test has set: with `--test-threads=1`, all
-/// tests run on one thread. With this attribute each test starts with an empty context, or with the entries that you write, and
-/// leaves no values behind. Put it above or below `#[test]`, `#[tokio::test]` and `#[rstest]`:
+/// A `#[test]` runs in its thread's own context, and can find values there that another test has set: with
+/// `--test-threads=1`, all tests run on one thread. With this attribute each test starts with an empty
+/// context, or with the entries that you write, and leaves no values behind. Put it above or below `#[test]`,
+/// `#[tokio::test]` and `#[rstest]`:
 ///
 /// ```
 /// use contextvar::{context_var, with_empty_context};
@@ -264,7 +293,8 @@ pub use contextvar_macros::with_copied_context;
 /// }
 /// ```
 ///
-/// rstest moves the attribute to the test that it generates for each case, so entries cannot use the case's arguments.
+/// rstest moves the attribute to the test that it generates for each case, so entries cannot use the case's
+/// arguments.
 ///
 /// ```text
 /// #[with_empty_context]
@@ -277,7 +307,8 @@ pub use contextvar_macros::with_copied_context;
 /// }
 /// ```
 ///
-/// To do the same without the attribute, call `Context::new().run(|| ..)`, or `Context::new().scope(..)` for a future.
+/// To do the same without the attribute, call `Context::new().run(|| ..)`, or `Context::new().scope(..)` for
+/// a future.
 #[cfg(feature = "macros")]
 pub use contextvar_macros::with_empty_context;
 
@@ -285,23 +316,3 @@ pub use contextvar_macros::with_empty_context;
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
-
-/// The programs in the README and in the pages, compiled and run.
-#[cfg(all(
-    doctest,
-    feature = "baggage",
-    feature = "macros",
-    feature = "tokio",
-    feature = "tower",
-    feature = "tracing"
-))]
-mod pages {
-    #[doc = include_str!("../../README.md")]
-    struct Readme;
-    #[doc = include_str!("../../docs/across-processes.md")]
-    struct AcrossProcesses;
-    #[doc = include_str!("../../docs/following.md")]
-    struct Following;
-    #[doc = include_str!("../../docs/migrating.md")]
-    struct Migrating;
-}

@@ -37,8 +37,8 @@ pub const fn show_in_logs<T>(var: ContextVar<T>, format: FormatFn<T>) -> Context
     var.with_log(Some(format))
 }
 
-/// Finds out whether `T` implements `Debug`. With [`NoDebug`] in scope, `DebugOf::<T>::FORMAT` is the inherent constant if
-/// it does, and the trait's otherwise.
+/// Finds out whether `T` implements `Debug`. With [`NoDebug`] in scope, `DebugOf::<T>::FORMAT` is the
+/// inherent constant if it does, and the trait's otherwise.
 #[derive(Debug)]
 pub struct DebugOf<T>(PhantomData<fn(T) -> T>);
 
@@ -82,10 +82,12 @@ pub trait NoFromStr<T> {
 
 impl<T> NoFromStr<T> for FromStrOf<T> {}
 
-/// `T` by a name that lints of types do not recognize, so that they report the user's type only where the user wrote it.
+/// `T` by a name that lints of types do not recognize, so that they report the user's type only where the
+/// user wrote it.
 pub type Unlinted<T> = T;
 
-/// Gives an expression the type `T`, from which rustc infers the output of an async block. It is never called.
+/// Gives an expression the type `T`, from which rustc infers the output of an async block. It is never
+/// called.
 pub fn infer_output<T>() -> T {
     unreachable!("only called where it can't be reached")
 }
@@ -140,5 +142,6 @@ pub trait PlainOutput<T> {}
 
 impl<T> PlainOutput<T> for OtherOutput {}
 
-/// Compiles only if `T` is not a boxed future. A return type that shows one does not get here, so `T` is an alias of one.
+/// Compiles only if `T` is not a boxed future. A return type that shows one does not get here, so `T` is an
+/// alias of one.
 pub fn assert_plain_output<T>(_: &BoxedFutureOf<T>, _: impl PlainOutput<T>) {}

@@ -23,8 +23,3 @@ pub(crate) use map::Map;
 pub(crate) use registry::logged_variables;
 pub(crate) use value::{Value, copy_inline};
 pub(crate) use variable::{AnyVariable, FormatFn, Variable};
-
-/// The atomics that `counted` uses. `tests/loom` puts loom's in their place.
-mod sync {
-    pub(super) use std::sync::atomic::{AtomicUsize, Ordering};
-}

@@ -1,10 +1,11 @@
+mod default_value;
+
 use std::fmt;
-use std::ops::Deref;
 #[cfg(feature = "report")]
 use std::panic::Location;
 use std::ptr;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+
+use default_value::DefaultValue;
 
 use crate::context::copy_context;
 use crate::current;
@@ -13,7 +14,6 @@ use crate::current::NoContext;
 use crate::error::{self, LookupError, ResetError, ResetErrorKind, SetError};
 #[cfg(feature = "report")]
 use crate::error::{LookupErrorKind, WriteErrorKind};
-use crate::on_drop::OnDrop;
 use crate::scoped::Scoped;
 use crate::storage::{FormatFn, Value, Variable};
 use crate::token::Token;
@@ -49,10 +49,7 @@ use crate::token::Token;
 #[doc(alias("AsyncLocal", "MDC", "task_local"))]
 pub struct ContextVar<T: 'static> {
     variable: Variable<T>,
-    default: Option<fn() -> T>,
-    default_value: OnceLock<Value<T>>,
-    /// The number of the thread that is computing the default, or 0.
-    computing: AtomicUsize,
+    default: DefaultValue<T>,
 }
 
 /// A type that the values of a context variable can have. Every type that is `Send + Sync + 'static`
@@ -83,12 +80,7 @@ impl<T: ContextValue> ContextVar<T> {
     /// assert!(USER.try_get().is_err());
     /// ```
     pub const fn new(name: &'static str) -> Self {
-        ContextVar {
-            variable: Variable::new(name),
-            default: None,
-            default_value: OnceLock::new(),
-            computing: AtomicUsize::new(0),
-        }
+        ContextVar { variable: Variable::new(name), default: DefaultValue::none() }
     }
 
     /// Returns a variable whose default is the value that `default` returns.
@@ -110,7 +102,7 @@ impl<T: ContextValue> ContextVar<T> {
     /// ```
     pub const fn with_default(name: &'static str, default: fn() -> T) -> Self {
         let mut var = ContextVar::new(name);
-        var.default = Some(default);
+        var.default.compute = Some(default);
         var
     }
 }
@@ -375,7 +367,7 @@ impl<T: 'static> ContextVar<T> {
     pub fn try_with<R>(&'static self, f: impl FnOnce(&T) -> R) -> Result<R, LookupError> {
         #[cfg(feature = "report")]
         let location = Location::caller();
-        self.read(|| self.default_value(), f).ok_or_else(move || {
+        self.read(|| self.default.get(&self.variable), f).ok_or_else(move || {
             self.lookup_error(
                 #[cfg(feature = "report")]
                 location,
@@ -649,27 +641,6 @@ impl<T: 'static> ContextVar<T> {
     #[inline]
     pub(crate) fn variable(&self) -> &Variable<T> {
         &self.variable
-    }
-
-    /// Returns the default, and computes it at the first call. Returns `None` if there is no default, or if
-    /// this thread is computing it.
-    #[inline]
-    fn default_value(&'static self) -> Option<&'static T> {
-        self.default_value.get().map(Value::deref).or_else(|| self.compute_default())
-    }
-
-    #[cold]
-    fn compute_default(&'static self) -> Option<&'static T> {
-        let default = self.default?;
-        // Relaxed is enough: only this thread stores this number.
-        if self.computing.load(Ordering::Relaxed) == current::this_thread() {
-            return None;
-        }
-        Some(self.default_value.get_or_init(|| {
-            self.computing.store(current::this_thread(), Ordering::Relaxed);
-            let _clear = OnDrop(|| self.computing.store(0, Ordering::Relaxed));
-            Value::new(&self.variable, default())
-        }))
     }
 }
 

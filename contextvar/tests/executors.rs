@@ -1,4 +1,4 @@
-//! The core on executors other than tokio's. Run without any feature, it needs neither tokio nor a proc macro.
+//! The core on executors other than tokio. These tests need no feature, neither tokio nor a proc macro.
 
 use contextvar::{Context, ContextVar, InContext, copy_context, thread};
 use futures::executor::{LocalPool, ThreadPool, block_on};
@@ -7,7 +7,7 @@ use futures::task::{LocalSpawnExt, SpawnExt};
 static NUMBER: ContextVar<u64> = ContextVar::new("number");
 static TEXT: ContextVar<String> = ContextVar::with_default("text", || "default".to_owned());
 
-/// A life in a context in which the number is `n`.
+/// Counts from `n`, yielding between the steps, and asserts that no other task's writes are seen.
 async fn live(n: u64) -> u64 {
     for step in 0..10 {
         assert_eq!(NUMBER.get(), n + step);
@@ -77,8 +77,8 @@ fn monoio() {
     });
 }
 
-/// What no executor but tokio's lets be known: which task this is. So a task that was given no context uses its
-/// thread's, and what it sets the others see. One that was given a context is its own everywhere.
+/// Only tokio tells which task is running. On other executors a task given no context uses its thread's, and
+/// other tasks see its writes. A task given a context is isolated everywhere.
 #[test]
 fn tasks_without_a_context_share_that_of_their_thread() {
     async fn set(number: u64) {
@@ -118,7 +118,7 @@ fn threads() {
 }
 
 #[test]
-fn a_cancelled_task_is_dropped_in_its_context() {
+fn a_canceled_task_is_dropped_in_its_context() {
     struct OnDrop(std::sync::mpsc::Sender<u64>);
     impl Drop for OnDrop {
         fn drop(&mut self) {

@@ -1,4 +1,4 @@
-//! The observer: one for the process, so one test.
+//! The observer. A process has one, so there is one test.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe};
@@ -19,7 +19,7 @@ struct Notes;
 impl Observer for Notes {
     fn on_enter(&self) {
         SEEN.with_borrow_mut(|seen| seen.push(format!("enter {}", USER.get())));
-        // What it enters itself it is not told of.
+        // The observer's own runs are not reported.
         copy_context().run(|| USER.set("the observer"));
         assert!(!PANIC.get(), "on purpose");
     }
@@ -39,7 +39,7 @@ fn entering_and_leaving() {
     let mut ada = Context::new().with_value(&USER, "ada");
     let mut grace = Context::new().with_value(&USER, "grace");
 
-    // Nobody is told where there is no observer; one that comes late is told from then on.
+    // An observer set inside a `run` sees its end.
     ada.run(|| {
         assert!(seen().is_empty());
         set_observer(&Notes).unwrap();
@@ -47,7 +47,7 @@ fn entering_and_leaving() {
     assert_eq!(seen(), ["leave to nobody"]);
     assert_eq!(
         set_observer(&Notes).unwrap_err().to_string(),
-        "the process has an observer already: let that one call the other, too"
+        "the process has an observer already: let that observer call yours as well"
     );
 
     ada.run(|| {
@@ -59,13 +59,13 @@ fn entering_and_leaving() {
         ["enter ada", "enter grace", "leave to ada", "enter grace", "leave to changed", "leave to nobody"];
     assert_eq!(seen(), nested);
 
-    // Each poll, and the drop of what is not finished.
+    // Each poll, and the drop of an unfinished future.
     let polled_twice = async { futures::future::poll_immediate(smol::future::yield_now()).await };
     futures::executor::block_on(polled_twice.in_context(grace.clone()));
     drop(async {}.in_context(grace.clone()));
     assert_eq!(seen(), ["enter grace", "leave to nobody", "enter grace", "leave to nobody"]);
 
-    // A panic in the context, and one in the observer: both leave.
+    // The exit is reported after a panic in the context, and after one in the observer.
     let run = panic::catch_unwind(AssertUnwindSafe(|| grace.run(|| panic!("on purpose"))));
     assert!(run.is_err());
     assert_eq!(seen(), ["enter grace", "leave to nobody"]);
@@ -78,9 +78,9 @@ fn entering_and_leaving() {
         (vec!["enter grace".to_owned(), "leave to nobody".to_owned()], "nobody")
     );
     grace.run(|| ());
-    assert_eq!(seen(), ["enter grace", "leave to nobody"], "it is told again");
+    assert_eq!(seen(), ["enter grace", "leave to nobody"], "the observer is called again");
 
-    // On the thread that enters, and no other.
+    // The observer is called on the thread that enters.
     thread::spawn(move || {
         grace.run(|| ());
         assert_eq!(seen(), ["enter grace", "leave to nobody"]);

@@ -1,6 +1,7 @@
-//! Finds the functions, and what contains functions, in Rust source text, and puts an attribute on them.
+//! Finds functions and their containers in Rust source text, and puts an attribute on them.
 //!
-//! Functions inside macro invocations (`macro_rules! ..`, `vec![..]`) are not found: to syn they are tokens.
+//! Functions inside macro invocations (`macro_rules! ..`, `vec![..]`) are not found, because syn sees them as
+//! tokens.
 
 use std::ops::Range;
 
@@ -18,9 +19,10 @@ pub struct Place {
     pub kind: Kind,
     /// The name of the function, trait or module. For an `impl` block, the text of its type.
     pub name: String,
-    /// Whether a function is an `async fn`, or a container has one in it.
+    /// True for an `async fn`, and for a container that has one.
     pub is_async: bool,
-    /// The whole item, from its first attribute or doc comment. An attribute above all others goes to its start.
+    /// The whole item, from its first attribute or doc comment. An attribute above all others goes at its
+    /// start.
     pub item: Range<usize>,
     /// The item's first token after its attributes and doc comments. An attribute below all others goes here.
     pub below: usize,
@@ -42,23 +44,23 @@ impl Kind {
     }
 }
 
-/// Returns the functions and methods that have a body and can have a context, so not those that are `const`. Functions
-/// in other functions' bodies count too.
+/// Returns the functions and methods that have a body and are not `const`, including functions in the bodies
+/// of other functions.
 pub fn functions(source: &str) -> Result<Vec<Place>> {
     Ok(places(source)?.into_iter().filter(|place| !place.kind.is_container()).collect())
 }
 
-/// Returns the `impl` blocks, traits and inline modules that have such a function in them. A module with a `mod file;` in it
-/// is left out: rustc accepts no attribute macro on it.
+/// Returns the `impl` blocks, traits and inline modules that have such a function, except modules with a
+/// `mod file;`, on which rustc accepts no attribute macro.
 pub fn containers(source: &str) -> Result<Vec<Place>> {
     Ok(places(source)?.into_iter().filter(|place| place.kind.is_container()).collect())
 }
 
-/// Returns the functions and the containers, in the order in which they start. Those that have one of the two attributes
-/// already are left out.
+/// Returns the functions and the containers in the order of their starts, except those that already have one
+/// of the two attributes.
 pub fn places(source: &str) -> Result<Vec<Place>> {
     let file = syn::parse_file(source)?;
-    // syn takes these off before it counts.
+    // syn's offsets do not count these.
     let bom = if source.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     let shift = bom + file.shebang.as_ref().map_or(0, String::len);
     let mut finder = Finder { source: &source[shift..], places: Vec::new() };
@@ -72,16 +74,16 @@ pub fn places(source: &str) -> Result<Vec<Place>> {
     Ok(places)
 }
 
-/// Where [`annotate`] puts which attribute.
+/// Selects the attribute, and the places that [`annotate`] puts it on.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// What stands between `#[` and `]`.
+    /// The text between `#[` and `]`.
     pub attribute: String,
-    /// Below the other attributes, not above them.
+    /// Put the attribute below other attributes, not above them.
     pub below: bool,
-    /// On containers, not on functions.
+    /// Put the attribute on containers, not on functions.
     pub containers: bool,
-    /// Only where [`Place::is_async`].
+    /// Select only places with [`Place::is_async`].
     pub async_only: bool,
 }
 
@@ -91,8 +93,8 @@ impl Options {
     }
 }
 
-/// Returns the source with the attribute on all places that the options select, and their number. Each attribute stands on
-/// the line of what follows it, so that every line keeps its number.
+/// Returns the source with the attribute on all selected places, and their number. Each attribute is on the
+/// same line as the token after it, so every line keeps its number.
 pub fn annotate(source: &str, options: &Options) -> Result<(String, usize)> {
     let mut offsets: Vec<usize> = places(source)?
         .iter()
@@ -112,7 +114,7 @@ pub fn annotate(source: &str, options: &Options) -> Result<(String, usize)> {
 }
 
 struct Finder<'a> {
-    /// The text that syn's offsets count in.
+    /// The text that syn's offsets refer to.
     source: &'a str,
     places: Vec<Place>,
 }
@@ -120,11 +122,11 @@ struct Finder<'a> {
 impl Finder<'_> {
     fn function(&mut self, kind: Kind, sig: &Signature, attrs: &[Attribute], item: &impl ToTokens) {
         if sig.constness.is_none() {
-            self.found(kind, sig.ident.to_string(), sig.asyncness.is_some(), attrs, item);
+            self.add(kind, sig.ident.to_string(), sig.asyncness.is_some(), attrs, item);
         }
     }
 
-    /// `inside` has all that was found in the container.
+    /// Adds a container if it has a function. `inside` is the range of the places in the container.
     fn container(
         &mut self,
         kind: Kind,
@@ -136,16 +138,16 @@ impl Finder<'_> {
         let inside = &self.places[inside];
         if !inside.is_empty() {
             let is_async = inside.iter().any(|place| place.is_async);
-            self.found(kind, name, is_async, attrs, item);
+            self.add(kind, name, is_async, attrs, item);
         }
     }
 
-    fn found(&mut self, kind: Kind, name: String, is_async: bool, attrs: &[Attribute], item: &impl ToTokens) {
-        if attrs.iter().any(gives_context) {
+    fn add(&mut self, kind: Kind, name: String, is_async: bool, attrs: &[Attribute], item: &impl ToTokens) {
+        if attrs.iter().any(is_contextvar_attribute) {
             return;
         }
         let outer = attrs.iter().filter(|attr| matches!(attr.style, AttrStyle::Outer)).count();
-        // Each attribute is a `#` and a group. Each doc comment was made one.
+        // Each attribute is a `#` and a group. Doc comments have become attributes.
         let below = item.to_token_stream().into_iter().nth(2 * outer);
         let item = item.span().byte_range();
         let below = below.map_or(item.start, |token| token.span().byte_range().start);
@@ -195,12 +197,12 @@ impl<'ast> Visit<'ast> for Finder<'_> {
     }
 }
 
-fn gives_context(attr: &Attribute) -> bool {
+fn is_contextvar_attribute(attr: &Attribute) -> bool {
     let last = attr.path().segments.last();
     last.is_some_and(|last| last.ident == "with_copied_context" || last.ident == "with_empty_context")
 }
 
-/// Whether the module and all modules in it are in this file.
+/// Returns true if the module and all modules in it are in this file.
 fn is_inline(module: &ItemMod) -> bool {
     module.content.as_ref().is_some_and(|(_, items)| {
         items.iter().all(|item| match item {
@@ -224,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn above_and_below_attributes_and_comments() {
+    fn attributes_go_above_or_below_others() {
         let source = "/// Doc.\n#[a] // b\n/** c */ pub(crate) /* d */ async fn f() {}\n";
         let above = "#[x] /// Doc.\n#[a] // b\n/** c */ pub(crate) /* d */ async fn f() {}\n";
         let below = "/// Doc.\n#[a] // b\n/** c */ #[x] pub(crate) /* d */ async fn f() {}\n";
@@ -242,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn functions_are_those_with_a_body_that_are_not_const() {
+    fn functions_have_a_body_and_are_not_const() {
         let source = "
             fn a() { fn b() {} let _ = || { async fn c() {} }; }
             const fn d() { fn e() {} }
@@ -260,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn containers_are_those_with_a_function() {
+    fn containers_have_a_function() {
         let source = "
             impl Vec<u8> { fn a() {} }
             impl S { const C: u8 = 1; }
@@ -290,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_rust_is_an_error() {
+    fn invalid_rust_is_an_error() {
         functions("fn").unwrap_err();
     }
 }

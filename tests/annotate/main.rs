@@ -1,4 +1,4 @@
-//! Puts an attribute on the functions, or the containers, of source files, in place, and prints on how many:
+//! Puts an attribute on the functions or containers in source files, in place, and prints their number:
 //! annotate [--attribute PATH] [--above | --below] [--containers] [--all | --async-only] FILE..
 
 use std::error::Error;
@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut args = env::args().skip(1);
     while let Some(arg) = args.next() {
         match &*arg {
-            "--attribute" => options.attribute = args.next().ok_or("--attribute takes a path")?,
+            "--attribute" => options.attribute = args.next().ok_or("--attribute needs a path")?,
             "--above" => options.below = false,
             "--below" => options.below = true,
             "--containers" => options.containers = true,

@@ -10,7 +10,7 @@ use contextvar::{Context, ContextVar, context_var, copy_context, for_each_log_fi
 use crate::support::{OnDrop, panic_text};
 
 #[test]
-fn a_copy_and_its_original_do_not_see_each_other() {
+fn a_copy_and_its_original_are_isolated() {
     #[context_var]
     static NUMBER: u64;
     #[context_var]
@@ -56,7 +56,7 @@ fn a_read_finds_the_value_then_the_default_then_an_error() {
 }
 
 #[test]
-fn what_runs_in_a_context_stays_in_it() {
+fn writes_in_run_stay_in_its_context() {
     #[context_var]
     static NUMBER: u64 = 0;
 
@@ -75,7 +75,7 @@ fn what_runs_in_a_context_stays_in_it() {
 }
 
 #[test]
-fn the_context_before_comes_back_after_a_panic() {
+fn a_panic_restores_the_previous_context() {
     #[context_var]
     static NUMBER: u64;
 
@@ -85,19 +85,19 @@ fn the_context_before_comes_back_after_a_panic() {
         ctx.run(|| {
             NUMBER.set(2);
             let mut inner = Context::new();
-            // Seen while the panic unwinds, between the two contexts.
+            // Runs during unwinding, when the inner context has been left and the outer has not.
             let _on_drop = OnDrop(|| assert_eq!(NUMBER.get(), 2));
             inner.run(|| panic!("on purpose"));
         });
     }));
     assert!(result.is_err());
     assert_eq!(NUMBER.get(), 1);
-    // What was set before the panic was set.
+    // Values set before the panic are kept.
     assert_eq!(ctx[&NUMBER], 2);
 }
 
 #[test]
-fn an_empty_context_hides_that_of_the_thread() {
+fn an_empty_context_hides_the_thread_context() {
     #[context_var(log)]
     static NUMBER: u64;
 
@@ -113,7 +113,7 @@ fn an_empty_context_hides_that_of_the_thread() {
 }
 
 #[test]
-fn ten_thousand_contexts_deep() {
+fn ten_thousand_nested_runs() {
     const LEVELS: u32 = if cfg!(miri) { 50 } else { 10_000 };
 
     #[context_var]
@@ -138,7 +138,7 @@ fn ten_thousand_contexts_deep() {
 }
 
 #[test]
-fn a_hundred_thousand_variables_and_a_small_stack() {
+fn a_hundred_thousand_variables_on_a_small_stack() {
     const COUNT: usize = if cfg!(miri) { 100 } else { 100_000 };
     static MANY: [ContextVar<Arc<u32>>; COUNT] = [const { ContextVar::new("many") }; COUNT];
 
@@ -152,7 +152,7 @@ fn a_hundred_thousand_variables_and_a_small_stack() {
         assert_eq!((Arc::strong_count(&old), Arc::strong_count(&new)), (COUNT + 1, COUNT + 1));
         assert!(format!("{changed:?}").len() > COUNT);
 
-        // Into the thread's own context, which is dropped at its exit.
+        // Onto the thread's context, which is dropped at its exit.
         changed.apply_changes_to_current(&base);
         drop(base);
         assert_eq!(Arc::strong_count(&old), 1);
@@ -164,77 +164,7 @@ fn a_hundred_thousand_variables_and_a_small_stack() {
 }
 
 #[test]
-fn each_thread_has_a_context_of_its_own() {
-    #[context_var]
-    static NUMBER: u64;
-
-    NUMBER.set(1);
-    thread::spawn(|| {
-        assert!(!NUMBER.is_set());
-        NUMBER.set(2);
-        assert_eq!(NUMBER.get(), 2);
-    })
-    .join()
-    .unwrap();
-    assert_eq!(NUMBER.get(), 1);
-}
-
-#[test]
-fn threads_started_here_run_in_a_copy() {
-    #[context_var]
-    static NUMBER: u64;
-
-    NUMBER.set(1);
-    let check = || {
-        let before = NUMBER.get();
-        NUMBER.set(10);
-        before
-    };
-    assert_eq!(contextvar::thread::spawn(check).join().unwrap(), 1);
-    let builder = contextvar::thread::Builder::new().name("named".to_owned()).stack_size(1 << 16);
-    let thread = builder.spawn(move || (check(), thread::current().name().map(str::to_owned)));
-    assert_eq!(thread.unwrap().join().unwrap(), (1, Some("named".to_owned())));
-    let mut borrowed = 0;
-    let nested = contextvar::thread::scope(|s| {
-        NUMBER.set(2);
-        let first = s.spawn(check);
-        NUMBER.set(3);
-        let builder = contextvar::thread::Builder::new();
-        builder.spawn_scoped(s, || borrowed = check()).unwrap().join().unwrap();
-        let nested = s.spawn(move || {
-            NUMBER.set(4);
-            s.spawn(check).join().unwrap()
-        });
-        assert_eq!(first.join().unwrap(), 2);
-        nested.join().unwrap()
-    });
-    assert_eq!((borrowed, nested), (3, 4));
-    assert_eq!(NUMBER.get(), 3);
-}
-
-/// A closure that is never run is dropped in its context too.
-#[test]
-fn a_thread_that_can_not_start_drops_its_closure_in_the_copy() {
-    #[context_var]
-    static NUMBER: u64;
-
-    NUMBER.set(1);
-    let (seen, reports) = std::sync::mpsc::channel();
-    let on_drop = OnDrop(move || seen.send(NUMBER.get_or(0)).unwrap());
-    let mut elsewhere = Context::new();
-    let name = String::from("a name with a \0 in it");
-    let text = panic_text(|| {
-        let closure = move || drop(on_drop);
-        let builder = contextvar::thread::Builder::new().name(name);
-        elsewhere.run(|| NUMBER.set(2));
-        builder.spawn(closure)
-    });
-    assert!(text.contains("null"), "{text}");
-    assert_eq!(reports.recv().unwrap(), 1);
-}
-
-#[test]
-fn a_callback_carries_its_context_from_call_to_call() {
+fn a_callback_keeps_its_context_between_calls() {
     #[context_var]
     static CALLS: u64 = 0;
 
@@ -249,7 +179,7 @@ fn a_callback_carries_its_context_from_call_to_call() {
     CALLS.set(10);
     let mut ctx = copy_context();
     assert_eq!(foreign(move |n| ctx.run(|| count(n))), [11, 13, 16]);
-    // A clone per call where calls must not see one another.
+    // A clone per call isolates the calls.
     let ctx = copy_context();
     assert_eq!(foreign(move |n| ctx.clone().run(|| count(n))), [11, 12, 13]);
     assert_eq!(CALLS.get(), 10);
@@ -277,9 +207,9 @@ fn sync_scope_restores_its_variable_and_no_other() {
     assert_eq!(SCOPED.get(), "outer");
 }
 
-/// Types of every kind of representation, in one context, by reference and by value.
+/// Types of every representation, in one context, by reference and by value.
 #[test]
-fn values_of_all_kinds() {
+fn values_of_every_representation() {
     #[derive(Clone, Copy, Debug, PartialEq)]
     struct Zero;
     #[derive(Clone, Debug, PartialEq)]
@@ -309,12 +239,12 @@ fn values_of_all_kinds() {
     }
 }
 
-/// As with `Vec`: a context one of whose values panics in its drop drops the others all the same.
+/// If a value panics in its drop, the context still drops its other values, as `Vec` does.
 #[test]
-fn a_drop_that_panics_keeps_no_other_value_from_being_dropped() {
+fn a_panicking_drop_leaves_no_other_value_undropped() {
     type Held = OnDrop<Box<dyn FnMut() + Send + Sync>>;
 
-    // More than fit in one node of the map, and one that panics in each place in turn.
+    // More variables than fit in one node of the map; the panicking value takes each place in turn.
     let vars: Vec<&'static ContextVar<Held>> =
         (0..40).map(|_| &*Box::leak(Box::new(ContextVar::new("one of many")))).collect();
     for bomb in (0..vars.len()).step_by(if cfg!(miri) { 13 } else { 1 }) {

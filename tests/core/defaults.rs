@@ -9,7 +9,7 @@ use contextvar::{Context, context_var};
 use crate::support::panic_text;
 
 #[test]
-fn computed_once_by_whichever_thread_comes_first_while_others_wait() {
+fn a_default_is_computed_once_while_other_threads_wait() {
     static COMPUTED: AtomicUsize = AtomicUsize::new(0);
     static STARTED: Barrier = Barrier::new(2);
     static GO_ON: Barrier = Barrier::new(2);
@@ -24,7 +24,7 @@ fn computed_once_by_whichever_thread_comes_first_while_others_wait() {
     thread::scope(|s| {
         s.spawn(|| assert_eq!(VALUE.get(), 0));
         STARTED.wait();
-        // It is being computed now; these have to wait for it.
+        // The default is being computed; these readers wait for it.
         let readers: Vec<_> = (0..8).map(|_| s.spawn(|| VALUE.get())).collect();
         GO_ON.wait();
         assert!(readers.into_iter().all(|reader| reader.join().unwrap() == 0));
@@ -34,7 +34,7 @@ fn computed_once_by_whichever_thread_comes_first_while_others_wait() {
 }
 
 #[test]
-fn not_computed_where_it_is_not_needed() {
+fn a_default_is_not_computed_before_it_is_needed() {
     static COMPUTED: AtomicUsize = AtomicUsize::new(0);
 
     #[context_var]
@@ -51,7 +51,7 @@ fn not_computed_where_it_is_not_needed() {
 }
 
 #[test]
-fn one_that_panics_is_computed_again() {
+fn a_default_that_panics_is_computed_again() {
     static COMPUTED: AtomicUsize = AtomicUsize::new(0);
 
     #[context_var]
@@ -69,13 +69,13 @@ fn one_that_panics_is_computed_again() {
 }
 
 #[test]
-fn one_that_reads_its_own_variable_finds_it_not_set() {
+fn a_default_that_reads_its_own_variable_finds_it_not_set() {
     #[context_var]
     static VALUE: String = {
         assert!(!VALUE.is_set());
         let error = VALUE.try_get().unwrap_err();
         let or = VALUE.get_or("or".to_owned());
-        // What it sets is the context's as ever.
+        // Its writes go to the current context as usual.
         let token = VALUE.set("set".to_owned());
         let set = VALUE.get();
         VALUE.reset(token);
@@ -87,7 +87,7 @@ fn one_that_reads_its_own_variable_finds_it_not_set() {
 }
 
 #[test]
-fn one_may_read_other_variables_in_the_reader_s_context() {
+fn a_default_reads_other_variables_in_the_reading_context() {
     #[context_var]
     static FIRST: u64 = 1;
     #[context_var]
@@ -95,6 +95,6 @@ fn one_may_read_other_variables_in_the_reader_s_context() {
 
     let mut ctx = Context::new().with_value(&FIRST, 10);
     assert_eq!(ctx.run(|| SECOND.get()), 11);
-    // Once per process, whoever asks.
+    // Computed once per process, for all readers.
     assert_eq!(SECOND.get(), 11);
 }

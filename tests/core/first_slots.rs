@@ -1,10 +1,11 @@
-//! The tests that matter most for memory safety once more, in a process with few variables: what has one of the
-//! first slots is written in a shorter way than what came later.
+//! The tests that matter most for memory safety, in a process with few variables: writes to the first slots
+//! take a shorter path than writes to later ones.
 
-// The modules' helpers, of which not all are used here.
+// Not all helpers are used here.
 #[allow(dead_code)]
 mod support;
 
+mod panics;
 mod reentrancy;
 mod thread_exit;
 mod tokens;
@@ -14,7 +15,7 @@ use contextvar::{Context, context_var};
 #[context_var]
 static NUMBER: u64;
 
-/// The empty map is one for the whole process, and is never written.
+/// All empty contexts of the process share one map, which is never written.
 #[test]
 fn empty_contexts_share_nothing() {
     for _ in 0..3 {

@@ -1,4 +1,4 @@
-//! Variables that stay with the task or thread that set them.
+//! Variables with `inherit = false` stay with the task or thread that set them.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use contextvar::{
 };
 use tokio::task::LocalSet;
 
-use crate::support::on_both_flavours;
+use crate::support::on_both_flavors;
 
 #[context_var]
 static USER: &str;
@@ -21,12 +21,12 @@ static SUPPRESSED: bool = false;
 #[context_var(inherit = true)]
 static TENANT: u64;
 
-/// What a task finds that was started here, with all of them set.
+/// Asserts what a task finds that inherits from `all`.
 fn assert_only_the_inherited() {
     assert_eq!((USER.get(), TENANT.get()), ("ada", 7));
     assert!(!TRANSACTION.is_set());
     assert!(TRANSACTION.try_get().is_err());
-    assert!(!SUPPRESSED.get(), "the default counts again");
+    assert!(!SUPPRESSED.get(), "the default is used again");
     assert_eq!(copy_context().len(), 2);
 }
 
@@ -44,14 +44,14 @@ fn all(transaction: &Arc<str>) -> Context {
 }
 
 #[test]
-fn every_copy_within_the_task_has_them() {
+fn copies_within_the_task_have_all_variables() {
     #[with_copied_context]
     async fn annotated() {
         assert_all();
     }
 
     let transaction: Arc<str> = "tx".into();
-    on_both_flavours(|| {
+    on_both_flavors(|| {
         all(&"tx".into()).scope(async {
             assert_all();
             copy_context().run(assert_all);
@@ -68,8 +68,8 @@ fn every_copy_within_the_task_has_them() {
 }
 
 #[test]
-fn work_that_is_handed_over_does_not() {
-    on_both_flavours(|| async {
+fn spawned_work_lacks_variables_that_are_not_inherited() {
+    on_both_flavors(|| async {
         let transaction: Arc<str> = "tx".into();
         let ctx = all(&transaction);
         let work = async {
@@ -86,7 +86,7 @@ fn work_that_is_handed_over_does_not() {
                 s.spawn(assert_only_the_inherited).join().unwrap();
                 thread::Builder::new().spawn_scoped(s, assert_only_the_inherited).unwrap().join().unwrap();
             });
-            // One that is inherited by none is not there for those further on either.
+            // A task further down does not inherit it either.
             task::spawn(async {
                 task::spawn(async { assert_only_the_inherited() }).await.unwrap();
                 TRANSACTION.set("its own".into());
@@ -97,12 +97,12 @@ fn work_that_is_handed_over_does_not() {
             assert_all();
         };
         ctx.scope(work).await;
-        assert_eq!(Arc::strong_count(&transaction), 1, "nobody keeps it");
+        assert_eq!(Arc::strong_count(&transaction), 1, "no task keeps the value alive");
     });
 }
 
 #[test]
-fn what_is_handed_over_is_a_context_of_its_own() {
+fn inherited_returns_another_context() {
     let ctx = all(&"tx".into());
     let mut inherited = ctx.clone().inherited();
     inherited.set(&USER, "grace");
@@ -111,7 +111,7 @@ fn what_is_handed_over_is_a_context_of_its_own() {
     assert_eq!((inherited[&USER], &*inherited[&TRANSACTION]), ("grace", "another"));
     assert_eq!(inherited.clone().inherited().len(), 2);
 
-    // Tokens know the difference.
+    // A token of one is refused in the other.
     let mut ctx = all(&"tx".into());
     let token = ctx.run(|| USER.set("grace"));
     let mut inherited = ctx.inherited();
@@ -120,7 +120,7 @@ fn what_is_handed_over_is_a_context_of_its_own() {
 }
 
 #[test]
-fn nothing_to_leave_out() {
+fn inherited_with_nothing_to_leave_out() {
     assert!(Context::new().inherited().is_empty());
     assert_eq!(Context::new().with_value(&USER, "ada").inherited()[&USER], "ada");
     let mut ctx = Context::new().with_value(&TRANSACTION, "tx".into());
@@ -129,8 +129,8 @@ fn nothing_to_leave_out() {
 }
 
 #[test]
-fn a_detached_task_keeps_nothing_alive() {
-    on_both_flavours(|| async {
+fn spawn_in_empty_context_keeps_nothing_alive() {
+    on_both_flavors(|| async {
         let transaction: Arc<str> = "tx".into();
         let (ended, go_on) = tokio::sync::oneshot::channel::<()>();
         let task = all(&transaction).run(|| {
@@ -148,22 +148,22 @@ fn a_detached_task_keeps_nothing_alive() {
 }
 
 #[test]
-fn only_a_few_are_taken_along() {
+fn only_keeps_the_named_variables() {
     let transaction: Arc<str> = "tx".into();
     let ctx = all(&transaction);
     let mut few = ctx.only(&[&TRANSACTION, &TENANT, &TENANT]);
     drop(ctx);
     assert_eq!((&*few[&TRANSACTION], few[&TENANT], few.len()), ("tx", 7, 2));
-    assert_eq!(Arc::strong_count(&transaction), 2, "the value is shared, once");
+    assert_eq!(Arc::strong_count(&transaction), 2, "`few` holds one reference");
     few.unset(&TRANSACTION);
     assert_eq!(Arc::strong_count(&transaction), 1);
     assert!(few.only(&[]).is_empty());
     assert!(Context::new().only(&[&USER]).is_empty());
 }
 
-/// Enough of both kinds that each has several levels of its own.
+/// Enough variables of both kinds that each fills several levels of the map.
 #[test]
-fn many_of_both_kinds_keep_apart() {
+fn many_variables_of_both_kinds() {
     const COUNT: usize = if cfg!(miri) { 120 } else { 6000 };
 
     let vars: Vec<(bool, &'static ContextVar<usize>)> = (0..COUNT)
@@ -178,7 +178,7 @@ fn many_of_both_kinds_keep_apart() {
     }
     assert_eq!(ctx.len(), COUNT);
     let values = ctx.iter().map(|entry| *entry.downcast_ref::<usize>().unwrap());
-    assert!(values.eq(0..COUNT), "in the order in which they were first written");
+    assert!(values.eq(0..COUNT), "iteration follows the order of first writes");
 
     let inherited = ctx.clone().inherited();
     assert_eq!(inherited.len(), COUNT / 3 * 2);

@@ -1,4 +1,4 @@
-//! Whatever is done, in whatever order: the models, fed with random bytes, and with what the fuzz targets found.
+//! Runs the models of contexts and of hostile values on random bytes and on the inputs of the fuzz targets.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -10,7 +10,7 @@ mod hostile;
 #[path = "models/maps.rs"]
 mod maps;
 
-/// Miri is hundreds of times slower, and its programs find no file in which to note what failed.
+/// Returns few cases for Miri, which is hundreds of times slower and has no file to record failures in.
 fn config() -> ProptestConfig {
     if cfg!(miri) {
         ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(3) }
@@ -25,18 +25,18 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn contexts_are_maps_that_share_nothing_one_can_see(bytes in vec(any::<u8>(), 0..LENGTH / 2)) {
+    fn contexts_behave_as_isolated_maps(bytes in vec(any::<u8>(), 0..LENGTH / 2)) {
         maps::run(&bytes);
     }
 
     #[test]
-    fn values_may_do_anything_at_any_time(bytes in vec(any::<u8>(), 0..LENGTH)) {
+    fn values_can_call_back_at_any_time(bytes in vec(any::<u8>(), 0..LENGTH)) {
         hostile::run(&bytes);
     }
 }
 
 #[test]
-fn what_the_fuzz_targets_found() {
+fn inputs_from_the_fuzz_targets() {
     corpus::run("maps", include_str!("../../fuzz/corpus/maps.txt"), maps::run);
     corpus::run("hostile", include_str!("../../fuzz/corpus/hostile.txt"), hostile::run);
 }

@@ -1,20 +1,18 @@
-//! User code that calls back into the library from everywhere it can (rule 10).
+//! User code that calls back into the library from `Drop`, `Clone`, `Debug` and closures (rule 10).
 
 use std::fmt;
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use contextvar::{Context, context_var, copy_context};
-use futures::FutureExt;
 
 use crate::support::{Log, OnDrop, panic_text};
 
 #[context_var]
 static OTHER: String = "default".to_owned();
 
-/// Uses every operation there is.
-fn use_everything() {
+/// Calls every operation of the library.
+pub(crate) fn use_everything() {
     let before = OTHER.get();
     let token = OTHER.set(format!("{before}+"));
     let mut copy = copy_context();
@@ -28,7 +26,7 @@ fn use_everything() {
     assert_eq!(OTHER.get(), before);
 }
 
-/// Calls back from its `Drop`, its `Clone` and its `Debug`.
+/// Calls back from `Drop`, `Clone` and `Debug`.
 struct CallsBack(Log);
 
 impl Drop for CallsBack {
@@ -61,7 +59,7 @@ impl fmt::Debug for CallsBack {
 static VALUE: Option<CallsBack>;
 
 #[test]
-fn from_drop_in_a_set() {
+fn drop_calls_back_in_set() {
     let log = Log::default();
     VALUE.set(Some(CallsBack(log.clone())));
     VALUE.set(None);
@@ -69,17 +67,17 @@ fn from_drop_in_a_set() {
 }
 
 #[test]
-fn from_drop_in_a_reset() {
+fn drop_calls_back_in_reset() {
     let log = Log::default();
     let token = VALUE.set(Some(CallsBack(log.clone())));
     VALUE.reset(token);
     assert_eq!(log.take(), ["dropped"]);
-    // What the `Drop` set came after the reset.
+    // The reset came first, then the `set` in `Drop`.
     assert!(VALUE.with(Option::is_none));
 }
 
 #[test]
-fn from_drop_in_a_copy_that_goes_first() {
+fn drop_calls_back_when_the_last_copy_is_dropped() {
     let log = Log::default();
     VALUE.set(Some(CallsBack(log.clone())));
     let copy = copy_context();
@@ -90,7 +88,7 @@ fn from_drop_in_a_copy_that_goes_first() {
 }
 
 #[test]
-fn from_drop_in_the_operations_of_a_context() {
+fn drop_calls_back_in_context_operations() {
     let log = Log::default();
     let mut ctx = Context::new().with_value(&VALUE, Some(CallsBack(log.clone())));
     ctx.set(&VALUE, Some(CallsBack(log.clone())));
@@ -105,10 +103,10 @@ fn from_drop_in_the_operations_of_a_context() {
 }
 
 #[test]
-fn from_clone() {
+fn clone_calls_back() {
     let log = Log::default();
     VALUE.set(Some(CallsBack(log.clone())));
-    // The clone replaces the very value that is being cloned.
+    // `clone` replaces the value that is being cloned.
     let clone = VALUE.get();
     assert!(VALUE.with(Option::is_none));
     assert_eq!(log.take(), ["cloned", "dropped"]);
@@ -117,7 +115,7 @@ fn from_clone() {
 }
 
 #[test]
-fn from_debug() {
+fn debug_calls_back() {
     let log = Log::default();
     let ctx = Context::new().with_value(&VALUE, Some(CallsBack(log.clone())));
     assert_eq!(format!("{ctx:?}"), "Context { VALUE: Some(CallsBack) }");
@@ -125,7 +123,7 @@ fn from_debug() {
 }
 
 #[test]
-fn a_value_that_is_being_read_stays_alive_and_unchanged() {
+fn a_value_being_read_stays_alive_and_unchanged() {
     #[context_var]
     static TEXT: String;
 
@@ -144,7 +142,7 @@ fn a_value_that_is_being_read_stays_alive_and_unchanged() {
         assert_eq!(outer, "one");
         assert_eq!(TEXT.get(), "four");
     });
-    // In a context that is entered while the value is read.
+    // In a context that is entered during the read.
     TEXT.with(|outer| {
         let mut copy = copy_context();
         copy.run(|| {
@@ -160,9 +158,9 @@ fn a_value_that_is_being_read_stays_alive_and_unchanged() {
     });
 }
 
-/// A write in a context that was entered meanwhile is no write in the one that is read.
+/// A write to a context entered during the read is not a write to the context being read.
 #[test]
-fn a_write_in_an_inner_context_leaves_the_reading_its_own() {
+fn a_write_in_an_inner_context_does_not_affect_an_active_read() {
     #[context_var]
     static HELD: OnDrop<Box<dyn FnMut() + Send + Sync>>;
 
@@ -185,7 +183,7 @@ fn a_write_in_an_inner_context_leaves_the_reading_its_own() {
 }
 
 #[test]
-fn what_a_reading_in_an_inner_context_kept_is_not_for_the_one_around_it() {
+fn an_inner_read_releases_replaced_values_at_its_end() {
     #[context_var]
     static OUTER: Arc<u64>;
     #[context_var]
@@ -206,7 +204,7 @@ fn what_a_reading_in_an_inner_context_kept_is_not_for_the_one_around_it() {
 }
 
 #[test]
-fn a_value_that_was_replaced_while_it_was_read_is_dropped_after() {
+fn a_value_replaced_during_a_read_is_dropped_after_it() {
     let log = Log::default();
     #[context_var]
     static HELD: OnDrop<Box<dyn FnMut() + Send + Sync>>;
@@ -234,7 +232,7 @@ fn a_value_that_was_replaced_while_it_was_read_is_dropped_after() {
 }
 
 #[test]
-fn long_readings_with_many_writes_keep_nothing_back() {
+fn a_long_read_with_many_writes_keeps_no_other_value_alive() {
     const ROUNDS: usize = if cfg!(miri) { 20 } else { 1000 };
     static ALIVE: AtomicUsize = AtomicUsize::new(0);
     #[context_var]
@@ -251,121 +249,16 @@ fn long_readings_with_many_writes_keep_nothing_back() {
         for _ in 0..ROUNDS {
             COUNTED.set(counted());
             COUNTED.with(|_| COUNTED.set(counted()));
-            // The one being read, and the last.
+            // The value being read and the latest one.
             assert_eq!(ALIVE.load(Ordering::SeqCst), 2);
         }
     });
     assert_eq!(ALIVE.load(Ordering::SeqCst), 1);
 }
 
+/// A context can be a value of a context.
 #[test]
-fn a_drop_that_panics_leaves_everything_usable() {
-    #[context_var]
-    static BOMB: OnDrop<fn()>;
-
-    fn bomb() -> OnDrop<fn()> {
-        OnDrop(|| panic!("in drop"))
-    }
-    BOMB.set(bomb());
-    assert_eq!(panic_text(|| BOMB.set(OnDrop(|| ()))), "in drop");
-    use_everything();
-    BOMB.with(|_| ());
-
-    // In a token, a guard, a reset and the end of a reading.
-    let token = BOMB.set(bomb());
-    assert_eq!(panic_text(|| BOMB.reset(token)), "in drop");
-    let guard = BOMB.set(bomb()).reset_on_drop();
-    assert_eq!(panic_text(|| drop(guard)), "in drop");
-    BOMB.set(bomb());
-    assert_eq!(panic_text(|| BOMB.with(|_| drop(BOMB.set(OnDrop(|| ()))))), "in drop");
-    use_everything();
-}
-
-#[test]
-fn a_drop_that_panics_leaks_nothing_that_is_on_its_way_out() {
-    #[derive(Clone)]
-    struct Value(Option<&'static str>, #[expect(dead_code, reason = "only counted")] Arc<()>);
-    impl Drop for Value {
-        fn drop(&mut self) {
-            if let Some(text) = self.0 {
-                panic!("{text}");
-            }
-        }
-    }
-    #[context_var]
-    static VALUE: Value;
-
-    let counted = Arc::new(());
-    let value = || Value(None, counted.clone());
-    let bomb = || Value(Some("in drop"), Arc::new(()));
-    VALUE.set(value());
-    assert_eq!(panic_text(|| VALUE.get_or(bomb())), "in drop");
-    assert_eq!(Arc::strong_count(&counted), 2);
-
-    assert_eq!(panic_text(|| VALUE.sync_scope(bomb(), value)), "in drop");
-    assert_eq!(Arc::strong_count(&counted), 2);
-
-    let replaces = |_: &Value| {
-        VALUE.set(value());
-        value()
-    };
-    VALUE.set(bomb());
-    assert_eq!(panic_text(|| VALUE.with(replaces)), "in drop");
-    assert_eq!(Arc::strong_count(&counted), 2);
-
-    // Where a context goes, too.
-    let armed = || Context::new().with_value(&VALUE, bomb());
-    assert_eq!(panic_text(armed().bind(value)), "in drop");
-    assert_eq!(panic_text(|| armed().scope(async { value() }).now_or_never()), "in drop");
-    #[context_var(inherit = false)]
-    static KEPT: Value;
-    let kept = Context::new().with_value(&VALUE, value()).with_value(&KEPT, bomb());
-    assert_eq!(panic_text(|| kept.inherited()), "in drop");
-    assert_eq!(Arc::strong_count(&counted), 2);
-}
-
-#[test]
-fn a_clone_that_panics_changes_nothing() {
-    #[derive(PartialEq, Debug)]
-    struct NoClone(u8);
-    impl Clone for NoClone {
-        fn clone(&self) -> Self {
-            panic!("in clone")
-        }
-    }
-    #[context_var]
-    static VALUE: NoClone;
-
-    VALUE.set(NoClone(1));
-    assert_eq!(panic_text(|| VALUE.get()), "in clone");
-    assert_eq!(panic_text(|| VALUE.get_or(NoClone(2))), "in clone");
-    VALUE.with(|value| assert_eq!(*value, NoClone(1)));
-    VALUE.set(NoClone(3));
-    VALUE.with(|value| assert_eq!(*value, NoClone(3)));
-}
-
-#[test]
-fn a_panic_in_a_closure_ends_its_reading() {
-    #[context_var]
-    static TEXT: String;
-
-    TEXT.set("one".to_owned());
-    for _ in 0..3 {
-        let result = panic::catch_unwind(AssertUnwindSafe(|| {
-            TEXT.with(|_| {
-                TEXT.set("two".to_owned());
-                panic!("on purpose");
-            })
-        }));
-        assert!(result.is_err());
-        TEXT.set("three".to_owned());
-        assert_eq!(TEXT.get(), "three");
-    }
-}
-
-/// A context may be a value in a context.
-#[test]
-fn contexts_in_contexts() {
+fn contexts_as_values_of_contexts() {
     const COUNT: usize = if cfg!(miri) { 10 } else { 100 };
 
     #[context_var]
@@ -382,4 +275,22 @@ fn contexts_in_contexts() {
         ctx = inner;
     }
     assert_eq!(depth, COUNT + 1);
+}
+
+/// A replaced value is dropped with the context current.
+#[test]
+fn drop_of_a_replaced_value_sees_the_context() {
+    #[context_var]
+    static NUMBER: u64;
+    #[context_var]
+    static REPORTS: OnDrop<Box<dyn FnMut() + Send + Sync>>;
+
+    let log = Log::default();
+    let note = log.clone();
+    let mut ctx = Context::new().with_value(&NUMBER, 1);
+    ctx.run(|| {
+        REPORTS.set(OnDrop(Box::new(move || note.push(NUMBER.get()))));
+        REPORTS.set(OnDrop(Box::new(|| ())));
+    });
+    assert_eq!(log.take(), ["1"]);
 }

@@ -1,20 +1,16 @@
-//! Futures and streams in contexts (rules 6, 7 and 13). Named for moments of a life.
+//! `Scoped` around futures (rules 6, 7 and 13), at each moment of the future's life.
 
 use std::future::{pending, poll_fn, ready};
-use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{self as std_task, Poll, Waker};
-use std::thread;
 
-use contextvar::{
-    Context, InContext, ResetErrorKind, Scoped, StreamInContext, context_var, copy_context, task,
-};
+use contextvar::{Context, ResetErrorKind, Scoped, context_var, copy_context, task};
 use futures::future::FutureExt;
-use futures::stream::{self, FusedStream, Stream, StreamExt};
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 
-use crate::support::{Log, OnDrop, on_both_flavours, panic_text};
+use crate::support::{Log, OnDrop, on_both_flavors, panic_text};
 
 #[context_var]
 static NUMBER: u64;
@@ -23,12 +19,12 @@ fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut std_task::Context::from_waker(Waker::noop()))
 }
 
-/// A future that notes, when it is dropped, what it sees.
+/// Returns a future that logs the number it sees when it is dropped.
 fn noting<F: Future>(log: &Log, future: F) -> impl Future<Output = F::Output> + use<F> {
     let log = log.clone();
     let on_drop = OnDrop(move || log.push(NUMBER.get_or(0)));
     let mut future = Box::pin(future);
-    // Not an async block, which drops what it captured before it is finished.
+    // An async block would drop its captures before it finishes.
     poll_fn(move |cx| {
         let _capture = &on_drop;
         future.as_mut().poll(cx)
@@ -36,8 +32,8 @@ fn noting<F: Future>(log: &Log, future: F) -> impl Future<Output = F::Output> + 
 }
 
 #[test]
-fn available_during_each_poll_and_nowhere_else() {
-    on_both_flavours(|| async {
+fn the_context_is_current_in_each_poll_and_nowhere_else() {
+    on_both_flavors(|| async {
         NUMBER.set(1);
         let scope = Context::new().with_value(&NUMBER, 2).scope(async {
             assert_eq!(NUMBER.get(), 2);
@@ -64,14 +60,14 @@ fn available_during_each_poll_and_nowhere_else() {
 }
 
 #[test]
-fn available_on_cancellation_before_the_first_poll() {
+fn the_context_is_current_in_a_drop_before_the_first_poll() {
     let log = Log::default();
     drop(Context::new().with_value(&NUMBER, 2).scope(noting(&log, pending::<()>())));
     assert_eq!(log.take(), ["2"]);
 }
 
 #[test]
-fn available_on_cancellation_while_suspended() {
+fn the_context_is_current_in_a_drop_while_suspended() {
     let log = Log::default();
     {
         let mut scope = pin!(Context::new().with_value(&NUMBER, 2).scope(async {
@@ -87,17 +83,17 @@ fn available_on_cancellation_while_suspended() {
 }
 
 #[test]
-fn available_on_completion() {
+fn the_context_is_current_in_the_drop_at_completion() {
     let log = Log::default();
     let mut scope = pin!(Context::new().with_value(&NUMBER, 2).scope(noting(&log, ready(()))));
     assert!(poll(scope.as_mut()).is_ready());
-    // At once, not only when the scope goes.
+    // At completion, not only when the `Scoped` is dropped.
     assert_eq!(log.take(), ["2"]);
 }
 
 #[test]
-fn available_on_abort() {
-    on_both_flavours(|| async {
+fn the_context_is_current_in_an_abort() {
+    on_both_flavors(|| async {
         let log = Log::default();
         let (started, on_start) = oneshot::channel();
         let inner = noting(&log, async {
@@ -113,30 +109,35 @@ fn available_on_abort() {
 }
 
 #[test]
-fn available_on_runtime_shutdown() {
+fn the_context_is_current_in_a_runtime_shutdown() {
+    #[context_var]
+    static HELD: Arc<()>;
+
     for mut builder in
         [tokio::runtime::Builder::new_current_thread(), tokio::runtime::Builder::new_multi_thread()]
     {
-        let log = Log::default();
+        let (log, held) = (Log::default(), Arc::new(()));
+        let number = |n| Context::new().with_value(&NUMBER, n).with_value(&HELD, held.clone());
         let runtime = builder.build().unwrap();
         let (started, on_start) = oneshot::channel();
         let inner = noting(&log, async {
             started.send(()).unwrap();
             pending::<()>().await;
         });
-        runtime.spawn(Context::new().with_value(&NUMBER, 2).scope(inner));
-        // This one may not even be polled.
-        runtime.spawn(Context::new().with_value(&NUMBER, 3).scope(noting(&log, pending::<()>())));
+        runtime.spawn(number(2).scope(inner));
+        // This task is possibly never polled.
+        runtime.spawn(number(3).scope(noting(&log, pending::<()>())));
         runtime.block_on(on_start).unwrap();
         drop(runtime);
         let mut seen = log.take();
         seen.sort();
         assert_eq!(seen, ["2", "3"]);
+        assert_eq!(Arc::strong_count(&held), 1);
     }
 }
 
 #[test]
-fn available_in_a_blocking_call_that_is_dropped_without_being_run() {
+fn the_context_is_current_in_the_drop_of_a_blocking_call_that_never_ran() {
     let log = Log::default();
     let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
     runtime.block_on(async {
@@ -149,7 +150,7 @@ fn available_in_a_blocking_call_that_is_dropped_without_being_run() {
         });
         on_occupied.await.unwrap();
         let inner = noting(&log, pending::<()>());
-        // The only thread is busy: this one waits in the queue.
+        // The only thread is busy, so this call waits in the queue.
         let queued = task::spawn_blocking(move || drop(inner));
         NUMBER.set(6);
         queued.abort();
@@ -161,8 +162,8 @@ fn available_in_a_blocking_call_that_is_dropped_without_being_run() {
 }
 
 #[test]
-fn a_panic_in_a_poll_restores_the_context_first() {
-    on_both_flavours(|| async {
+fn a_panic_in_a_poll_restores_the_context() {
+    on_both_flavors(|| async {
         NUMBER.set(1);
         let scope = Context::new().with_value(&NUMBER, 2).scope(async {
             yield_now().await;
@@ -172,14 +173,14 @@ fn a_panic_in_a_poll_restores_the_context_first() {
         assert!(poll(scope.as_mut()).is_pending());
         assert_eq!(panic_text(|| poll(scope.as_mut())), "on purpose");
         assert_eq!(NUMBER.get(), 1);
-        // What the panic left behind is dropped in its context all the same.
+        // The rest of the future is still dropped in its context.
         drop(scope);
         assert_eq!(NUMBER.get(), 1);
     });
 }
 
 #[test]
-fn a_panic_in_the_drop_of_the_future_restores_the_context_too() {
+fn a_panic_in_the_drop_of_a_future_restores_the_context() {
     let make = || {
         let on_drop = OnDrop(|| panic!("in drop, with {}", NUMBER.get()));
         Context::new().with_value(&NUMBER, 2).scope(poll_fn(move |_| {
@@ -213,21 +214,21 @@ fn a_finished_scope_has_dropped_its_context() {
 }
 
 #[test]
-fn and_context_hands_the_context_out() {
+fn and_context_returns_the_context() {
     let scope = Context::new().with_value(&NUMBER, 1).scope(async {
         NUMBER.set(NUMBER.get() + 1);
         NUMBER.set(5)
     });
     let (token, mut context) = scope.and_context().now_or_never().unwrap();
     assert_eq!(context[&NUMBER], 5);
-    // It is the very context that the future ran in.
+    // The context is the one that the future ran in, so the token is good.
     context.run(|| NUMBER.reset(token));
     assert_eq!(context[&NUMBER], 2);
 }
 
 #[test]
 fn a_token_is_good_across_polls_and_in_no_other_scope() {
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         let ((), context) = Context::new()
             .scope(async {
                 let token = NUMBER.set(1);
@@ -245,7 +246,7 @@ fn a_token_is_good_across_polls_and_in_no_other_scope() {
 
 #[test]
 fn spawning_a_scope_is_create_task_with_a_context() {
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         NUMBER.set(1);
         let ctx = copy_context();
         NUMBER.set(2);
@@ -261,7 +262,7 @@ fn spawning_a_scope_is_create_task_with_a_context() {
 
 #[test]
 fn task_spawn_copies_in_the_caller_at_the_call() {
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         NUMBER.set(1);
         let task = task::spawn(async {
             yield_now().await;
@@ -296,7 +297,7 @@ fn scope_of_a_variable_runs_in_a_copy_taken_at_the_call() {
     #[context_var]
     static OTHER: u64;
 
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         OTHER.set(1);
         NUMBER.set(1);
         let scope = NUMBER.scope(5, async {
@@ -311,66 +312,8 @@ fn scope_of_a_variable_runs_in_a_copy_taken_at_the_call() {
 }
 
 #[test]
-fn scopes_nest_and_interleave() {
-    on_both_flavours(|| async {
-        let inner = Context::new().with_value(&NUMBER, 2).scope(async {
-            for n in 2..5 {
-                assert_eq!(NUMBER.get(), n);
-                NUMBER.set(n + 1);
-                yield_now().await;
-            }
-        });
-        Context::new()
-            .with_value(&NUMBER, 100)
-            .scope(async {
-                let other = async {
-                    for n in 100..103 {
-                        assert_eq!(NUMBER.get(), n);
-                        NUMBER.set(n + 1);
-                        yield_now().await;
-                    }
-                };
-                tokio::join!(inner, other);
-                assert_eq!(NUMBER.get(), 103);
-            })
-            .await;
-    });
-}
-
-/// A future that another context's task takes over half way goes on in its own.
-#[test]
-fn ten_thousand_scopes_deep() {
-    const LEVELS: u32 = if cfg!(miri) { 50 } else { 10_000 };
-
-    #[context_var]
-    static DEPTH: u32 = 0;
-
-    fn down(levels: u32) -> Pin<Box<dyn Future<Output = u32> + Send>> {
-        Box::pin(async move {
-            DEPTH.set(DEPTH.get() + 1);
-            if levels > 1 {
-                return down(levels - 1).in_copied_context().await;
-            }
-            yield_now_without_a_runtime().await;
-            DEPTH.get()
-        })
-    }
-
-    // Polls and drops go down through all of them, as through any futures in one another.
-    let thread = thread::Builder::new().stack_size(64 << 20).spawn(|| {
-        let (mut ended, mut dropped) = (down(LEVELS).in_copied_context(), down(LEVELS).in_copied_context());
-        assert!(poll(Pin::new(&mut ended)).is_pending());
-        assert!(poll(Pin::new(&mut dropped)).is_pending());
-        drop(dropped);
-        assert_eq!(poll(Pin::new(&mut ended)), Poll::Ready(LEVELS));
-        assert_eq!(DEPTH.get(), 0);
-    });
-    thread.unwrap().join().unwrap();
-}
-
-#[test]
 fn a_future_moved_between_tasks_keeps_its_context() {
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         let mut future = Box::pin(Context::new().with_value(&NUMBER, 2).scope(async {
             NUMBER.set(3);
             yield_now().await;
@@ -389,86 +332,6 @@ fn a_future_moved_between_tasks_keeps_its_context() {
         });
         assert_eq!(task.await.unwrap(), (4, 60));
     });
-}
-
-#[test]
-fn in_context_and_in_copied_context() {
-    NUMBER.set(1);
-    let copied = async { NUMBER.get() }.in_copied_context();
-    NUMBER.set(2);
-    assert_eq!(copied.now_or_never(), Some(1));
-    let given = async { NUMBER.get() }.in_context(Context::new().with_value(&NUMBER, 3));
-    assert_eq!(given.now_or_never(), Some(3));
-}
-
-#[test]
-fn a_stream_runs_in_its_context_and_is_fused() {
-    NUMBER.set(1);
-    let log = Log::default();
-    let note = log.clone();
-    let on_drop = OnDrop(move || note.push(NUMBER.get_or(0)));
-    let numbers = stream::iter(0..3).map(move |n| {
-        let _capture = &on_drop;
-        NUMBER.set(NUMBER.get() + n);
-        NUMBER.get()
-    });
-    let mut scope = pin!(StreamInContext::in_copied_context(numbers));
-    NUMBER.set(100);
-    assert_eq!(scope.size_hint(), (3, Some(3)));
-    let mut next = || scope.as_mut().poll_next(&mut std_task::Context::from_waker(Waker::noop()));
-    assert_eq!([next(), next(), next()], [1, 2, 4].map(|n| Poll::Ready(Some(n))));
-    assert!(log.take().is_empty());
-    assert_eq!(next(), Poll::Ready(None));
-    assert_eq!(log.take(), ["4"]);
-    assert_eq!(next(), Poll::Ready(None));
-    assert!(scope.is_terminated() && scope.context().is_empty());
-    assert_eq!(scope.size_hint(), (0, Some(0)));
-    assert_eq!(NUMBER.get(), 100);
-
-    let log = Log::default();
-    let note = log.clone();
-    let on_drop = OnDrop(move || note.push(NUMBER.get_or(0)));
-    let endless = stream::repeat_with(move || {
-        let _capture = &on_drop;
-        NUMBER.set(9);
-    });
-    let mut scope = Box::pin(StreamInContext::in_context(endless, Context::new()));
-    assert!(scope.next().now_or_never().is_some());
-    drop(scope);
-    assert_eq!(log.take(), ["9"]);
-}
-
-#[test]
-fn a_stream_inherits() {
-    #[context_var(inherit = false)]
-    static KEPT: u64;
-
-    NUMBER.set(1);
-    KEPT.set(2);
-    let read = || stream::once(async { (NUMBER.get_or(0), KEPT.get_or(0)) });
-    let next = |scope: Scoped<_>| Box::pin(scope).next().now_or_never().flatten();
-    assert_eq!(next(StreamInContext::in_copied_context(read())), Some((1, 2)));
-    assert_eq!(next(StreamInContext::in_inherited_context(read())), Some((1, 0)));
-}
-
-/// PEP 568's leak: a generator's `set` must not be seen by its consumer, nor the other way round.
-#[test]
-fn a_stream_and_its_consumer_do_not_see_each_other() {
-    NUMBER.set(1);
-    let mut stream = StreamInContext::in_copied_context(stream::iter(0..3).map(|n| {
-        let before = NUMBER.get();
-        NUMBER.set(10 + n);
-        before
-    }));
-    let seen = async {
-        let mut seen = vec![];
-        while let Some(before) = stream.next().await {
-            seen.push((before, NUMBER.get()));
-            NUMBER.set(NUMBER.get() + 1);
-        }
-        seen
-    };
-    assert_eq!(seen.now_or_never().unwrap(), [(1, 1), (10, 2), (11, 3)]);
 }
 
 #[test]
@@ -495,19 +358,4 @@ fn a_scope_can_be_polled_on_different_threads() {
 async fn yield_now_without_a_runtime() {
     let mut yielded = false;
     poll_fn(|_| if std::mem::replace(&mut yielded, true) { Poll::Ready(()) } else { Poll::Pending }).await;
-}
-
-#[test]
-fn a_panic_caught_inside_leaves_the_scope_usable() {
-    let scope = Context::new().with_value(&NUMBER, 1).scope(async {
-        let caught = AssertUnwindSafe(copy_context().scope(async {
-            NUMBER.set(2);
-            panic!("on purpose");
-        }))
-        .catch_unwind()
-        .await;
-        assert!(caught.is_err());
-        NUMBER.get()
-    });
-    assert_eq!(scope.now_or_never(), Some(1));
 }

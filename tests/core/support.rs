@@ -1,4 +1,4 @@
-//! What several of the modules use.
+//! Helpers for the test modules.
 
 use std::fmt;
 use std::future::Future;
@@ -6,9 +6,9 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// Runs an async test on a current-thread runtime and on one with two workers, each on a thread of its own,
-/// whose context is empty at first.
-pub(crate) fn on_both_flavours<F: Future<Output = ()>>(test: impl Fn() -> F + Copy + Send + 'static) {
+/// Runs an async test on a current-thread runtime and on one with two workers, each in a new thread, whose
+/// context is empty.
+pub(crate) fn on_both_flavors<F: Future<Output = ()>>(test: impl Fn() -> F + Copy + Send + 'static) {
     let mut current = tokio::runtime::Builder::new_current_thread();
     let mut multi = tokio::runtime::Builder::new_multi_thread();
     multi.worker_threads(2);
@@ -28,7 +28,7 @@ impl<F: FnMut()> Drop for OnDrop<F> {
     }
 }
 
-/// A place to note in what happened, from wherever it happened.
+/// A list of events that any thread can add to.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<String>>>);
 
@@ -37,17 +37,17 @@ impl Log {
         self.0.lock().unwrap().push(line.to_string());
     }
 
-    /// What was noted since the last time.
+    /// Returns and removes the events so far.
     pub(crate) fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 }
 
-/// The text of the panic that `f` ends in.
+/// Returns the message of the panic that `f` ends with.
 pub(crate) fn panic_text<R>(f: impl FnOnce() -> R) -> String {
-    let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| drop(f()))) else { panic!("it did not panic") };
+    let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| drop(f()))) else { panic!("`f` did not panic") };
     match panic.downcast::<String>() {
         Ok(text) => *text,
-        Err(panic) => (*panic.downcast::<&str>().expect("a panic with a text")).to_owned(),
+        Err(panic) => (*panic.downcast::<&str>().expect("a panic message")).to_owned(),
     }
 }

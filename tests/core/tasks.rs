@@ -1,11 +1,11 @@
-//! Which context a tokio task has, and what it may do with another's (rule 9).
+//! Which context a tokio task has, and what it can do with another task's (rule 9).
 
 use contextvar::{Context, ResetErrorKind, WriteErrorKind, context_var, copy_context, task};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::task::{LocalSet, yield_now};
 
-use crate::support::{on_both_flavours, panic_text};
+use crate::support::{on_both_flavors, panic_text};
 
 #[context_var]
 static NUMBER: u64;
@@ -16,7 +16,7 @@ static DEFAULTED: u64 = 7;
 const NO_CONTEXT: &str = "this tokio task has no context of its own";
 const OTHER_TASK: &str = "this tokio task is polled inside the context of another";
 
-/// What a task without a context finds, wherever it runs.
+/// Asserts what a task without a context can do, wherever it runs.
 fn assert_no_context() {
     assert!(!NUMBER.is_set());
     assert!(NUMBER.try_get().is_err());
@@ -34,7 +34,7 @@ fn assert_no_context() {
     assert!(!NUMBER.is_set());
 }
 
-/// What a task finds that is polled inside a context in which the number is 1.
+/// Asserts what a task can do while it is polled inside a context that is not its own, where the number is 1.
 fn assert_foreign() {
     assert_eq!(NUMBER.get(), 1);
     assert_eq!(copy_context()[&NUMBER], 1);
@@ -43,7 +43,7 @@ fn assert_foreign() {
     assert_eq!(error.kind(), WriteErrorKind::OtherTask);
     assert_eq!(error.into_value(), 5);
     assert!(panic_text(|| NUMBER.sync_scope(5, || ())).contains(OTHER_TASK));
-    // A context of its own is not affected.
+    // A copy of that context can be written.
     copy_context().run(|| {
         NUMBER.set(6);
         assert_eq!(NUMBER.get(), 6);
@@ -52,7 +52,7 @@ fn assert_foreign() {
 }
 
 #[test]
-fn block_on_s_own_future_uses_the_thread_s_context() {
+fn block_on_uses_the_thread_context() {
     for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
         let runtime = builder.build().unwrap();
         NUMBER.set(1);
@@ -66,14 +66,14 @@ fn block_on_s_own_future_uses_the_thread_s_context() {
 }
 
 #[test]
-fn a_task_that_was_given_none_has_none() {
-    on_both_flavours(|| async {
+fn a_task_given_no_context_has_none() {
+    on_both_flavors(|| async {
         NUMBER.set(1);
         tokio::spawn(async {
             assert_no_context();
             yield_now().await;
             assert_no_context();
-            // In one of its own it can do all.
+            // The task can create contexts and write to them.
             let mut ctx = copy_context();
             ctx.run(|| NUMBER.set(4));
             ctx.scope(async { NUMBER.set(NUMBER.get() + 1) }).await;
@@ -90,9 +90,9 @@ fn a_task_that_was_given_none_has_none() {
     });
 }
 
-/// The leak of thread-locals: one task's value is seen by the next on the same worker.
+/// With plain thread-locals, one task's value would be seen by the next task on the same worker.
 #[test]
-fn nothing_passes_through_a_worker_thread_that_tasks_share() {
+fn no_value_leaks_through_a_shared_worker_thread() {
     const ROUNDS: u64 = if cfg!(miri) { 3 } else { 100 };
 
     for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
@@ -118,7 +118,7 @@ fn nothing_passes_through_a_worker_thread_that_tasks_share() {
 }
 
 #[test]
-fn a_thread_s_value_is_not_seen_by_the_tasks_it_runs() {
+fn a_worker_thread_value_is_not_seen_by_its_tasks() {
     const ROUNDS: usize = if cfg!(miri) { 2 } else { 20 };
 
     let runtime = Builder::new_multi_thread()
@@ -135,8 +135,8 @@ fn a_thread_s_value_is_not_seen_by_the_tasks_it_runs() {
 }
 
 #[test]
-fn a_local_set_awaited_in_a_scope_may_read_it_and_not_write_it() {
-    on_both_flavours(|| async {
+fn a_local_set_in_a_scope_can_read_it_but_not_write_it() {
+    on_both_flavors(|| async {
         let local = LocalSet::new();
         let (token_out, token_in) = oneshot::channel();
         let task = local.spawn_local(async {
@@ -144,7 +144,7 @@ fn a_local_set_awaited_in_a_scope_may_read_it_and_not_write_it() {
             assert_foreign();
             yield_now().await;
             assert_foreign();
-            // A token of the surrounding context is of a different one from here.
+            // Seen from this task, a token made in the surrounding context belongs to a different one.
             let error = NUMBER.try_reset(token).unwrap_err();
             assert_eq!(error.kind(), ResetErrorKind::DifferentContext);
             error.into_token()
@@ -161,8 +161,8 @@ fn a_local_set_awaited_in_a_scope_may_read_it_and_not_write_it() {
 }
 
 #[test]
-fn a_local_task_with_a_context_of_its_own_writes_that() {
-    on_both_flavours(|| async {
+fn a_local_task_with_its_own_context_can_write_it() {
+    on_both_flavors(|| async {
         let scope = Context::new().with_value(&NUMBER, 1).scope(async {
             let local = LocalSet::new();
             let task = async {
@@ -179,7 +179,7 @@ fn a_local_task_with_a_context_of_its_own_writes_that() {
 }
 
 #[test]
-fn tasks_polled_by_a_block_on_inside_a_run_may_read_and_not_write() {
+fn tasks_polled_by_block_on_inside_run_can_read_but_not_write() {
     let runtime = Builder::new_current_thread().build().unwrap();
     let mut ctx = Context::new();
     ctx.run(|| {
@@ -192,7 +192,7 @@ fn tasks_polled_by_a_block_on_inside_a_run_may_read_and_not_write() {
             })
             .await
             .unwrap();
-            // `block_on`'s own future is in `ctx`.
+            // The future passed to `block_on` itself runs in `ctx`.
             NUMBER.set(2);
         });
     });
@@ -200,29 +200,8 @@ fn tasks_polled_by_a_block_on_inside_a_run_may_read_and_not_write() {
 }
 
 #[test]
-fn block_in_place_stays_in_the_task_s_context() {
-    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(async {
-        task::spawn(async {
-            NUMBER.set(1);
-            tokio::task::block_in_place(|| {
-                NUMBER.set(NUMBER.get() + 1);
-                Handle::current().block_on(async {
-                    yield_now().await;
-                    NUMBER.set(NUMBER.get() + 1);
-                });
-            });
-            yield_now().await;
-            assert_eq!(NUMBER.get(), 3);
-        })
-        .await
-        .unwrap();
-    });
-}
-
-#[test]
-fn block_on_in_a_blocking_call_is_in_its_context() {
-    on_both_flavours(|| async {
+fn block_on_in_a_blocking_call_uses_its_context() {
+    on_both_flavors(|| async {
         NUMBER.set(1);
         let handle = Handle::current();
         let inner = move || {
@@ -238,7 +217,7 @@ fn block_on_in_a_blocking_call_is_in_its_context() {
 }
 
 #[test]
-fn a_task_dropped_inside_another_s_context_may_not_write_it() {
+fn a_task_dropped_in_another_context_cannot_write_it() {
     use crate::support::{Log, OnDrop};
 
     let log = Log::default();
@@ -260,7 +239,7 @@ fn a_task_dropped_inside_another_s_context_may_not_write_it() {
 }
 
 #[test]
-fn a_local_runtime_is_no_different() {
+fn a_local_runtime_behaves_the_same() {
     let runtime = tokio::runtime::LocalRuntime::new().unwrap();
     NUMBER.set(1);
     runtime.block_on(async {
@@ -272,4 +251,24 @@ fn a_local_runtime_is_no_different() {
         assert_eq!(task.await.unwrap(), 2);
     });
     assert_eq!(NUMBER.get(), 1);
+}
+
+/// After a panic in a poll, the next task on the worker thread sees none of the task's values.
+#[test]
+fn a_panic_leaves_nothing_on_the_worker_thread() {
+    for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
+        let runtime = builder.worker_threads(1).build().unwrap();
+        runtime.block_on(async {
+            let panics = tokio::spawn(Context::new().with_value(&NUMBER, 1).scope(async {
+                NUMBER.set(2);
+                yield_now().await;
+                panic!("on purpose");
+            }));
+            assert!(panics.await.unwrap_err().is_panic());
+            let seen = tokio::spawn(async { (NUMBER.try_get().ok(), copy_context().len()) });
+            assert_eq!(seen.await.unwrap(), (None, 0));
+            let scoped = tokio::spawn(Context::new().scope(async { NUMBER.try_get().ok() }));
+            assert_eq!(scoped.await.unwrap(), None);
+        });
+    }
 }

@@ -1,4 +1,4 @@
-//! The end of a thread (rule 11).
+//! Contexts at the exit of a thread (rule 11).
 
 use std::cell::RefCell;
 use std::thread;
@@ -21,7 +21,7 @@ fn note(log: &Log, line: &'static str) -> Held {
 }
 
 #[test]
-fn a_thread_s_values_are_dropped_at_its_exit() {
+fn thread_values_are_dropped_at_exit() {
     let log = Log::default();
     let inner = log.clone();
     thread::spawn(move || {
@@ -34,7 +34,7 @@ fn a_thread_s_values_are_dropped_at_its_exit() {
     assert_eq!(log.take(), ["second"]);
 }
 
-/// What a destructor finds when the thread's context is gone.
+/// Asserts what a destructor finds when the thread's context is gone.
 fn report_after_exit(log: &Log) {
     assert!(!NUMBER.is_set());
     assert_eq!(NUMBER.get(), 7);
@@ -47,7 +47,7 @@ fn report_after_exit(log: &Log) {
          inside `Context::run`"
     );
     assert_eq!(error.kind(), WriteErrorKind::ThreadExit);
-    // A context of one's own is as good as ever.
+    // Another context works as usual.
     let mut ctx = Context::new();
     let token = ctx.run(|| NUMBER.set(2));
     ctx.run(|| {
@@ -70,7 +70,7 @@ fn destructors_of_other_thread_locals_find_nothing_set() {
     let log = Log::default();
     let inner = log.clone();
     thread::spawn(move || {
-        // Registered before the context's own destructor, so run after it.
+        // Registered before the context's destructor, so it runs after it.
         let in_destructor = inner.clone();
         FIRST.set(Some(OnDrop(Box::new(move || report_after_exit(&in_destructor)))));
         NUMBER.set(1);
@@ -80,14 +80,14 @@ fn destructors_of_other_thread_locals_find_nothing_set() {
     .unwrap();
     let mut lines = log.take();
     if lines[0] != "dropped at exit" {
-        // Some systems run destructors in the order in which they were registered.
+        // Some systems run destructors in the order of their registration.
         lines.rotate_left(2);
     }
     assert_eq!(lines, ["dropped at exit", "dropped in a run", "reported"]);
 }
 
 #[test]
-fn values_that_are_dropped_at_exit_find_nothing_set() {
+fn values_dropped_at_exit_find_nothing_set() {
     let log = Log::default();
     let inner = log.clone();
     thread::spawn(move || {
@@ -101,7 +101,7 @@ fn values_that_are_dropped_at_exit_find_nothing_set() {
 }
 
 #[test]
-fn a_first_write_in_a_destructor_is_dropped_too() {
+fn a_first_write_in_a_destructor_is_dropped() {
     thread_local! {
         static LAST: RefCell<Option<Held>> = const { RefCell::new(None) };
     }
@@ -111,7 +111,7 @@ fn a_first_write_in_a_destructor_is_dropped_too() {
     thread::spawn(move || {
         let in_destructor = inner.clone();
         LAST.set(Some(OnDrop(Box::new(move || {
-            // The thread wrote nothing before; its context is still to be had.
+            // The thread has written nothing before, so its context is not yet gone.
             HELD.set(note(&in_destructor, "dropped"));
             in_destructor.push("set");
         }))));
@@ -135,7 +135,7 @@ fn a_thread_that_panics_drops_its_values() {
 }
 
 #[test]
-fn a_token_may_outlive_its_thread() {
+fn a_token_can_outlive_its_thread() {
     let token = thread::spawn(|| {
         NUMBER.set(1);
         NUMBER.set(2)
@@ -146,10 +146,10 @@ fn a_token_may_outlive_its_thread() {
     assert_eq!(NUMBER.try_reset(token).unwrap_err().kind(), ResetErrorKind::DifferentContext);
 }
 
-/// `process::exit` runs the thread's destructors while its stack is still there, and other threads may refer to it.
+/// `process::exit` runs the thread's destructors while its stack is still in use, possibly by other threads.
 #[test]
 #[cfg_attr(miri, ignore = "it starts processes")]
-fn a_value_that_is_being_read_outlives_the_exit_of_the_process() {
+fn a_value_being_read_survives_process_exit() {
     const WHICH: &str = "CONTEXTVAR_TEST_EXIT_IN";
 
     struct Read;
@@ -174,10 +174,10 @@ fn a_value_that_is_being_read_outlives_the_exit_of_the_process() {
 
     let Ok(which) = std::env::var(WHICH) else {
         for which in ["itself", "another context", "a task without one", "a default"] {
-            let name = "thread_exit::a_value_that_is_being_read_outlives_the_exit_of_the_process";
+            let name = "thread_exit::a_value_being_read_survives_process_exit";
             let mut child = std::process::Command::new(std::env::current_exe().unwrap());
             let child = child.args([name, "--exact", "--nocapture"]).env(WHICH, which);
-            // What an exit leaves behind is no leak.
+            // Memory in use at the exit is not a leak.
             let child = child.env("ASAN_OPTIONS", "detect_leaks=0").output().unwrap();
             let stderr = String::from_utf8_lossy(&child.stderr);
             assert_eq!(child.status.code(), Some(7), "exit in {which}: {stderr}");
@@ -194,5 +194,5 @@ fn a_value_that_is_being_read_outlives_the_exit_of_the_process() {
             runtime.block_on(async { tokio::spawn(async { DEFAULT.with(|_| exit()) }).await.unwrap() });
         }
     });
-    unreachable!("it exits");
+    unreachable!("the process has exited");
 }

@@ -5,32 +5,25 @@ use contextvar::{Context, ResetErrorKind, context_var, copy_context};
 use crate::support::panic_text;
 
 #[test]
-fn a_reset_restores_what_was_there() {
+fn resets_restore_old_values_in_any_order() {
     #[context_var]
     static TEXT: String;
 
-    let first = TEXT.set("one".to_owned());
-    let second = TEXT.set("two".to_owned());
-    assert_eq!(first.old_value(), None);
-    assert_eq!(second.old_value().unwrap(), "one");
-    assert!(std::ptr::eq(second.var(), &TEXT));
+    let tokens: Vec<_> = (1..=4).map(|n| TEXT.set(n.to_string())).collect();
+    assert!(tokens.iter().all(|token| std::ptr::eq(token.var(), &TEXT)));
+    let old: Vec<_> = tokens.iter().map(|token| token.old_value().map(String::as_str)).collect();
+    assert_eq!(old, [None, Some("1"), Some("2"), Some("3")]);
+    for (token, restored) in tokens.into_iter().zip([None, Some("1"), Some("2"), Some("3")]) {
+        TEXT.reset(token);
+        assert_eq!(TEXT.try_get().ok().as_deref(), restored);
+    }
+
+    // In the reverse order.
+    let (first, second) = (TEXT.set("one".to_owned()), TEXT.set("two".to_owned()));
     TEXT.reset(second);
     assert_eq!(TEXT.get(), "one");
     TEXT.reset(first);
-    assert!(!TEXT.is_set());
-}
-
-#[test]
-fn tokens_may_be_used_in_any_order() {
-    #[context_var]
-    static NUMBER: u64;
-
-    let first = NUMBER.set(1);
-    let second = NUMBER.set(2);
-    NUMBER.reset(first);
-    assert!(!NUMBER.is_set());
-    NUMBER.reset(second);
-    assert_eq!(NUMBER.get(), 1);
+    assert_eq!(TEXT.get(), "3");
 }
 
 #[test]
@@ -46,7 +39,7 @@ fn a_token_is_good_in_its_own_context_only() {
     assert_eq!(copy[&TEXT], "after");
     let error = copy.clone().run(|| TEXT.try_reset(error.into_token())).unwrap_err();
     let error = Context::new().run(|| TEXT.try_reset(error.into_token())).unwrap_err();
-    // Nor in one that makes tokens of its own.
+    // A context that has made tokens itself refuses it as well.
     let set_and_reset = || {
         TEXT.set("there".to_owned());
         TEXT.try_reset(error.into_token())
@@ -71,7 +64,7 @@ fn a_token_of_another_variable_changes_nothing() {
     let error = TWO.try_reset(token).unwrap_err();
     assert_eq!(error.kind(), ResetErrorKind::DifferentVar);
     assert_eq!((ONE.get(), TWO.get()), (1, 2));
-    // Where both are wrong, as in PEP 567 the variable is looked at first.
+    // If both are wrong, the variable is checked first, as in PEP 567.
     let error = Context::new().run(|| TWO.try_reset(error.into_token())).unwrap_err();
     assert_eq!(error.kind(), ResetErrorKind::DifferentVar);
     ONE.reset(error.into_token());
@@ -79,7 +72,7 @@ fn a_token_of_another_variable_changes_nothing() {
 }
 
 #[test]
-fn a_context_stays_the_same_however_often_it_is_entered_and_moved() {
+fn a_context_keeps_its_identity_when_entered_and_moved() {
     #[context_var]
     static NUMBER: u64;
 
@@ -87,16 +80,21 @@ fn a_context_stays_the_same_however_often_it_is_entered_and_moved() {
     let token = ctx.run(|| NUMBER.set(1));
     for n in 2..10 {
         ctx.run(|| NUMBER.set(n));
-        // A clone in between is another one.
+        // A clone is another context.
         ctx.clone().run(|| NUMBER.set(0));
     }
     let mut moved = Box::new(ctx);
-    std::thread::scope(|s| s.spawn(|| moved.run(|| NUMBER.reset(token))).join().unwrap());
+    // On another thread the token is good in this context, and in no other.
+    let reset = || {
+        let token = NUMBER.try_reset(token).unwrap_err().into_token();
+        moved.run(|| NUMBER.reset(token));
+    };
+    std::thread::scope(|s| s.spawn(reset).join().unwrap());
     assert!(!moved.contains(&NUMBER));
 }
 
 #[test]
-fn a_context_that_is_set_from_outside_stays_the_same() {
+fn a_context_keeps_its_identity_when_set_from_outside() {
     #[context_var]
     static NUMBER: u64;
 
@@ -108,7 +106,7 @@ fn a_context_that_is_set_from_outside_stays_the_same() {
 }
 
 #[test]
-fn a_guard_resets_also_on_a_panic() {
+fn a_guard_resets_at_scope_end_and_on_panic() {
     #[context_var]
     static NUMBER: u64 = 0;
 

@@ -1,15 +1,24 @@
-//! The same answers as CPython: random programs over contexts, run by its `contextvars` and asyncio, and by contextvar on
-//! tokio. What their actors see must be equal.
+//! Runs random programs over contexts on CPython's `contextvars` and asyncio, and on contextvar and tokio.
+//! Their actors must observe the same values.
 //!
 //! ```console
-//! $ cargo test --test differential                          # some thousands
-//! $ CONTEXTVAR_PROGRAMS=1000000 cargo test --test differential
-//! $ CONTEXTVAR_SEED=n cargo test --test differential        # those of a run that failed
+//! $ cargo test --test differential                                          # 5000 programs
+//! $ CONTEXTVAR_PROGRAMS=1000000 cargo test --release --test differential    # a million
+//! $ CONTEXTVAR_SEED=n cargo test --test differential                        # repeats a failed run
 //! ```
 
-mod ours;
+mod interpreter;
+/// The start of each printed program: variables, and slots for tokens, contexts and tasks.
+mod prelude;
 mod print;
 mod program;
+/// The `main` of [`sample_program`] as it is printed, which proves that printed programs compile.
+#[allow(unused)]
+mod sample {
+    use crate::prelude::*;
+
+    include!("sample.rs");
+}
 
 use std::env;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
@@ -18,13 +27,14 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use ours::{Traces, Way};
-use program::{Body, May, Op};
+use interpreter::{Executor, Traces};
+use program::{Allowed, Body, Op};
 
 const ORACLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/differential/oracle.py");
+/// The number of programs that the oracle gets at once.
 const BATCH: u64 = 100;
 
-/// CPython, which runs programs.
+/// A CPython process that runs programs.
 struct Oracle {
     process: Child,
     input: ChildStdin,
@@ -32,10 +42,10 @@ struct Oracle {
 }
 
 impl Oracle {
-    /// `None` where there is no python3.
+    /// Starts the process. Returns `None` if there is no `python3`.
     fn start() -> Option<Self> {
         let command =
-            Command::new("python3").arg(ORACLE).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+            Command::new("python3").args(["-B", ORACLE]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut process = match command {
             Ok(process) => process,
             Err(error) if error.kind() == ErrorKind::NotFound => return None,
@@ -46,25 +56,31 @@ impl Oracle {
     }
 
     fn run(&mut self, programs: &[(&str, &Body)]) -> Vec<Traces> {
-        serde_json::to_writer(&mut self.input, programs).expect("the oracle reads");
-        self.input.write_all(b"\n").expect("the oracle reads");
+        serde_json::to_writer(&mut self.input, programs).expect("the oracle is running");
+        self.input.write_all(b"\n").expect("the oracle is running");
         let mut line = String::new();
-        self.output.read_line(&mut line).expect("the oracle answers");
-        serde_json::from_str(&line).expect("the oracle's traces; CPython 3.11 or newer is needed")
+        self.output.read_line(&mut line).expect("the oracle is running");
+        serde_json::from_str(&line).expect("the oracle writes traces; it needs CPython 3.11 or newer")
     }
 
-    /// A way in which `library` and CPython see different things.
-    fn differs(&mut self, program: &Body, ways: &[Way], library: Library) -> Option<(Way, Traces, Traces)> {
-        let kind = if ways == [Way::Thread] { "Thread" } else { "Task" };
+    /// Returns an executor on which the traces of `library` differ from CPython's, with both traces.
+    fn find_difference(
+        &mut self,
+        program: &Body,
+        executors: &[Executor],
+        library: Library,
+    ) -> Option<(Executor, Traces, Traces)> {
+        let kind = if executors == [Executor::Thread] { "Thread" } else { "Task" };
         let theirs = self.run(&[(kind, program)]).remove(0);
-        ways.iter()
-            .map(|&way| (way, library(program, way)))
-            .find_map(|(way, ours)| (ours != theirs).then(|| (way, ours, theirs.clone())))
+        executors
+            .iter()
+            .map(|&executor| (executor, library(program, executor)))
+            .find_map(|(executor, ours)| (ours != theirs).then(|| (executor, ours, theirs.clone())))
     }
 }
 
-/// What runs a program: contextvar, or something that is wrong on purpose.
-type Library = fn(&Body, Way) -> Traces;
+/// Runs a program with contextvar, or with deliberately wrong semantics.
+type Library = fn(&Body, Executor) -> Traces;
 
 impl Drop for Oracle {
     fn drop(&mut self) {
@@ -73,61 +89,62 @@ impl Drop for Oracle {
     }
 }
 
-fn number(name: &str) -> Option<u64> {
-    env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+fn number_from_env(name: &str) -> Option<u64> {
+    env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} must be a number")))
 }
 
 #[test]
-fn programs_see_what_they_see_in_cpython() {
+fn programs_observe_the_same_values_as_on_cpython() {
     let Some(mut oracle) = Oracle::start() else {
-        println!("left out: there is no python3");
+        println!("skipped: there is no python3");
         return;
     };
-    let seed = number("CONTEXTVAR_SEED").unwrap_or_else(|| rand::rng().random());
-    let programs = number("CONTEXTVAR_PROGRAMS").unwrap_or(5000);
+    let seed = number_from_env("CONTEXTVAR_SEED").unwrap_or_else(|| rand::rng().random());
+    let programs = number_from_env("CONTEXTVAR_PROGRAMS").unwrap_or(5000);
     println!("CONTEXTVAR_SEED={seed} CONTEXTVAR_PROGRAMS={programs}");
-    if let Some(report) = first_difference(&mut oracle, seed, programs, ours::run) {
+    if let Some(report) = first_difference(&mut oracle, seed, programs, interpreter::run) {
         panic!("{report}");
     }
 }
 
-/// The first program of which the library and CPython see different things, made small: what they see, and the program in
-/// both languages.
+/// Returns a report on the first program for which the traces of `library` and CPython differ: the program
+/// after shrinking, in both languages, and both traces.
 fn first_difference(oracle: &mut Oracle, seed: u64, programs: u64, library: Library) -> Option<String> {
     let mut random = StdRng::seed_from_u64(seed);
     for _ in 0..programs.div_ceil(BATCH) {
-        let batch: Vec<(&str, &[Way], Body)> = (0..BATCH)
+        let batch: Vec<(&str, &[Executor], Body)> = (0..BATCH)
             .map(|_| match random.random_ratio(1, 4) {
-                true => ("Thread", &[Way::Thread][..], program::random(&mut random, May::NOTHING)),
+                true => ("Thread", &[Executor::Thread][..], program::generate(&mut random, Allowed::NONE)),
                 false => {
-                    let ways = &[Way::CurrentThread, Way::MultiThread][..];
-                    ("Task", ways, program::random(&mut random, May::EVERYTHING))
+                    let executors = &[Executor::CurrentThread, Executor::MultiThread][..];
+                    ("Task", executors, program::generate(&mut random, Allowed::ALL))
                 }
             })
             .collect();
         let traces = oracle.run(&batch.iter().map(|(kind, _, program)| (*kind, program)).collect::<Vec<_>>());
-        for ((kind, ways, program), theirs) in batch.into_iter().zip(traces) {
-            let may = if kind == "Thread" { May::NOTHING } else { May::EVERYTHING };
-            assert!(may.allows(&program));
-            if ways.iter().all(|&way| library(&program, way) == theirs) {
+        for ((kind, executors, program), theirs) in batch.into_iter().zip(traces) {
+            let allowed = if kind == "Thread" { Allowed::NONE } else { Allowed::ALL };
+            assert!(allowed.allows(&program));
+            if executors.iter().all(|&executor| library(&program, executor) == theirs) {
                 continue;
             }
-            let program =
-                program::shrink(program, may, |smaller| oracle.differs(smaller, ways, library).is_some());
-            return Some(match oracle.differs(&program, ways, library) {
-                Some((way, ours, theirs)) => format!(
-                    "{way:?}: ours {ours:#?}, CPython's {theirs:#?}\n\n{}\n{}",
-                    print::python(&program),
-                    print::rust(&program)
+            let program = program::shrink(program, allowed, |smaller| {
+                oracle.find_difference(smaller, executors, library).is_some()
+            });
+            return Some(match oracle.find_difference(&program, executors, library) {
+                Some((executor, ours, theirs)) => format!(
+                    "{executor:?}: ours {ours:#?}, CPython's {theirs:#?}\n\n{}\n{}",
+                    print::python::print(&program),
+                    print::rust::print(&program)
                 ),
-                None => format!("not every time, and not when it was run again: {program:?}"),
+                None => format!("the traces differed once, and not in a second run: {program:?}"),
             });
         }
     }
     None
 }
 
-/// What would be wrong: a function whose context is no copy.
+/// Makes a program wrong: its functions run in the caller's context instead of a copy.
 fn without_copies(program: &Body) -> Body {
     let mut program = program.clone();
     for op in &mut program {
@@ -142,28 +159,33 @@ fn without_copies(program: &Body) -> Body {
 }
 
 #[test]
-fn a_difference_is_found_and_made_small() {
+fn differences_are_found_and_shrunk() {
     let Some(mut oracle) = Oracle::start() else { return };
-    let wrong: Library = |program, way| ours::run(&without_copies(program), way);
-    let report = first_difference(&mut oracle, 7, 1000, wrong).expect("one in a thousand");
+    let wrong: Library = |program, executor| interpreter::run(&without_copies(program), executor);
+    let report =
+        first_difference(&mut oracle, 7, 1000, wrong).expect("a difference within a thousand programs");
     assert!(report.starts_with("CurrentThread: ours {"), "{report}");
-    // One step, and in a function that runs in a copy another.
-    let (_, python) = report.split_once("async def body1(hand):\n").expect("the program in Python");
-    let (python, rust) = python.split_once("asyncio.run(body1(Hand()))").expect("its end");
+    // One step remains, and another in a function that runs in a copy.
+    let (_, python) = report.split_once("async def body1(held):\n").expect("the program in Python");
+    let (python, rust) =
+        python.split_once("asyncio.run(body1(Held()))").expect("the end of the program in Python");
     assert!(python.lines().count() <= 6 && python.contains("await asyncio.create_task(body2("), "{report}");
     let (_, rust) = rust.split_once("async fn main() {").expect("the program in Rust");
     assert!(rust.lines().count() <= 8 && rust.contains("}.in_copied_context().await;"), "{report}");
 }
 
-/// A program that is wrong on our side because it panics is one like any other.
+/// So shrinking also works on a program that panics.
 #[test]
-fn a_panic_is_a_difference() {
+fn panics_are_part_of_the_trace() {
     let program = vec![Op::Get(0), Op::Yield];
-    assert_eq!(ours::run(&program, Way::Thread)["0"], ["panicked: it waits for nothing"]);
+    assert_eq!(
+        interpreter::run(&program, Executor::Thread)["0"],
+        ["panicked: synchronous steps do not wait"]
+    );
 }
 
-/// Every kind of step.
-fn sample() -> Body {
+/// Returns a program that has every kind of step.
+fn sample_program() -> Body {
     let reads = || vec![Op::Get(0), Op::GetOr(2, 5)];
     vec![
         Op::Set(0, 1, 0),
@@ -189,23 +211,19 @@ fn sample() -> Body {
     ]
 }
 
-/// The sample as it is printed, which compiles and runs.
-#[rustfmt::skip]
-mod sample;
-
 #[test]
 fn printed_programs_run() {
-    let printed = print::rust(&sample());
+    let printed = print::rust::print_main(&sample_program());
     if env::var_os("UPDATE_SAMPLE").is_some() {
         std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/differential/sample.rs"), &printed).unwrap();
         return;
     }
-    assert_eq!(printed, include_str!("sample.rs"), "UPDATE_SAMPLE=1 accepts it");
+    assert_eq!(printed, include_str!("sample.rs"), "UPDATE_SAMPLE=1 updates sample.rs");
     std::thread::spawn(sample::main).join().unwrap();
 
-    let python = Command::new("python3").args(["-c", &print::python(&sample())]).output();
+    let python = Command::new("python3").args(["-c", &print::python::print(&sample_program())]).output();
     if let Ok(output) = python {
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert_eq!((output.status.success(), said.lines().count()), (true, 22), "{output:?}");
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        assert_eq!((output.status.success(), stdout.lines().count()), (true, 22), "{output:?}");
     }
 }

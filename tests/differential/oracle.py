@@ -1,4 +1,7 @@
-"""Programs, run by CPython: a batch of them a line, as JSON, and a line of traces for each batch. See program.rs."""
+"""Runs programs with CPython. Each line of the input is a batch of programs as JSON; each line of the output has their traces.
+
+See program.rs for the steps.
+"""
 
 import asyncio
 import contextvars
@@ -6,13 +9,10 @@ import json
 import sys
 import threading
 
+from prelude import a, b, more, s, t
+
 SLOTS = 3
-a = contextvars.ContextVar("a")
-b = contextvars.ContextVar("b", default=100)
-s = contextvars.ContextVar("s")
-t = contextvars.ContextVar("t", default="default")
 VARS = [a, b, s, t]
-MORE = [contextvars.ContextVar("more") for _ in range(40)]
 
 
 def is_number(var):
@@ -27,28 +27,31 @@ class Raised(Exception):
     pass
 
 
-class Hand:
-    """What an actor has at hand, and what it may give away."""
+class Held:
+    """The tokens and contexts of an actor, which it can hand over to a task."""
 
     def __init__(self):
-        # A token and its variable's number.
+        # Each is a token and the number of its variable.
         self.tokens = [None] * SLOTS
-        # A context, or a number that says which time it went away.
+        # Each is a context, or the value of `taken` when the context was taken.
         self.contexts = [None] * SLOTS
-        self.entered = 0
+        self.taken = 0
 
 
 class Actor:
-    def __init__(self, path, hand):
+    """A task or a thread."""
+
+    def __init__(self, path, held):
         self.path = path
         self.trace = []
-        self.hand = hand
+        self.held = held
         self.tasks = [None] * SLOTS
         self.other_tasks = []
         self.children = 0
         self.traces = {}
 
-    async def live(self, body):
+    async def run(self, body):
+        """Runs the steps, joins the tasks, and returns the traces of this actor and of theirs."""
         try:
             await self.exec(body)
         except Raised as raised:
@@ -70,11 +73,11 @@ class Actor:
                 await getattr(self, name)(*(arguments if isinstance(arguments, list) else [arguments]))
 
     def call(self, body):
-        """Runs what waits for nothing."""
+        """Runs steps that do not await."""
         return drive(self.exec(body))
 
     def context(self, slot):
-        context = self.hand.contexts[slot]
+        context = self.held.contexts[slot]
         if context is None:
             self.trace.append("no context")
         elif isinstance(context, int):
@@ -85,31 +88,32 @@ class Actor:
     def take_context(self, slot):
         context = self.context(slot)
         if context is not None:
-            self.hand.entered += 1
-            self.hand.contexts[slot] = self.hand.entered
-        return context, self.hand.entered
+            self.held.taken += 1
+            self.held.contexts[slot] = self.held.taken
+        return context, self.held.taken
 
-    def give_back(self, slot, time, context):
-        if self.hand.contexts[slot] == time:
-            self.hand.contexts[slot] = context
+    def put_back(self, slot, number, context):
+        """Puts a taken context back, unless its slot was overwritten meanwhile."""
+        if self.held.contexts[slot] == number:
+            self.held.contexts[slot] = context
 
     def child(self, take=False):
-        hand = Hand()
+        held = Held()
         if take:
-            self.hand, hand = hand, self.hand
+            self.held, held = held, self.held
         self.children += 1
-        return Actor(f"{self.path}.{self.children - 1}", hand)
+        return Actor(f"{self.path}.{self.children - 1}", held)
 
-    def keep(self, slot, task):
+    def store_task(self, slot, task):
         if self.tasks[slot]:
             self.other_tasks.append(self.tasks[slot])
         self.tasks[slot] = task
 
     async def join(self, task):
-        handle, back = task
+        handle, returned = task
         self.traces |= await handle
-        if back:
-            self.give_back(*back)
+        if returned:
+            self.put_back(*returned)
 
     async def Get(self, var):
         try:
@@ -122,40 +126,40 @@ class Actor:
 
     async def Set(self, var, value, slot):
         token = VARS[var].set(value_of(var, value))
-        self.hand.tokens[slot] = token, var
+        self.held.tokens[slot] = token, var
         old = token.old_value
         self.trace.append("MISSING" if old is contextvars.Token.MISSING else str(old))
 
     async def Reset(self, var, slot):
-        if self.hand.tokens[slot] is None:
+        if self.held.tokens[slot] is None:
             return self.trace.append("no token")
-        token, its_var = self.hand.tokens[slot]
+        token, its_var = self.held.tokens[slot]
         if is_number(its_var) != is_number(var):
             return self.trace.append("another type's")
         try:
             VARS[var].reset(token)
-            said = "reset"
+            outcome = "reset"
         except RuntimeError as error:
             assert "once" in str(error), error
-            said = "used"
+            outcome = "used"
         except ValueError as error:
-            said = "another variable's" if "different ContextVar" in str(error) else "another context's"
-        self.trace.append(said)
+            outcome = "another variable's" if "different ContextVar" in str(error) else "another context's"
+        self.trace.append(outcome)
 
     async def Fill(self, value):
-        for index, var in enumerate(MORE):
+        for index, var in enumerate(more):
             var.set(value + index)
 
     async def Copy(self, slot):
-        self.hand.contexts[slot] = contextvars.copy_context()
+        self.held.contexts[slot] = contextvars.copy_context()
 
     async def New(self, slot):
-        self.hand.contexts[slot] = contextvars.Context()
+        self.held.contexts[slot] = contextvars.Context()
 
     async def Clone(self, slot, to):
         context = self.context(slot)
         if context is not None:
-            self.hand.contexts[to] = context.copy()
+            self.held.contexts[to] = context.copy()
 
     async def Lookup(self, slot, var):
         context = self.context(slot)
@@ -181,12 +185,12 @@ class Actor:
             self.trace.append(" ".join(sorted(f"{var.name}={value}" for var, value in context.items())))
 
     async def Run(self, slot, body):
-        context, time = self.take_context(slot)
+        context, number = self.take_context(slot)
         if context is not None:
             try:
                 context.run(self.call, body)
             finally:
-                self.give_back(slot, time, context)
+                self.put_back(slot, number, context)
 
     async def Scoped(self, var, value, body):
         token = VARS[var].set(value_of(var, value))
@@ -206,19 +210,19 @@ class Actor:
 
     async def Thread(self, *body):
         child = self.child()
-        thread = threading.Thread(target=lambda: drive(child.live(body)))
+        thread = threading.Thread(target=lambda: drive(child.run(body)))
         thread.start()
         thread.join()
         self.traces |= child.traces
 
     async def Task(self, slot, take, body):
-        self.keep(slot, (asyncio.create_task(self.child(take).live(body)), None))
+        self.store_task(slot, (asyncio.create_task(self.child(take).run(body)), None))
 
     async def TaskIn(self, slot, to, take, body):
-        context, time = self.take_context(slot)
+        context, number = self.take_context(slot)
         if context is not None:
-            task = asyncio.create_task(self.child(take).live(body), context=context)
-            self.keep(to, (task, (slot, time, context)))
+            task = asyncio.create_task(self.child(take).run(body), context=context)
+            self.store_task(to, (task, (slot, number, context)))
 
     async def Yield(self):
         await asyncio.sleep(0)
@@ -227,10 +231,10 @@ class Actor:
         await self.exec(body)
 
     async def Trap(self, slot, body):
-        context, time = self.take_context(slot)
+        context, number = self.take_context(slot)
         if context is not None:
             coroutine = context.run(self.exec, body)
-            self.give_back(slot, time, context)
+            self.put_back(slot, number, context)
             await coroutine
 
     async def Isolated(self, *body):
@@ -238,7 +242,7 @@ class Actor:
 
     async def ToThread(self, *body):
         child = self.child()
-        await asyncio.to_thread(lambda: drive(child.live(body)))
+        await asyncio.to_thread(lambda: drive(child.run(body)))
         self.traces |= child.traces
 
     async def Join(self, slot):
@@ -250,26 +254,27 @@ class Actor:
 
 
 def drive(coroutine):
+    """Runs a coroutine that does not await."""
     try:
         coroutine.send(None)
     except StopIteration as stop:
         return stop.value
-    raise AssertionError("it waits for nothing")
+    raise AssertionError("synchronous steps do not wait")
 
 
-async def run(way, program):
-    actor = Actor("0", Hand())
-    if way == "Thread":
-        thread = threading.Thread(target=lambda: drive(actor.live(program)))
+async def run(kind, program):
+    actor = Actor("0", Held())
+    if kind == "Thread":
+        thread = threading.Thread(target=lambda: drive(actor.run(program)))
         thread.start()
         thread.join()
         return actor.traces
-    return await asyncio.create_task(actor.live(program), context=contextvars.Context())
+    return await asyncio.create_task(actor.run(program), context=contextvars.Context())
 
 
 async def main():
     for line in sys.stdin:
-        print(json.dumps([await run(way, program) for way, program in json.loads(line)]), flush=True)
+        print(json.dumps([await run(kind, program) for kind, program in json.loads(line)]), flush=True)
 
 
 asyncio.run(main())

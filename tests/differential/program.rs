@@ -1,13 +1,13 @@
-//! Programs over contexts: what they are made of, how they are made up and made smaller.
+//! Programs over contexts: their steps, and functions that generate and shrink them.
 
 use rand::Rng;
 use rand::rngs::StdRng;
 use serde::Serialize;
 
-/// One of `a`, `b` (numbers) and `s`, `t` (texts), of which `b` and `t` have defaults.
+/// The index of one of the variables `a`, `b` (numbers), `s` and `t` (texts). `b` and `t` have defaults.
 pub(crate) type Var = usize;
 
-/// A place for a token, a context or a task, of which each actor has [`SLOTS`] a kind.
+/// The index of a place for a token, a context or a task. Each actor has [`SLOTS`] places for each kind.
 pub(crate) type Slot = usize;
 
 pub(crate) type Body = Vec<Op>;
@@ -15,77 +15,81 @@ pub(crate) type Body = Vec<Op>;
 pub(crate) const VARS: usize = 4;
 pub(crate) const SLOTS: usize = 3;
 
-/// A step of a program. Its actor is the task or thread that it runs in.
+/// A step of a program. The task or thread that runs it is its actor.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) enum Op {
     Get(Var),
     GetOr(Var, u64),
     Set(Var, u64, Slot),
     Reset(Var, Slot),
-    /// Sets forty more variables, so that contexts are of more than one piece.
+    /// Sets forty more variables, so that a context's map has more than one node.
     Fill(u64),
     Copy(Slot),
     New(Slot),
-    /// The second becomes a copy of the first.
+    /// Copies the context of the first slot to the second slot.
     Clone(Slot, Slot),
     Lookup(Slot, Var),
     Contains(Slot, Var),
     Len(Slot),
     Entries(Slot),
     Run(Slot, Body),
-    /// Sets a variable for the body.
+    /// Sets a variable while the body runs.
     Scoped(Var, u64, Body),
     Raise(u64),
     Catch(Body),
-    /// A thread that is told nothing.
+    /// Runs the body on a plain thread.
     Thread(Body),
 
-    // Only where a task can be spawned.
-    /// A task in a copy. It takes the actor's tokens and contexts along, or has none.
+    // Steps that spawn a task. If the flag is set, the task takes over the actor's tokens and contexts.
+    /// Spawns a task in a copy of the current context.
     Task(Slot, bool, Body),
-    /// A task in a context, which comes back when it ends.
+    /// Spawns a task in the context of the first slot. The context returns to that slot when the task ends.
     TaskIn(Slot, Slot, bool, Body),
 
-    // Only where there is an await.
+    // Steps that await.
     Yield,
     Await(Body),
-    /// The call is made in the context, the await is not.
+    /// Calls an async function in the context, and awaits it outside.
     Trap(Slot, Body),
-    /// The call of a function that runs in a copy.
+    /// Calls an async function that runs in a copy of the current context.
     Isolated(Body),
     ToThread(Body),
     Join(Slot),
 }
 
-/// What a body may do.
+/// The steps that a body can contain besides those that run anywhere.
 #[derive(Clone, Copy)]
-pub(crate) struct May {
-    pub(crate) spawn: bool,
-    pub(crate) wait: bool,
+pub(crate) struct Allowed {
+    /// Steps that spawn a task.
+    spawn: bool,
+    /// Steps that await.
+    wait: bool,
 }
 
-impl May {
-    pub(crate) const NOTHING: May = May { spawn: false, wait: false };
-    pub(crate) const EVERYTHING: May = May { spawn: true, wait: true };
+impl Allowed {
+    /// Neither, as on a plain thread.
+    pub(crate) const NONE: Allowed = Allowed { spawn: false, wait: false };
+    /// Both, as in a task.
+    pub(crate) const ALL: Allowed = Allowed { spawn: true, wait: true };
 
-    /// What is called may not wait.
-    pub(crate) fn called(self) -> May {
-        May { wait: false, ..self }
+    /// Returns the steps of a body that runs synchronously.
+    pub(crate) fn without_waiting(self) -> Allowed {
+        Allowed { wait: false, ..self }
     }
 
     pub(crate) fn allows(self, body: &Body) -> bool {
         body.iter().all(|op| {
-            let (op_itself, inside) = match op {
-                Op::Task(..) | Op::TaskIn(..) => (self.spawn, May::EVERYTHING),
+            let (is_allowed, inside) = match op {
+                Op::Task(..) | Op::TaskIn(..) => (self.spawn, Allowed::ALL),
                 Op::Yield | Op::Join(_) | Op::Await(_) | Op::Trap(..) | Op::Isolated(_) => {
-                    (self.wait, May::EVERYTHING)
+                    (self.wait, Allowed::ALL)
                 }
-                Op::ToThread(_) => (self.wait, May::NOTHING),
-                Op::Thread(_) => (true, May::NOTHING),
-                Op::Run(..) | Op::Scoped(..) => (true, self.called()),
+                Op::ToThread(_) => (self.wait, Allowed::NONE),
+                Op::Thread(_) => (true, Allowed::NONE),
+                Op::Run(..) | Op::Scoped(..) => (true, self.without_waiting()),
                 _ => (true, self),
             };
-            op_itself && op.clone().body().is_none_or(|body| inside.allows(body))
+            is_allowed && op.clone().body().is_none_or(|body| inside.allows(body))
         })
     }
 }
@@ -108,23 +112,23 @@ impl Op {
     }
 }
 
-/// Makes up a program.
-pub(crate) fn random(random: &mut StdRng, may: May) -> Body {
+/// Generates a program.
+pub(crate) fn generate(random: &mut StdRng, allowed: Allowed) -> Body {
     let mut steps = random.random_range(1..60);
-    body(random, may, 0, &mut steps)
+    body(random, allowed, 0, &mut steps)
 }
 
-fn body(random: &mut StdRng, may: May, depth: usize, steps: &mut usize) -> Body {
+fn body(random: &mut StdRng, allowed: Allowed, depth: usize, steps: &mut usize) -> Body {
     let length = random.random_range(1..=if depth == 0 { 25 } else { 8 });
     let mut ops = Vec::new();
     while ops.len() < length && *steps > 0 {
         *steps -= 1;
-        ops.push(op(random, may, depth, steps));
+        ops.push(op(random, allowed, depth, steps));
     }
     ops
 }
 
-fn op(random: &mut StdRng, may: May, depth: usize, steps: &mut usize) -> Op {
+fn op(random: &mut StdRng, allowed: Allowed, depth: usize, steps: &mut usize) -> Op {
     loop {
         let (var, slot, other) =
             (random.random_range(0..VARS), random.random_range(0..SLOTS), random.random_range(0..SLOTS));
@@ -133,7 +137,7 @@ fn op(random: &mut StdRng, may: May, depth: usize, steps: &mut usize) -> Op {
         if kind >= 55 && depth == 6 {
             continue;
         }
-        let (called, everything) = (may.called(), May::EVERYTHING);
+        let (called, all) = (allowed.without_waiting(), Allowed::ALL);
         return match kind {
             0..10 => Op::Get(var),
             10..13 => Op::GetOr(var, value),
@@ -150,26 +154,27 @@ fn op(random: &mut StdRng, may: May, depth: usize, steps: &mut usize) -> Op {
             53..55 if depth > 0 => Op::Raise(value),
             55..67 => Op::Run(slot, body(random, called, depth + 1, steps)),
             67..70 => Op::Scoped(var, value, body(random, called, depth + 1, steps)),
-            70..74 => Op::Catch(body(random, may, depth + 1, steps)),
-            74 => Op::Thread(body(random, May::NOTHING, depth + 1, steps)),
-            75..81 if may.spawn => Op::Task(slot, take, body(random, everything, depth + 1, steps)),
-            81..86 if may.spawn => Op::TaskIn(slot, other, take, body(random, everything, depth + 1, steps)),
-            86..88 if may.wait => Op::Yield,
-            88..90 if may.wait => Op::Await(body(random, everything, depth + 1, steps)),
-            90..92 if may.wait => Op::Trap(slot, body(random, everything, depth + 1, steps)),
-            92..95 if may.wait => Op::Isolated(body(random, everything, depth + 1, steps)),
-            95 if may.wait => Op::ToThread(body(random, May::NOTHING, depth + 1, steps)),
-            96..100 if may.wait => Op::Join(slot),
+            70..74 => Op::Catch(body(random, allowed, depth + 1, steps)),
+            74 => Op::Thread(body(random, Allowed::NONE, depth + 1, steps)),
+            75..81 if allowed.spawn => Op::Task(slot, take, body(random, all, depth + 1, steps)),
+            81..86 if allowed.spawn => Op::TaskIn(slot, other, take, body(random, all, depth + 1, steps)),
+            86..88 if allowed.wait => Op::Yield,
+            88..90 if allowed.wait => Op::Await(body(random, all, depth + 1, steps)),
+            90..92 if allowed.wait => Op::Trap(slot, body(random, all, depth + 1, steps)),
+            92..95 if allowed.wait => Op::Isolated(body(random, all, depth + 1, steps)),
+            95 if allowed.wait => Op::ToThread(body(random, Allowed::NONE, depth + 1, steps)),
+            96..100 if allowed.wait => Op::Join(slot),
             _ => continue,
         };
     }
 }
 
-/// The smallest program that can be had from this one by leaving steps out and that is `wrong` still.
-pub(crate) fn shrink(mut program: Body, may: May, mut wrong: impl FnMut(&Body) -> bool) -> Body {
+/// Removes steps from a failing program for as long as the result still `fails`, and returns the smallest
+/// one.
+pub(crate) fn shrink(mut program: Body, allowed: Allowed, mut fails: impl FnMut(&Body) -> bool) -> Body {
     'smaller: loop {
         for smaller in smaller(&program) {
-            if may.allows(&smaller) && wrong(&smaller) {
+            if allowed.allows(&smaller) && fails(&smaller) {
                 program = smaller;
                 continue 'smaller;
             }
@@ -178,7 +183,7 @@ pub(crate) fn shrink(mut program: Body, may: May, mut wrong: impl FnMut(&Body) -
     }
 }
 
-/// The program without one of its steps, or with what is in the step instead.
+/// Returns the programs that leave out one step, with its body in its place or without.
 fn smaller(program: &Body) -> Vec<Body> {
     let mut all = Vec::new();
     for (index, op) in program.iter().enumerate() {
@@ -188,7 +193,7 @@ fn smaller(program: &Body) -> Vec<Body> {
         all.push(with(body.clone()));
         for smaller in smaller(&body) {
             let mut op = op.clone();
-            *op.body().expect("it has one") = smaller;
+            *op.body().expect("the original has a body") = smaller;
             all.push(with(vec![op]));
         }
     }

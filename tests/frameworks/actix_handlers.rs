@@ -8,7 +8,7 @@ use contextvar::{context_var, with_copied_context};
 #[context_var]
 static USER: String = "nobody".to_owned();
 
-/// Answers with the value found, and with the one that it sets.
+/// Answers with the value that it finds, and with the one that it sets.
 async fn visit() -> String {
     let found = USER.get();
     USER.set("visitor".to_owned());
@@ -56,7 +56,7 @@ async fn plain() -> String {
 }
 
 #[actix_web::test]
-async fn each_request_keeps_what_its_handler_sets() {
+async fn each_request_keeps_the_values_of_its_handler() {
     let app = App::new().service(above).service(below).service(entry_above).service(entry_below);
     let app = &init_service(app.service(handlers::in_module).service(plain)).await;
     let get = async |path| call_and_read_body(app, TestRequest::get().uri(path).to_request()).await;

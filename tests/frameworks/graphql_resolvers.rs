@@ -7,7 +7,7 @@ use serde_json::json;
 #[context_var]
 static USER: String = "nobody".to_owned();
 
-/// Answers with the value found, and with the one that it sets.
+/// Answers with the value that it finds, and with the one that it sets.
 async fn visit() -> String {
     let found = USER.get();
     USER.set("visitor".to_owned());
@@ -83,7 +83,7 @@ impl Query {
 }
 
 #[tokio::test]
-async fn each_field_keeps_what_its_resolver_sets() {
+async fn each_field_keeps_the_values_of_its_resolver() {
     let schema = Schema::new(Query, EmptyMutation, EmptySubscription);
     let ask = async |query| {
         let answer = schema.execute(query).await.into_result().unwrap();
@@ -92,7 +92,7 @@ async fn each_field_keeps_what_its_resolver_sets() {
 
     USER.set("grace".to_owned());
     for _ in 0..2 {
-        // The fields of an object are resolved side by side.
+        // async-graphql resolves the fields of an object concurrently.
         for object in ["above", "below", "method"] {
             let answer =
                 ask(format!(r#"{{ {object} {{ first: visit, second: visit, entry(user: "ada") }} }}"#)).await;

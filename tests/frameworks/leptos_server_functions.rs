@@ -10,7 +10,7 @@ use server_fn::axum_export::http::Request;
 #[context_var]
 static USER: String = "nobody".to_owned();
 
-/// Answers with the value found, and with the one that it sets.
+/// Answers with the value that it finds, and with the one that it sets.
 async fn visit() -> String {
     let found = USER.get();
     USER.set("visitor".to_owned());
@@ -30,8 +30,8 @@ async fn below() -> Result<String, ServerFnError> {
     Ok(visit().await)
 }
 
-// `#[server]` makes two functions of this one, with the same attributes: one calls the other. So an entry is evaluated twice
-// when the function is called on the server, and can't move an argument.
+// `#[server]` expands to two functions with these attributes, one of which calls the other. So a call on the
+// server evaluates the entry twice, and the entry can't move an argument.
 #[with_copied_context(USER = user.clone())]
 #[server]
 async fn entry_above(user: String) -> Result<String, ServerFnError> {
@@ -49,7 +49,7 @@ async fn plain() -> Result<String, ServerFnError> {
     Ok(visit().await)
 }
 
-/// Sends a request, as a browser does.
+/// Sends a request as a browser does.
 async fn post<F: ServerFn>(form: &'static str) -> String {
     let request = Request::post(F::PATH).header("content-type", "application/x-www-form-urlencoded");
     let response = handle_server_fn(request.body(Body::from(form)).unwrap()).await;
@@ -58,7 +58,7 @@ async fn post<F: ServerFn>(form: &'static str) -> String {
 }
 
 #[tokio::test]
-async fn each_request_keeps_what_its_function_sets() {
+async fn each_request_keeps_the_values_of_its_function() {
     USER.set("grace".to_owned());
     for _ in 0..2 {
         assert_eq!(post::<Above>("").await, "grace, visitor");
@@ -68,14 +68,14 @@ async fn each_request_keeps_what_its_function_sets() {
         assert_eq!(USER.get(), "grace");
     }
 
-    // On the server they are called as functions too, when a page is rendered there.
+    // When the server renders a page, it calls them as functions.
     assert_eq!(above().await.unwrap(), "grace, visitor");
     assert_eq!(below().await.unwrap(), "grace, visitor");
     assert_eq!(entry_above("ada".to_owned()).await.unwrap(), "ada, visitor");
     assert_eq!(entry_below("ada".to_owned()).await.unwrap(), "ada, visitor");
     assert_eq!(USER.get(), "grace");
 
-    // One without the attribute shares the context of its caller.
+    // A function without the attribute shares the context of its caller.
     assert_eq!(post::<Plain>("").await, "grace, visitor");
     assert_eq!(post::<Plain>("").await, "visitor, visitor");
 }

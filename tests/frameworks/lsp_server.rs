@@ -1,5 +1,5 @@
-//! tower-lsp's servers: the attribute above and below `#[tower_lsp::async_trait]`, on a method, and on methods that are
-//! not the protocol's.
+//! tower-lsp's servers: the attribute above and below `#[tower_lsp::async_trait]`, on a method, and on
+//! methods outside the protocol.
 
 use contextvar::{context_var, with_copied_context};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use tower_lsp::{LanguageServer, LspService};
 #[context_var]
 static USER: String = "nobody".to_owned();
 
-/// Answers with the value found, and with the one that it sets.
+/// Answers with the value that it finds, and with the one that it sets.
 async fn visit() -> String {
     let found = USER.get();
     USER.set("visitor".to_owned());
@@ -92,7 +92,7 @@ impl Method {
 }
 
 async fn call(service: &mut LspService<impl LanguageServer>, method: &'static str) -> Value {
-    // Of these each method takes the parameters that are its own.
+    // Each method takes only its own parameters from these.
     let params = json!({ "capabilities": {}, "command": "ada" });
     let request = Request::build(method).params(params).id(1).finish();
     let response = service.ready().await.unwrap().call(request).await.unwrap();
@@ -105,7 +105,7 @@ async fn initialized<S: LanguageServer>(mut service: LspService<S>) -> LspServic
 }
 
 #[tokio::test]
-async fn each_request_keeps_what_its_handler_sets() {
+async fn each_request_keeps_the_values_of_its_handler() {
     let above = LspService::build(|_| Above).custom_method("visit", Above::visit);
     let above = &mut initialized(above.finish().0).await;
     let below = &mut initialized(LspService::new(|_| Below).0).await;

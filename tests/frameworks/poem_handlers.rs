@@ -8,7 +8,7 @@ use poem::{Endpoint, Request, Route, handler};
 #[context_var]
 static USER: String = "nobody".to_owned();
 
-/// Answers with the value found, and with the one that it sets.
+/// Answers with the value that it finds, and with the one that it sets.
 async fn visit() -> String {
     let found = USER.get();
     USER.set("visitor".to_owned());
@@ -40,7 +40,7 @@ async fn entry_below(Path(user): Path<String>) -> String {
     visit().await
 }
 
-/// poem takes plain functions for handlers too.
+/// poem also accepts plain functions as handlers.
 #[with_copied_context]
 #[handler]
 fn not_async() -> String {
@@ -66,7 +66,7 @@ async fn plain() -> String {
 }
 
 #[tokio::test]
-async fn each_request_keeps_what_its_handler_sets() {
+async fn each_request_keeps_the_values_of_its_handler() {
     let app = Route::new()
         .at("/above", above)
         .at("/below", below)

@@ -8,7 +8,7 @@ use rocket::{get, routes};
 #[context_var]
 static USER: String = "nobody".to_owned();
 
-/// Answers with the value found, and with the one that it sets.
+/// Answers with the value that it finds, and with the one that it sets.
 async fn visit() -> String {
     let found = USER.get();
     USER.set("visitor".to_owned());
@@ -40,7 +40,7 @@ async fn entry_below(user: &str) -> String {
     visit().await
 }
 
-/// Rocket takes plain functions for handlers too.
+/// Rocket also accepts plain functions as handlers.
 #[with_copied_context]
 #[get("/not_async")]
 fn not_async() -> String {
@@ -49,7 +49,7 @@ fn not_async() -> String {
     format!("{found}, {}", USER.get())
 }
 
-/// The return type is a macro, with an `impl` in it.
+/// The return type is a macro that expands to an `impl` type.
 #[with_copied_context(USER = "ada".to_owned())]
 #[get("/streamed")]
 async fn streamed() -> TextStream![String] {
@@ -73,7 +73,7 @@ async fn plain() -> String {
 }
 
 #[rocket::async_test]
-async fn each_request_keeps_what_its_handler_sets() {
+async fn each_request_keeps_the_values_of_its_handler() {
     let routes =
         routes![above, below, entry_above, entry_below, not_async, streamed, handlers::in_module, plain];
     let app = rocket::custom(rocket::Config::debug_default()).mount("/", routes);

@@ -7,7 +7,7 @@ use salvo::{Request, Router, Service, handler};
 #[context_var]
 static USER: String = "nobody".to_owned();
 
-/// Answers with the value found, and with the one that it sets.
+/// Answers with the value that it finds, and with the one that it sets.
 async fn visit() -> String {
     let found = USER.get();
     USER.set("visitor".to_owned());
@@ -65,7 +65,7 @@ async fn plain() -> String {
 }
 
 #[tokio::test]
-async fn each_request_keeps_what_its_handler_sets() {
+async fn each_request_keeps_the_values_of_its_handler() {
     let router = Router::new()
         .push(Router::with_path("above").get(above))
         .push(Router::with_path("below").get(below))

@@ -12,7 +12,7 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 #[context_var]
 static USER: String = "nobody".to_owned();
 
-/// Answers with the value found, and with the one that it sets.
+/// Answers with the value that it finds, and with the one that it sets.
 async fn visit<T>(_: Request<HealthCheckRequest>, answer: T) -> Response<T> {
     let found = USER.get();
     USER.set("visitor".to_owned());
@@ -87,7 +87,7 @@ fn seen<T>(response: Result<Response<T>, Status>) -> String {
 }
 
 #[tokio::test]
-async fn each_call_keeps_what_its_handler_sets() {
+async fn each_call_keeps_the_values_of_its_handler() {
     let mut above = HealthClient::new(HealthServer::new(Above));
     let mut below = HealthClient::new(HealthServer::new(Below));
     let mut method = HealthClient::new(HealthServer::new(Method));

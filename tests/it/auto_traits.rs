@@ -1,4 +1,4 @@
-//! Send, Sync and Unpin of the public types, and their sizes.
+//! `Send`, `Sync` and `Unpin` of the public types, and their sizes.
 
 use std::marker::PhantomPinned;
 use std::mem::size_of;
@@ -8,7 +8,7 @@ use contextvar::{
     ScopedAndContext, SetError, Token, WriteErrorKind,
 };
 
-/// `true` where the bound holds, found out by an inherent constant that beats a trait's.
+/// Evaluates to `true` if the bound holds: an inherent constant takes precedence over a trait's.
 macro_rules! holds {
     ($ty:ty: $bound:path) => {{
         #[allow(dead_code)]
@@ -43,7 +43,7 @@ fn send_sync_and_unpin() {
         contextvar::hyper::ContextExecutor<u8>, contextvar::tower::MakeContextService<u8>,
         contextvar::tower::MakeContextServiceFuture<u8>, contextvar::tower::ConnectionService<u8>,
     }
-    // For `catch_unwind` around code that uses them.
+    // `catch_unwind` around code that uses these types.
     assert!(holds!(Context: std::panic::UnwindSafe) && holds!(Context: std::panic::RefUnwindSafe));
     assert!(holds!(&'static ContextVar<std::sync::Mutex<u8>>: std::panic::UnwindSafe));
     assert!(holds!(Token<String>: std::panic::UnwindSafe));

@@ -1,4 +1,4 @@
-//! Variables across processes, and the context of OpenTelemetry in tasks.
+//! Variables that cross processes as baggage.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::routing::get;
 use contextvar::baggage::{self, Codec};
 use contextvar::tower::{ContextLayer, InjectBaggageLayer};
-use contextvar::{Context, InContext, context_var, copy_context, task, thread};
+use contextvar::{Context, context_var, copy_context, task};
 use http_body_util::BodyExt;
 use opentelemetry::baggage::BaggageExt;
 use opentelemetry::propagation::TextMapPropagator;
@@ -20,7 +20,7 @@ use opentelemetry::{Context as Otel, KeyValue};
 use opentelemetry_sdk::propagation::BaggagePropagator;
 use tower::{Layer, ServiceExt, service_fn};
 
-use crate::support::{OnDrop, on_both_flavours};
+use crate::support::on_both_flavors;
 
 #[context_var(baggage = "test.tenant", log)]
 static TENANT: String = "no tenant".to_owned();
@@ -67,7 +67,7 @@ fn incoming(baggage: &str) -> HeaderMap {
 }
 
 #[test]
-fn what_is_declared_and_set_goes_out_and_nothing_else() {
+fn only_declared_variables_that_are_set_go_out() {
     #[context_var(baggage = "test.in.a.function")]
     static IN_A_FUNCTION: char;
 
@@ -91,11 +91,11 @@ fn what_is_declared_and_set_goes_out_and_nothing_else() {
 }
 
 #[test]
-fn what_goes_out_comes_in_whatever_the_value() {
+fn every_value_survives_the_round_trip() {
     for value in ["acme", "", "a,b;c=d \"e\" %20 \\", "größe ☃ \u{1F980}", "line\nfeed\r\0", "=;,", "a+b"]
     {
         let headers = TENANT.sync_scope(value.to_owned(), baggage::headers);
-        // What the specification calls a `baggage-octet`; and no `+`, which some read as a space.
+        // The specification's `baggage-octet`, except `+`, which some parsers read as a space.
         let octet = |byte: &u8| (0x21..0x7f).contains(byte) && !b"\",;\\+".contains(byte);
         assert!(headers["baggage"].as_bytes().iter().all(octet), "{headers:?}");
         Context::new().run(|| {
@@ -107,10 +107,10 @@ fn what_goes_out_comes_in_whatever_the_value() {
 }
 
 #[test]
-fn what_comes_in_sets_what_is_declared_and_nothing_else() {
+fn incoming_baggage_sets_only_declared_variables() {
     let long = format!("test.tenant={}", "x".repeat(9000));
     let many = format!("{}test.id=7", "a=1,".repeat(64));
-    /// A header, what is to be set of it, and the keys that are to be ignored.
+    /// A header, the values it must set, and the keys that must be ignored.
     type Case<'a> = (&'a str, Option<u64>, Option<&'a str>, &'a [&'a str]);
 
     let cases: &[Case<'_>] = &[
@@ -144,12 +144,12 @@ fn what_comes_in_sets_what_is_declared_and_nothing_else() {
             assert_eq!(copy_context().len(), set, "{header}");
         });
     }
-    // Twice: one of them counts.
+    // A repeated key: either value counts.
     Context::new().run(|| {
         baggage::extract_headers(&incoming("test.id=1,test.id=2"));
         assert!([1, 2].contains(&ID.get()));
     });
-    // In several headers.
+    // Several headers.
     Context::new().run(|| {
         let mut headers = incoming("test.id=1");
         headers.append("baggage", HeaderValue::from_static("test.tenant=acme"));
@@ -161,19 +161,19 @@ fn what_comes_in_sets_what_is_declared_and_nothing_else() {
 }
 
 #[test]
-fn errors_say_what_was_ignored() {
+fn errors_name_the_ignored_entry() {
     let errors = Context::new().run(|| baggage::extract_headers(&incoming("test.id=seven")));
-    let text = "baggage entry `test.id` was ignored: it can't be read as a value of the variable";
+    let text = "baggage entry `test.id` was ignored: its text is not a value of the variable's type";
     assert_eq!(errors[0].to_string(), text);
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         let no_context = tokio::spawn(async { baggage::extract_headers(&incoming("test.id=7")) });
-        let text = "baggage entry `test.id` was ignored: there is no context here that could be written";
+        let text = "baggage entry `test.id` was ignored: the current context cannot be written";
         assert_eq!(no_context.await.unwrap()[0].to_string(), text);
     });
 }
 
 #[test]
-fn the_baggage_of_opentelemetry_goes_along() {
+fn opentelemetry_baggage_goes_out_too() {
     let current = Otel::current_with_baggage([KeyValue::new("theirs", "1"), KeyValue::new("test.id", "old")]);
     let _attached = current.attach();
     let mut nothing_of_ours = HeaderMap::new();
@@ -181,18 +181,19 @@ fn the_baggage_of_opentelemetry_goes_along() {
     assert_eq!(
         entries(&nothing_of_ours),
         ["theirs=1"],
-        "a key that a variable declares is the variable's alone"
+        "OpenTelemetry's entry under a declared key is left out"
     );
     let both = ID.sync_scope(7, baggage::headers);
     assert_eq!(entries(&both), ["test.id=7", "theirs=1"]);
-    // And theirs reads what we write.
+    // OpenTelemetry's propagator reads our header.
     let map: HashMap<String, String> =
         both.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
     let read = BaggagePropagator::new().extract(&map);
     assert_eq!(read.baggage().get("test.id").unwrap().as_str(), "7");
 }
 
-/// What the next service makes of what this one sends, after OpenTelemetry has read what a client sent.
+/// Returns what the next service extracts when this one has read a client's baggage with OpenTelemetry and
+/// then called `set`, and the headers between the two services.
 fn handed_on(client: &str, set: impl FnOnce()) -> (Option<u64>, Option<String>, HeaderMap) {
     let incoming = HashMap::from([("baggage".to_owned(), client.to_owned())]);
     let _attached = BaggagePropagator::new().extract_with_context(&Otel::new(), &incoming).attach();
@@ -207,10 +208,10 @@ fn handed_on(client: &str, set: impl FnOnce()) -> (Option<u64>, Option<String>, 
 }
 
 #[test]
-fn what_opentelemetry_hands_on_takes_nothing_from_the_variables() {
+fn forwarded_baggage_displaces_no_variable() {
     let many = (0..64).map(|n| format!("k{n}=1")).collect::<Vec<_>>().join(",");
     let long = format!("test.tenant=e,f={}", "x".repeat(8100));
-    // A property is decoded when it is read, and not encoded when it is written.
+    // OpenTelemetry decodes a property when reading it, but does not encode it when writing it.
     let forged = ["x=1;p%2Ctest.tenant=evil", "x=1;p%0Aq", "x=1;p%0D%0Aevil: 1", "x=1;%C3%A9"];
     for client in forged.into_iter().chain([&*many, &*long, "test.tenant=evil"]) {
         for _ in 0..20 {
@@ -234,7 +235,7 @@ fn what_opentelemetry_hands_on_takes_nothing_from_the_variables() {
 }
 
 #[test]
-fn a_value_that_is_too_long_takes_no_other_along() {
+fn an_oversized_value_displaces_no_other() {
     let (id, tenant, sent) = handed_on("", || drop((ID.set(7), TENANT.set("é".repeat(2000)))));
     assert_eq!((id, tenant), (Some(7), None));
     assert_eq!(entries(&sent), ["test.id=7"]);
@@ -244,12 +245,12 @@ fn a_value_that_is_too_long_takes_no_other_along() {
 }
 
 #[test]
-fn as_much_goes_out_as_fits_into_a_header() {
+fn outgoing_baggage_fits_the_header_limits() {
     let tenant = |length| {
         let (_, tenant, _) = handed_on("", || drop(TENANT.set("a".repeat(length))));
         tenant.map(|tenant| tenant.len())
     };
-    // "test.tenant=", and 2 bytes for what may stand between entries.
+    // "test.tenant=", and 2 bytes for a separator between entries.
     assert_eq!((tenant(8192 - 14), tenant(8192 - 13)), (Some(8192 - 14), None));
 
     let sent = |length| {
@@ -265,32 +266,8 @@ fn as_much_goes_out_as_fits_into_a_header() {
 }
 
 #[test]
-fn opentelemetry_is_left_alone_at_the_exit_of_a_thread() {
-    struct Spawns(std::sync::mpsc::Sender<bool>);
-    impl Drop for Spawns {
-        fn drop(&mut self) {
-            let spawned = thread::spawn(|| ID.is_set()).join();
-            self.0.send(spawned.is_ok_and(|is_set| !is_set)).unwrap();
-        }
-    }
-    thread_local! {
-        static SPAWNS: std::cell::RefCell<Option<Spawns>> = const { std::cell::RefCell::new(None) };
-    }
-    let (sender, said) = std::sync::mpsc::channel();
-    std::thread::spawn(|| {
-        // Made first, dropped last.
-        SPAWNS.set(Some(Spawns(sender)));
-        drop(Otel::current());
-        thread::spawn(|| ()).join().unwrap();
-    })
-    .join()
-    .unwrap();
-    assert!(said.recv().unwrap());
-}
-
-#[test]
 fn from_a_client_to_a_server() {
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         let ignored = Arc::new(Mutex::new(Vec::new()));
         let layer = ContextLayer::new().extract_baggage({
             let ignored = ignored.clone();
@@ -302,7 +279,7 @@ fn from_a_client_to_a_server() {
         };
         let server = Router::new().route("/", get(handler)).layer(layer);
         let transport = service_fn(move |request: axum::http::Request<Body>| {
-            // As on another machine: nothing of the client's context is here.
+            // As on another machine, the client's context is not available here.
             let server = server.clone();
             async {
                 Ok::<_, Infallible>(
@@ -339,48 +316,4 @@ where
 {
     let body = client.oneshot(axum::http::Request::new(Body::empty())).await.unwrap().into_body();
     String::from_utf8(body.collect().await.unwrap().to_bytes().into()).unwrap()
-}
-
-// The context of OpenTelemetry.
-
-#[derive(Debug, PartialEq)]
-struct Theirs(u64);
-
-fn theirs() -> Option<u64> {
-    Otel::map_current(|context| context.get::<Theirs>().map(|theirs| theirs.0))
-}
-
-#[test]
-fn the_context_of_opentelemetry_follows_into_tasks() {
-    on_both_flavours(|| async {
-        let (sender, said) = std::sync::mpsc::channel();
-        let (task, call, thread, aborted, without) = {
-            let _attached = Otel::new().with_value(Theirs(7)).attach();
-            let task = task::spawn(async {
-                tokio::task::yield_now().await;
-                let inner = task::spawn(async { theirs() }).await.unwrap();
-                (theirs(), inner)
-            });
-            let call = task::spawn_blocking(theirs);
-            let thread = thread::spawn(theirs);
-            let says = OnDrop(move || sender.send(theirs()).unwrap());
-            let aborted = task::spawn(async move {
-                let _says = says;
-                std::future::pending::<()>().await
-            });
-            let detached = task::spawn_in_empty_context(async { theirs() });
-            let ours_alone = tokio::spawn(async { theirs() }.in_inherited_context());
-            (task, call, thread, aborted, [detached, ours_alone])
-        };
-        assert_eq!(theirs(), None);
-        assert_eq!(task.await.unwrap(), (Some(7), Some(7)));
-        assert_eq!((call.await.unwrap(), thread.join().unwrap()), (Some(7), Some(7)));
-        for without in without {
-            assert_eq!(without.await.unwrap(), None);
-        }
-        aborted.abort();
-        aborted.await.unwrap_err();
-        assert_eq!(said.recv().unwrap(), Some(7), "it is current while the future is dropped");
-        assert_eq!(theirs(), None);
-    });
 }

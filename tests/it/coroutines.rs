@@ -1,4 +1,5 @@
-//! Coroutines with stacks of their own share a thread, and need not end in the reverse order of their beginning.
+//! Stackful coroutines: several share a thread, and they can end in another order than the reverse of their
+//! start.
 
 use std::env;
 use std::process::Command;
@@ -14,7 +15,7 @@ fn with_text() -> Context {
     Context::new().with_value(&TEXT, "a value on the heap, long enough to see".to_owned())
 }
 
-/// Yields copies of the text from inside `with`.
+/// Yields copies of the text inside `with`.
 fn texts() -> Generator<'static, (), String> {
     Gn::new_scoped(|mut scope| {
         TEXT.with(|text| {
@@ -26,7 +27,7 @@ fn texts() -> Generator<'static, (), String> {
     })
 }
 
-/// Yields from inside `run`, then, after that and the context have ended, once more.
+/// Yields inside `run`, and once more after `run` has returned and the context has been dropped.
 fn entered() -> Generator<'static, (), ()> {
     Gn::new_scoped(|mut scope| {
         let mut ctx = with_text();
@@ -149,7 +150,7 @@ mod with_hooks {
         });
     }
 
-    /// A coroutine that was suspended in a run outside of the task ends it in there.
+    /// A coroutine suspended in a `run` outside of the task ends that `run` inside the task.
     pub(super) fn a_run_ends_in_a_poll_of_a_task() {
         let runtime = runtime();
         let mut entered = entered();
@@ -164,7 +165,7 @@ mod with_hooks {
         });
     }
 
-    /// The hook after the poll is not called, and the context of the task is found stale by the next read.
+    /// The hook after the poll is not called; the next read finds that the task's context is stale.
     pub(super) fn a_with_outlives_a_poll_that_a_panic_has_left() {
         struct PanicsWhenDropped;
 
@@ -227,9 +228,9 @@ const CASES: &[(&str, fn())] = &[
     ),
 ];
 
-/// Each case runs in a process of its own, which must abort before anything that is gone is read.
+/// Each case runs in its own process, which must abort before freed memory is read.
 #[test]
-fn coroutines_that_end_in_another_order_abort_the_process() {
+fn coroutines_that_end_out_of_order_abort_the_process() {
     const CASE: &str = "CONTEXTVAR_TEST_COROUTINES";
 
     if let Ok(wanted) = env::var(CASE) {
@@ -238,17 +239,17 @@ fn coroutines_that_end_in_another_order_abort_the_process() {
         return;
     }
     for (case, _) in CASES {
-        let name = "coroutines::coroutines_that_end_in_another_order_abort_the_process";
+        let name = "coroutines::coroutines_that_end_out_of_order_abort_the_process";
         let mut child = Command::new(env::current_exe().unwrap());
         let child = child.args([name, "--exact", "--nocapture"]).env(CASE, case).output().unwrap();
         let stderr = String::from_utf8_lossy(&child.stderr);
         assert!(stderr.contains("by a coroutine with a stack of its own"), "{case}: {stderr}");
-        assert_eq!(child.status.code(), None, "{case}: it aborts");
+        assert_eq!(child.status.code(), None, "{case}: expected an abort");
     }
 }
 
 #[test]
-fn coroutines_that_keep_the_order_are_fine() {
+fn coroutines_that_end_in_order_work() {
     let texts = with_text().run(|| texts().collect::<Vec<_>>());
     assert_eq!(texts.len(), 3);
 
@@ -258,7 +259,7 @@ fn coroutines_that_keep_the_order_are_fine() {
     TEXT.set("another".to_owned());
     let mut texts = self::texts();
     assert_eq!(texts.next().unwrap(), "another");
-    // A write under the suspended read leaves the value to it.
+    // A write during the suspended read leaves the value alive.
     TEXT.set("a third".to_owned());
     assert_eq!(texts.next().unwrap(), "another");
     assert_eq!(texts.count(), 1);
@@ -266,9 +267,9 @@ fn coroutines_that_keep_the_order_are_fine() {
     assert!(!TEXT.is_set());
 }
 
-/// The thread's own context is left to the read: nothing frees the coroutine's stack.
+/// The thread's context stays alive for the active read, since the coroutine's stack is never freed.
 #[test]
-fn a_coroutine_may_outlive_its_thread_in_a_with() {
+fn a_coroutine_suspended_in_with_can_outlive_its_thread() {
     let text = thread::spawn(|| {
         TEXT.set("a text".to_owned());
         let mut texts = texts();

@@ -16,7 +16,7 @@ use hyper::body::Body as HttpBody;
 use tokio::task::LocalSet;
 use tower::{Layer, Service, ServiceExt, service_fn};
 
-use crate::support::{on_both_flavours, panic_text};
+use crate::support::{on_both_flavors, panic_text};
 
 #[context_var]
 static USER: &str;
@@ -67,7 +67,7 @@ fn app() -> Router {
 
 #[test]
 fn a_nested_layer_starts_from_the_outer_context() {
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         USER.set("the server's");
         assert_eq!(ask(app(), "/nested/here").await, r#"Some("ada") Some("nested")"#);
         assert_eq!(ask(app(), "/inner").await, r#"Some("ada") Some("inner")"#);
@@ -78,14 +78,14 @@ fn a_nested_layer_starts_from_the_outer_context() {
 
 #[test]
 fn a_layer_in_a_spawned_task_starts_from_an_empty_context() {
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         assert_eq!(ask(app(), "/spawned").await, r#"None Some("inner")"#);
     });
 }
 
 #[test]
 fn a_layer_in_a_task_that_is_polled_inside_a_request_starts_from_an_empty_context() {
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         let service = service_fn(async |_: HttpRequest<()>| {
             let local = LocalSet::new();
             let task = local.spawn_local(inner());
@@ -99,7 +99,7 @@ fn a_layer_in_a_task_that_is_polled_inside_a_request_starts_from_an_empty_contex
 
 #[test]
 fn a_layer_beside_a_request_starts_from_an_empty_context() {
-    on_both_flavours(|| async {
+    on_both_flavors(|| async {
         USER.set("the server's");
         // Two requests that one task polls in turn, as the requests of one HTTP/2 connection could be.
         let layer = ContextLayer::new();

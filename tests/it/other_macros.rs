@@ -1,4 +1,5 @@
-//! The attributes beside macros that copy attributes, or make a trait or a type of an `impl`.
+//! The attributes beside macros of other crates: those that copy attributes, or turn an `impl` into a trait
+//! or a type.
 
 use std::future::ready;
 
@@ -7,14 +8,15 @@ use contextvar::{context_var, with_copied_context};
 #[context_var]
 static USER: String = "nobody".to_owned();
 
-/// What the context of the function that calls this has, and leaves something of its own in it.
+/// Returns the user of the calling function's context, and sets another.
 async fn read_and_set() -> String {
     let user = USER.get();
     USER.set("eve".to_owned());
     ready(user).await
 }
 
-/// mockall: on an `impl` above or below `#[automock]`, and on the `impl` of a trait that has it.
+/// mockall: the attribute above and below `#[automock]` on an `impl`, and on the `impl` of a trait with
+/// `#[automock]`.
 mod mocks {
     use mockall::automock;
 
@@ -56,7 +58,7 @@ mod mocks {
 }
 
 #[tokio::test]
-async fn mockall_mocks_what_is_annotated() {
+async fn mockall_mocks_annotated_impls() {
     use mocks::*;
     assert_eq!(Below.send(1).await, "below");
     assert_eq!(Above.send(1).await, "above");
@@ -73,7 +75,7 @@ async fn mockall_mocks_what_is_annotated() {
     assert_eq!(mail.send(3).await, "3");
 }
 
-/// easy_ext: in each place.
+/// easy_ext: the attribute above and below `#[ext]`, and on a method.
 mod extensions {
     use easy_ext::ext;
 
@@ -105,7 +107,7 @@ mod extensions {
 }
 
 #[tokio::test]
-async fn easy_ext_extends_with_what_is_annotated() {
+async fn easy_ext_takes_annotated_impls() {
     use extensions::*;
     assert_eq!("!".above().await, "above!");
     assert_eq!("!".below().await, "below!");
@@ -113,7 +115,8 @@ async fn easy_ext_extends_with_what_is_annotated() {
     assert_eq!(USER.get(), "nobody");
 }
 
-/// fastrace: on a function above or below `#[trace]`, and on an `impl` with such a method.
+/// fastrace: the attribute above and below `#[trace]` on a function, and on an `impl` with a `#[trace]`
+/// method.
 mod traces {
     use fastrace::trace;
 
@@ -143,7 +146,7 @@ mod traces {
 }
 
 #[tokio::test]
-async fn fastrace_traces_what_is_annotated() {
+async fn fastrace_traces_annotated_functions() {
     use traces::*;
     assert_eq!(above().await, "above");
     assert_eq!(below().await, "below");
@@ -151,7 +154,7 @@ async fn fastrace_traces_what_is_annotated() {
     assert_eq!(USER.get(), "nobody");
 }
 
-/// async_trait binds arguments in the block that it makes of a body: entries see them.
+/// async_trait binds the arguments inside the block that it generates; entries can use them all the same.
 #[tokio::test]
 async fn entries_see_the_arguments_below_async_trait() {
     #[async_trait::async_trait]
@@ -180,9 +183,9 @@ async fn entries_see_the_arguments_below_async_trait() {
     assert_eq!(USER.get(), "nobody");
 }
 
-/// Only what async_trait writes comes before the entries. Statements of the user's that look alike do not.
+/// Entries come after the statements that async_trait generates, and before similar statements of the user.
 #[tokio::test]
-async fn entries_come_before_the_statements_of_a_block_that_is_boxed_by_hand() {
+async fn entries_precede_the_statements_of_a_hand_boxed_block() {
     use std::pin::Pin;
 
     #[with_copied_context(USER = "ada".to_owned())]
@@ -208,7 +211,7 @@ async fn entries_come_before_the_statements_of_a_block_that_is_boxed_by_hand() {
     assert_eq!(owned("grace".to_owned()).await, "grace grace");
 }
 
-/// A macro in the place of the return type, with an `impl` in it.
+/// A macro in return position that expands to an `impl` type.
 #[tokio::test]
 async fn a_return_type_can_be_a_macro() {
     macro_rules! Numbers {
@@ -229,10 +232,9 @@ async fn a_return_type_can_be_a_macro() {
     assert_eq!(now().collect::<Vec<_>>(), ["ada"]);
 }
 
-/// What a function returns may borrow from a temporary that borrows from a local variable, as long as it does not outlive what that
-/// borrows from: in edition 2024.
+/// In edition 2024, a tail expression can read through a temporary that borrows a local variable.
 #[test]
-fn the_temporaries_of_what_is_returned_are_dropped_first() {
+fn temporaries_of_the_tail_expression_drop_first() {
     use std::sync::Mutex;
 
     #[with_copied_context]

@@ -1,5 +1,5 @@
-//! What rustc and clippy say of `source.rs`, with the attributes on every function and without. The differences are those that
-//! `docs/lints.md` lists.
+//! Compares rustc's and clippy's diagnostics for `source.rs` with and without the attributes on every
+//! function. The differences must be those that `guide/lints.md` lists.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,22 +9,23 @@ use std::{env, fs};
 use annotate::{Kind, Place};
 use serde_json::Value;
 
-/// Lints change with the version. These are of this one, as the messages in `ui` are.
+/// The lints change with the version. The page lists those of this version, as the messages in `ui` do.
 const CLIPPY: &str = "clippy 0.1.95";
 
 const EDITIONS: [&str; 3] = ["2018", "2021", "2024"];
 
 #[test]
-fn annotated_functions_are_linted_as_plain_ones() {
+fn annotated_functions_are_linted_like_plain_ones() {
     let version = Command::new(cargo()).args(["clippy", "--version"]).output().expect("cargo runs");
     if !String::from_utf8_lossy(&version.stdout).starts_with(CLIPPY) {
-        eprintln!("left out: it needs {CLIPPY}");
+        eprintln!("skipped: this test needs {CLIPPY}");
         return;
     }
     let source = fs::read_to_string("lints/source.rs").unwrap();
     let plain = [Variant::new("plain", &source, Vec::new())];
-    let said = lint(&plain);
-    let expected_by_edition = EDITIONS.map(|edition| expecting(&source, &said[&key(edition, "plain")]));
+    let diagnostics = lint(&plain);
+    let expected_by_edition =
+        EDITIONS.map(|edition| expecting(&source, &diagnostics[&key(edition, "plain")]));
 
     let mut variants = Vec::new();
     variants.extend(plain);
@@ -37,37 +38,37 @@ fn annotated_functions_are_linted_as_plain_ones() {
                 .map(|variant| Variant { edition: Some(edition), ..variant }),
         );
     }
-    let said = lint(&variants);
+    let diagnostics = lint(&variants);
     let mut found = BTreeSet::new();
     for edition in EDITIONS {
         for plain in ["plain", "expecting"] {
-            let without = &said[&key(edition, plain)];
-            // What is listed as lost can't be fulfilled.
+            let without = &diagnostics[&key(edition, plain)];
+            // The `#[expect]`s omit the lints that the page lists as lost, because they cannot be fulfilled.
             let prefix = if plain == "plain" { "" } else { "expecting_" };
             for name in ["copied", "empty", "above", "containers"] {
-                let with = &said[&key(edition, &format!("{prefix}{name}"))];
+                let with = &diagnostics[&key(edition, &format!("{prefix}{name}"))];
                 found.extend(differences(without, with));
             }
         }
     }
-    let total: usize = EDITIONS.iter().map(|edition| said[&key(edition, "plain")].len()).sum();
+    let total: usize = EDITIONS.iter().map(|edition| diagnostics[&key(edition, "plain")].len()).sum();
     assert!(total > 1000, "only {total} diagnostics: is source.rs compiled?");
     let listed = listed();
     let unlisted: Vec<_> = found.difference(&listed).collect();
     let gone: Vec<_> = listed.difference(&found).collect();
     assert!(
         unlisted.is_empty() && gone.is_empty(),
-        "not in docs/lints.md: {unlisted:#?}\nin docs/lints.md, but not found: {gone:#?}"
+        "not in guide/lints.md: {unlisted:#?}\nin guide/lints.md, but not found: {gone:#?}"
     );
 }
 
-/// The source, with attributes in it.
+/// The source with attributes.
 struct Variant {
     name: String,
     source: String,
-    /// Where in the plain source something was put in, and how many bytes.
+    /// The offset in the plain source, and the length, of each insertion.
     insertions: Vec<(usize, usize)>,
-    /// All if none.
+    /// The only edition that the variant is for. `None` stands for all.
     edition: Option<&'static str>,
 }
 
@@ -81,7 +82,7 @@ impl Variant {
         Variant { name: name.to_owned(), source: text, insertions, edition: None }
     }
 
-    /// The offset in the plain source, if it is not in what was put in.
+    /// Returns the offset in the plain source, or `None` inside an insertion.
     fn offset(&self, offset: usize) -> Option<usize> {
         let mut before = 0;
         for &(at, len) in &self.insertions {
@@ -95,13 +96,14 @@ impl Variant {
     }
 }
 
-/// Each attribute on each function, below what is there, then above, and on containers.
+/// Returns variants with each attribute on each function, below other attributes, then above them, and on
+/// containers.
 fn annotated(prefix: &str, source: &str) -> Vec<Variant> {
     const COPIED: &str = "contextvar::with_copied_context";
     const EMPTY: &str = "contextvar::with_empty_context";
-    let places = annotate::places(source).expect("it parses");
+    let places = annotate::places(source).expect("the source parses");
     let is_function = |place: &&Place| !place.kind.is_container();
-    // A `Drop` is no async function: containers pass those by.
+    // `drop` is not an async function, and attributes on containers skip such functions.
     let is_container =
         |place: &&Place| place.kind.is_container() && place.is_async && place.kind != Kind::Module;
     let put = |name: &str, attribute: &str, selected: Vec<&Place>, below: bool| {
@@ -120,10 +122,10 @@ fn annotated(prefix: &str, source: &str) -> Vec<Variant> {
     ]
 }
 
-/// The source with an `#[expect(..)]` on each function of the lints that fire in it.
-fn expecting(source: &str, said: &[Diagnostic]) -> String {
+/// Returns the source with an `#[expect(..)]` on each function, with the lints that fire in it.
+fn expecting(source: &str, diagnostics: &[Diagnostic]) -> String {
     let lost: BTreeSet<_> = listed().into_iter().map(|(_, lint)| lint).collect();
-    let functions = annotate::functions(source).expect("it parses");
+    let functions = annotate::functions(source).expect("the source parses");
     let mut insertions = Vec::new();
     for place in &functions {
         let inside = |at: usize| {
@@ -134,7 +136,7 @@ fn expecting(source: &str, said: &[Diagnostic]) -> String {
                         && other.item.contains(&at)
                 })
         };
-        let lints: BTreeSet<_> = said
+        let lints: BTreeSet<_> = diagnostics
             .iter()
             .filter(|diagnostic| diagnostic.span.is_some_and(|(start, _)| inside(start)))
             .map(|diagnostic| &*diagnostic.lint)
@@ -152,12 +154,12 @@ fn expecting(source: &str, said: &[Diagnostic]) -> String {
 struct Diagnostic {
     lint: String,
     level: String,
-    /// In the plain source. None in an attribute that was put in.
+    /// The offsets in the plain source. `None` inside an inserted attribute.
     span: Option<(usize, usize)>,
     message: String,
 }
 
-/// What differs, as rows of the page: whether a lint is lost, new or elsewhere, and its name.
+/// Returns the differences as rows of the page: `lost`, `new` or `differs`, and the lint.
 fn differences(without: &[Diagnostic], with: &[Diagnostic]) -> BTreeSet<(String, String)> {
     let mut left: Vec<&Diagnostic> = with.iter().collect();
     let mut lost = Vec::new();
@@ -187,9 +189,9 @@ fn differences(without: &[Diagnostic], with: &[Diagnostic]) -> BTreeSet<(String,
     rows
 }
 
-/// The rows of the page's table.
+/// Returns the rows of the page's table.
 fn listed() -> BTreeSet<(String, String)> {
-    let page = fs::read_to_string("../docs/lints.md").unwrap();
+    let page = fs::read_to_string("../contextvar/src/guide/lints.md").unwrap();
     let rows = page.lines().filter_map(|line| {
         let mut cells = line.strip_prefix("| `")?.split('|');
         let lint = cells.next()?.trim().strip_suffix('`')?;
@@ -206,7 +208,7 @@ fn cargo() -> PathBuf {
     env::var_os("CARGO").unwrap_or_else(|| "cargo".into()).into()
 }
 
-/// What clippy says of each variant, on each edition.
+/// Returns clippy's diagnostics for each variant in each edition.
 fn lint(variants: &[Variant]) -> BTreeMap<String, Vec<Diagnostic>> {
     let root = Path::new(concat!(env!("CARGO_TARGET_TMPDIR"), "/lints"));
     let contextvar = Path::new("../contextvar").canonicalize().unwrap();
@@ -250,7 +252,7 @@ fn lint(variants: &[Variant]) -> BTreeMap<String, Vec<Diagnostic>> {
         .output()
         .expect("cargo runs");
 
-    let mut said = BTreeMap::new();
+    let mut diagnostics = BTreeMap::new();
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let message: Value = serde_json::from_str(line).expect("JSON");
         let target = message["target"]["name"].as_str().unwrap_or_default();
@@ -258,12 +260,12 @@ fn lint(variants: &[Variant]) -> BTreeMap<String, Vec<Diagnostic>> {
             .iter()
             .find(|variant| target.split_once('_').is_some_and(|(_, name)| name == variant.name));
         let Some(variant) = variant.filter(|_| message["reason"] == "compiler-message") else { continue };
-        // With the same name, it is the one of the edition.
-        let edition = target.split_once('_').expect("a name of ours").0;
+        // Variants for single editions share a name.
+        let edition = target.split_once('_').expect("the target is one of the variants").0;
         let variant = variants
             .iter()
             .find(|other| other.name == variant.name && other.edition.is_none_or(|only| only == edition))
-            .expect("a name of ours");
+            .expect("the target is one of the variants");
         let message = &message["message"];
         let Some(lint) = message["code"]["code"].as_str() else { continue };
         let text = message["message"].as_str().unwrap_or_default().to_owned();
@@ -274,7 +276,7 @@ fn lint(variants: &[Variant]) -> BTreeMap<String, Vec<Diagnostic>> {
             let at = |key: &str| span[key].as_u64().map(|at| at as usize);
             let span = at("byte_start").zip(at("byte_end"));
             let span = span.and_then(|(start, end)| variant.offset(start).zip(variant.offset(end)));
-            said.entry(target.to_owned()).or_insert_with(Vec::new).push(Diagnostic {
+            diagnostics.entry(target.to_owned()).or_insert_with(Vec::new).push(Diagnostic {
                 lint: lint.to_owned(),
                 level: message["level"].as_str().unwrap_or_default().to_owned(),
                 span,
@@ -285,10 +287,10 @@ fn lint(variants: &[Variant]) -> BTreeMap<String, Vec<Diagnostic>> {
     for variant in variants {
         for edition in EDITIONS {
             if variant.edition.is_none_or(|only| only == edition) {
-                said.entry(key(edition, &variant.name)).or_default();
+                diagnostics.entry(key(edition, &variant.name)).or_default();
             }
         }
     }
-    assert!(!said.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
-    said
+    assert!(!diagnostics.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    diagnostics
 }

@@ -1,4 +1,4 @@
-//! Functions with something for a lint to say of the signature, the arguments, the attributes or the body of each.
+//! Functions on whose signature, arguments, attributes or body a lint fires.
 
 #![warn(clippy::all, clippy::nursery, clippy::pedantic, clippy::restriction)]
 #![warn(

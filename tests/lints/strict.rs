@@ -1,4 +1,4 @@
-//! The expansions raise no lint, in a crate that is as strict as can be. Clippy runs over this too.
+//! Expansions raise no lint in a crate with the strictest lints. Clippy also checks this file.
 #![deny(
     clippy::all,
     clippy::nursery,
@@ -28,7 +28,7 @@ static NUMBER: u64;
 static LIST: Vec<u8> = Vec::new();
 
 #[with_copied_context(USER = "ada".to_owned(), NUMBER = u64::from(a))]
-#[expect(clippy::many_single_char_names, reason = "as without the attribute")]
+#[expect(clippy::many_single_char_names, reason = "it also fires without the attribute")]
 async fn seven_arguments(a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8) -> u64 {
     ready(()).await;
     u64::from(a + b + c + d + e + f + g) + NUMBER.get()
@@ -56,7 +56,7 @@ async fn patterns((a, b): (u8, u8), mut c: u8, _: u8, _unused: &str) -> u8 {
 #[with_copied_context]
 async fn lints_of_arguments(
     #[allow(unused_variables)] a: u8,
-    #[expect(unused_mut, reason = "to see that it is asked here")] mut b: u8,
+    #[expect(unused_mut, reason = "fulfilled only if the attribute is kept on the argument")] mut b: u8,
 ) -> u8 {
     ready(b).await
 }

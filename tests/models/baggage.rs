@@ -1,4 +1,4 @@
-//! Incoming baggage: whatever it is, it sets what is declared, or nothing.
+//! Extracts arbitrary bytes as baggage. Extraction sets declared variables or nothing.
 
 use contextvar::{Context, baggage, context_var, copy_context};
 use http::{HeaderMap, HeaderValue};
@@ -7,12 +7,12 @@ use http::{HeaderMap, HeaderValue};
 static NUMBER: u64;
 #[context_var(baggage = "fuzz.text")]
 static TEXT: String;
-/// The key of nothing.
+/// Is not declared with a baggage key.
 #[context_var(name = "fuzz.secret")]
 static UNDECLARED: String;
 
 pub(crate) fn run(bytes: &[u8]) {
-    // Several headers, if there is a zero.
+    // A zero byte separates headers.
     let mut headers = HeaderMap::new();
     for value in bytes.split(|byte| *byte == 0) {
         if let Ok(value) = HeaderValue::from_bytes(value) {
@@ -27,7 +27,8 @@ pub(crate) fn run(bytes: &[u8]) {
         (NUMBER.try_get().ok(), TEXT.try_get().ok())
     });
 
-    // What was understood is understood by others, but for white space at the ends.
+    // Values that were extracted survive another round through headers, except white space at the ends of
+    // text.
     let mut context = Context::new();
     number.into_iter().for_each(|number| context.set(&NUMBER, number));
     text.iter().for_each(|text| context.set(&TEXT, text.clone()));

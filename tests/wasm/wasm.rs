@@ -1,4 +1,5 @@
-//! The core in WebAssembly, on `wasm_bindgen_futures`, whose tasks all run on one thread. `scripts/wasm` runs it in Node.
+//! The core in WebAssembly, on `wasm_bindgen_futures`, whose tasks all run on one thread. `scripts/wasm` runs
+//! it in Node.
 #![cfg(target_family = "wasm")]
 
 use std::future;
@@ -19,7 +20,7 @@ async fn await_promise() {
         resolve.call0(&resolve).expect("a promise can be resolved");
     }))
     .await
-    .expect("it was not rejected");
+    .expect("the promise is not rejected");
 }
 
 /// Moves the task to the end of the executor's queue once.
@@ -41,7 +42,7 @@ fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> impl Future<O
     spawn_local(async {
         let _ = output.send(future.await);
     });
-    async { joined.await.expect("the task ran to its end") }
+    async { joined.await.expect("the task completes") }
 }
 
 /// A step of `count`: the task, the number it read, and the number after its `set`.
@@ -52,7 +53,7 @@ async fn count(task: u64, number: &'static ContextVar<u64>, steps: mpsc::Unbound
     for step in 0..3 {
         let read = number.get_or(0);
         number.set(read + 10);
-        steps.unbounded_send((task, read, number.get())).expect("the test listens");
+        steps.unbounded_send((task, read, number.get())).expect("the test has the receiver");
         if step % 2 == 0 {
             yield_now().await;
         } else {
@@ -77,7 +78,7 @@ async fn interleaved_tasks_each_see_their_own_context() {
     let (sender, steps) = mpsc::unbounded();
     let one = spawn(count(1, &NUMBER, sender.clone()).in_context(Context::new().with_value(&NUMBER, 100)));
     let two = spawn(NUMBER.sync_scope(200, || count(2, &NUMBER, sender).in_copied_context()));
-    // The test sets the variable between their steps; neither task sees that.
+    // Neither task sees the value that the test sets between their steps.
     yield_now().await;
     assert_eq!(NUMBER.get(), 7);
     NUMBER.set(8);
@@ -107,9 +108,9 @@ async fn annotated_functions_each_see_their_own_context() {
     assert!(!NUMBER.is_set());
 }
 
-/// The thread's own context serves every task that was given none, and the test itself.
+/// Tasks without a context, and the test itself, use the thread's own context.
 #[wasm_bindgen_test]
-async fn tasks_without_a_context_share_that_of_the_thread() {
+async fn tasks_without_a_context_share_the_context_of_the_thread() {
     static NUMBER: ContextVar<u64> = ContextVar::new("number");
     NUMBER.set(100);
     let (sender, steps) = mpsc::unbounded();

@@ -27,10 +27,10 @@ pub(crate) struct Contextvar {
 }
 
 impl Contextvar {
-    /// A context with so many variables set, the first of which is `NUMBER` or `TEXT`.
+    /// Returns a context with `variables` variables set. The first is `NUMBER` or `TEXT`.
     fn context(&mut self, variables: usize, with_text: bool) -> Context {
         let made = self.contexts.entry((variables, with_text)).or_insert_with(|| {
-            // Variables get their places at the first write. This one has one too, and is unset again.
+            // The first write assigns a variable's slot. `UNSET` also gets one, and is then unset.
             let mut unset =
                 Context::new().with_value(&NUMBER, 1).with_value(&TEXT, String::new()).with_value(&UNSET, 1);
             unset.unset(&UNSET);
@@ -40,7 +40,8 @@ impl Contextvar {
             };
             FILLERS.iter().take(variables - 1).fold(first, |context, filler| context.with_value(filler, 1))
         });
-        // The clone shares everything with the one kept here. A first set makes it its own.
+        // The clone shares its nodes with the original. This first write copies them, so that later writes
+        // need not.
         let mut context = made.clone();
         context.run(|| {
             if with_text {
@@ -59,7 +60,7 @@ impl Peer for Contextvar {
     }
 
     fn run(&mut self, operation: Operation, variables: usize, meter: Meter) -> Option<Reading> {
-        let with_text = operation.is_of_text();
+        let with_text = operation.uses_text();
         let mut context = self.context(variables, with_text);
         Some(match operation {
             Operation::Get => context.run(|| meter.time(|| NUMBER.get())),

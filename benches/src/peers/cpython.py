@@ -1,6 +1,6 @@
-# The operations of the benchmark with CPython's contextvars. Reads lines `operation variables repeats`, answers
-# with the nanoseconds that the repeats took, or `none`. Loops as timeit has them: over itertools.repeat. Both NUMBER
-# and TEXT are always set, one variable more than elsewhere.
+# Runs the operations of the benchmark with CPython's contextvars. Reads lines `operation variables repeats`,
+# and writes the nanoseconds of all repeats, or `none`. The loops use itertools.repeat, as timeit does. NUMBER
+# and TEXT are both always set, which is one variable more than in the other columns.
 import asyncio
 import sys
 from contextvars import Context, ContextVar, copy_context
@@ -104,7 +104,7 @@ async def endless():
     await Pending()
 
 
-# What a step of an asyncio task is, without the event loop.
+# A step of an asyncio task, without the event loop.
 def poll(repeats, _):
     run = copy_context().run
     coroutine = endless()

@@ -1,5 +1,4 @@
-//! CPython's `contextvars`: the same operations in a script, which waits for its rounds at the other end of a
-//! pipe.
+//! CPython's `contextvars`: a script runs the same operations, and gets its rounds through a pipe.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -16,7 +15,7 @@ pub(crate) struct CPython {
 }
 
 impl CPython {
-    /// None where there is no python3, or one that is too old.
+    /// Starts the script. Returns `None` if there is no python3, or if it is too old.
     pub(crate) fn start() -> Option<Self> {
         let mut python = Command::new("python3");
         python.arg("-c").arg(include_str!("cpython.py")).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -47,7 +46,7 @@ impl Peer for CPython {
 
 impl Drop for CPython {
     fn drop(&mut self) {
-        // The end of its input is the end of the script.
+        // The script ends when its input does.
         drop(self.input.take());
         let _ = self.child.wait();
     }

@@ -16,7 +16,7 @@ static NUMBER: ContextKey<u64> = ContextKey::new("number");
 static TEXT: ContextKey<String> = ContextKey::new("text");
 static UNSET: ContextKey<u64> = ContextKey::new("unset");
 
-/// The fillers; the first use registers all keys.
+/// The fillers. The first use registers all keys.
 static FILLERS: LazyLock<Vec<ContextKey<u64>>> = LazyLock::new(|| {
     let fillers: Vec<ContextKey<u64>> =
         (0..1000).map(|number| ContextKey::new(format!("filler {number}").leak())).collect();
@@ -42,7 +42,7 @@ impl Peer for Dcontext {
     fn run(&mut self, operation: Operation, variables: usize, meter: Meter) -> Option<Reading> {
         let fillers = &FILLERS[..variables - 1];
         let _attached = attach_snapshot(ContextSnapshot::empty());
-        if operation.is_of_text() {
+        if operation.uses_text() {
             TEXT.set("some text".to_owned());
         } else {
             NUMBER.set(1);

@@ -1,4 +1,4 @@
-//! The floor: a plain thread-local, a plain future, a plain task. No context at all.
+//! The floor: a plain thread-local, a plain future and a plain task, without any context.
 
 use std::cell::{Cell, RefCell};
 use std::hint::black_box;

@@ -19,7 +19,7 @@ inheritable_task_local! {
     static UNSET: u64;
 }
 
-/// What the macro would make a thousand times.
+/// The same keys that a thousand uses of the macro would make.
 static FILLERS: LazyLock<Vec<&'static InheritableLocalKey<u64>>> = LazyLock::new(|| {
     (0..1000).map(|key| &*Box::leak(Box::new(InheritableLocalKey { key, _phantom: PhantomData }))).collect()
 });
@@ -37,9 +37,9 @@ impl Peer for Inherit {
         let fillers = &FILLERS[..variables - 1];
         match operation {
             _ if operation.is_request() => measure(),
-            // Before the thousand scopes are made for nothing.
+            // Returns before making a thousand scopes in vain.
             Operation::Copy | Operation::RunInCopy | Operation::CopyOnWrite => return None,
-            _ if operation.is_of_text() => {
+            _ if operation.uses_text() => {
                 TEXT.sync_scope("some text".to_owned(), || in_scopes(fillers, &mut measure));
             }
             _ => NUMBER.sync_scope(1, || in_scopes(fillers, &mut measure)),
@@ -87,8 +87,8 @@ fn measure(operation: Operation, variables: usize, meter: Meter) -> Option<Readi
         Operation::Request | Operation::RequestWithoutBlocking => {
             let blocking = operation == Operation::Request;
             let requests = work::spawns(meter, move || {
-                // Scopes nested around the future would each hide the others' values: `scope` copies the table
-                // of where it is called. So the scopes are entered, and the future inherits.
+                // Each `scope` copies the table of its caller, so nested scopes around the future would hide
+                // each other's values. So this enters the scopes, and the future inherits.
                 let mut task = None;
                 let mut spawn = || task = Some(tokio::spawn(request(blocking).inherit_task_local()));
                 NUMBER.sync_scope(1, || {
@@ -98,7 +98,7 @@ fn measure(operation: Operation, variables: usize, meter: Meter) -> Option<Readi
             });
             work::CURRENT_THREAD.block_on(async { tokio::spawn(requests).await.unwrap() })
         }
-        // The table can only be copied together with a future or closure, once.
+        // The table can only be copied once, together with a future or closure.
         Operation::Copy | Operation::RunInCopy | Operation::CopyOnWrite => return None,
     })
 }

@@ -1,4 +1,4 @@
-//! opentelemetry's `Context`: values by type, so a type for each variable.
+//! opentelemetry's `Context`, which maps types to values, so each variable is a type.
 
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -40,12 +40,12 @@ pub(crate) struct OpenTelemetry {
     contexts: Contexts,
 }
 
-/// The contexts by their number of variables: making one of a thousand takes milliseconds.
+/// The contexts that were made already. Making one with a thousand values takes milliseconds.
 #[derive(Default)]
 struct Contexts(HashMap<usize, Context>);
 
 impl Contexts {
-    /// One with so many values, the first of which is `Number` or `Text`.
+    /// Returns a context with `variables` values. The first is a `Number` or a `Text`.
     fn get(&mut self, variables: usize, with_text: bool) -> Context {
         let made = self.0.entry(2 * variables + usize::from(with_text)).or_insert_with(|| {
             let first = match with_text {
@@ -64,7 +64,7 @@ impl Peer for OpenTelemetry {
     }
 
     fn run(&mut self, operation: Operation, variables: usize, meter: Meter) -> Option<Reading> {
-        let with_text = operation.is_of_text();
+        let with_text = operation.uses_text();
         let context = self.contexts.get(variables, with_text);
         let _attached = context.clone().attach();
         Some(match operation {
@@ -156,7 +156,7 @@ fn text(context: &Context) -> &String {
     &context.get::<Text>().unwrap().0
 }
 
-/// Reads through `current()`, as most code out there does: it clones the context, two reference counts.
+/// Reads through `current()`, as most code does. That clones the context: two reference counts.
 #[derive(Default)]
 pub(crate) struct OpenTelemetryCurrent {
     contexts: Contexts,
@@ -168,7 +168,7 @@ impl Peer for OpenTelemetryCurrent {
     }
 
     fn run(&mut self, operation: Operation, variables: usize, meter: Meter) -> Option<Reading> {
-        let with_text = operation.is_of_text();
+        let with_text = operation.uses_text();
         let _attached = self.contexts.get(variables, with_text).attach();
         Some(match operation {
             Operation::Get => meter.time(|| number(&Context::current())),
@@ -177,7 +177,7 @@ impl Peer for OpenTelemetryCurrent {
             Operation::GetUnset => {
                 meter.time(|| Context::current().get::<Unset>().map_or(7, |unset| unset.0))
             }
-            // The rest has no second way.
+            // The other operations have no variant with `current()`.
             _ => return None,
         })
     }

@@ -1,4 +1,4 @@
-//! tokio's `task_local!`: a variable each, set by a scope each, carried into a task by hand.
+//! tokio's `task_local!`: each variable has a scope of its own, carried into a task by hand.
 
 use std::hint::black_box;
 use std::pin::Pin;
@@ -95,12 +95,12 @@ fn measure(operation: Operation, variables: usize, meter: Meter) -> Option<Readi
             });
             work::CURRENT_THREAD.block_on(async { tokio::spawn(requests).await.unwrap() })
         }
-        // There is nothing that could be copied.
+        // There is no context to copy.
         Operation::Copy | Operation::RunInCopy | Operation::CopyOnWrite => return None,
     })
 }
 
-/// What one writes by hand to carry the variables into a task.
+/// Carries the variables into a task, as one writes it by hand.
 fn spawn(variables: usize) -> JoinHandle<u64> {
     let work = async { NUMBER.get() };
     match variables {
@@ -141,8 +141,8 @@ fn scope_seven<F: Future>(
     keys[0].scope(values[1], future)
 }
 
-/// Wraps `future` in any number of scopes. Seven by seven, each seven in a box: types nested a thousand deep do
-/// not compile, and a box each would be unfair.
+/// Wraps `future` in any number of scopes, with a box around each seven. Types nested a thousand deep do not
+/// compile, and a box for each scope would be unfair.
 fn scope_many<F>(variables: usize, future: F) -> Pin<Box<dyn Future<Output = F::Output> + Send>>
 where
     F: Future<Output: Send> + Send + 'static,

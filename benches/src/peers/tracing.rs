@@ -1,5 +1,6 @@
-//! tracing's `Instrument`, with a subscriber that keeps spans and does nothing else. A span carries fields for
-//! subscribers, no values for the program, so there are only polls and spawns, and one span whatever is set.
+//! tracing's `Instrument`, with a subscriber that only stores spans. A span carries fields for subscribers
+//! and no values for the program, so only polls and spawns are measured, with one span for any number of
+//! variables.
 
 use std::sync::Once;
 

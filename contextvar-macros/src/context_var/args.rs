@@ -62,7 +62,8 @@ impl ContextVarArgs {
         parsed
     }
 
-    /// Records an error for each argument that contradicts another one or lacks it. Drops what `secret` rules out.
+    /// Records an error for each argument that contradicts another one or lacks it. Drops what `secret` rules
+    /// out.
     fn reject_contradictions(&mut self, errors: &mut Errors) {
         if let Some(log) = self.log.take_if(|_| self.secret) {
             let message = "a `secret` variable is never logged: remove `log` or `secret`";
@@ -131,7 +132,8 @@ fn parse_baggage_key(ident: &Ident, input: ParseStream<'_>) -> Result<LitStr> {
         return Err(Error::new(ident.span(), message));
     }
     let key: LitStr = parse_value(ident, "`baggage` takes a key: write `baggage = \"tenant.id\"`", input)?;
-    // The baggage specification defines a key as a token of RFC 9110. `%` is left out, because receivers decode it.
+    // The baggage specification defines a key as a token of RFC 9110. `%` is left out, because receivers
+    // decode it.
     let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$&'*+-.^_`|~".contains(c);
     if key.value().is_empty() || !key.value().chars().all(is_token) {
         let message = "this is not a baggage key: use one or more ASCII letters, digits and `!#$&'*+-.^_`|~`";

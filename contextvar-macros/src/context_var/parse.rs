@@ -21,8 +21,8 @@ pub(crate) struct Static {
 }
 
 impl Static {
-    /// Parses a static. A `const`, a `static mut` and a second `#[context_var]` are parsed as the static that the user
-    /// meant, and recorded in `errors`.
+    /// Parses a static. A `const`, a `static mut` and a second `#[context_var]` are parsed as the static that
+    /// the user meant, and recorded in `errors`.
     pub(crate) fn parse(input: ParseStream<'_>, errors: &mut Errors) -> Result<Self> {
         let mut attrs = input.call(Attribute::parse_outer)?;
         if let Some(n) = attrs.iter().position(|attr| path_ends_in(attr.path(), &["context_var"])) {

@@ -129,8 +129,8 @@ fn parse_arg(kind: ContextKind, input: ParseStream<'_>) -> Result<WithContextArg
     }
 }
 
-/// Returns the error for an argument that is only a path: a variable without a value if it is spelled like a static, or
-/// else an unknown argument.
+/// Returns the error for an argument that is only a path: a variable without a value if it is spelled like a
+/// static, or else an unknown argument.
 fn reject_path(path: &Path, usage: &str) -> Error {
     let last = path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
     if last.chars().any(char::is_uppercase) && !last.chars().any(char::is_lowercase) {

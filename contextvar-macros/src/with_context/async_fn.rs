@@ -25,8 +25,8 @@ use crate::with_context::return_type::{locate_at_arrow, output_type};
 //         })
 //     }
 //
-// rustc lowers an `async fn` to the same code. It also gives the block a type, for which a macro has no syntax; the first
-// `return` takes its place.
+// rustc lowers an `async fn` to the same code. It also gives the block a type, for which a macro has no
+// syntax; the first `return` takes its place.
 pub(crate) fn expand_async_fn(args: &WithContextArgs, function: &Function) -> TokenStream {
     let NestedBody { mut sig, block } = nest_async_body(args, function);
     // Errors about the future as a whole point at the body.
@@ -34,14 +34,14 @@ pub(crate) fn expand_async_fn(args: &WithContextArgs, function: &Function) -> To
     let context = args.make_context(span);
     let future = quote_spanned!(span=> #context.scope(async move #block));
     if !args.is_nested && may_be_program_main(function) {
-        // rustc rejects an `async fn main` with its own message, so this one stays `async`. The price: one that is not the
-        // program's `main` takes its copy at the first poll instead of at the call.
+        // rustc rejects an `async fn main` with its own message, so this one stays `async`. The price: one
+        // that is not the program's `main` takes its copy at the first poll instead of at the call.
         return replace_body(function, &function.sig, quote_spanned!(span=> #future.await));
     }
     sig.asyncness = None;
     sig.output = return_impl_future(args, function);
-    // clippy checks `#[must_use]` on a function that returns a future, which is `must_use` anyway, but not on an `async
-    // fn`. Nor does it compare an `async` method with the methods of std's traits.
+    // clippy checks `#[must_use]` on a function that returns a future, which is `must_use` anyway, but not on
+    // an `async fn`. Nor does it compare an `async` method with the methods of std's traits.
     let must_use = function.attrs.iter().any(|attr| path_ends_in(attr.path(), &["must_use"]));
     let allows = [
         must_use.then(|| quote!(#[allow(clippy::double_must_use)])),
@@ -60,8 +60,8 @@ fn return_impl_future(args: &WithContextArgs, function: &Function) -> ReturnType
         output @ Type::Never(_) => quote!(<fn() -> #output as #krate::__private::FnPointer>::Output),
         output => output.to_token_stream(),
     };
-    // The edition of the `impl` token decides which lifetimes are captured. In this crate's edition, 2024, all of them are,
-    // as for an `async fn` in every edition.
+    // The edition of the `impl` token decides which lifetimes are captured. In this crate's edition, 2024,
+    // all of them are, as for an `async fn` in every edition.
     let span = Span::call_site().located_at(locate_at_arrow(args, &function.sig).0);
     let implement = quote_spanned!(span=> impl);
     let future = {

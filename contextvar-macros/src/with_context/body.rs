@@ -12,8 +12,8 @@ use crate::with_context::return_type::{infer_impl_trait, locate_at_arrow, output
 
 /// Returns the function with `statements` in the braces of its body.
 //
-// The braces keep their span. From it rustc and clippy decide whether another crate's macro wrote the function, and they do
-// not lint one that a macro wrote.
+// The braces keep their span. From it rustc and clippy decide whether another crate's macro wrote the
+// function, and they do not lint one that a macro wrote.
 pub(crate) fn replace_body(function: &Function, sig: &Signature, statements: TokenStream) -> TokenStream {
     let Function { attrs, vis, defaultness, body, .. } = function;
     let mut braces = Group::new(Delimiter::Brace, statements);
@@ -28,8 +28,8 @@ pub(crate) struct NestedBody {
     pub(crate) block: Group,
 }
 
-/// Returns the body for a closure: it binds the arguments, runs `check`, sets the entries, and ends with what `wrap_body`
-/// makes of the user's body.
+/// Returns the body for a closure: it binds the arguments, runs `check`, sets the entries, and ends with what
+/// `wrap_body` makes of the user's body.
 pub(crate) fn nest_body(
     args: &WithContextArgs,
     function: &Function,
@@ -47,11 +47,11 @@ pub(crate) fn nest_body(
     }
     let entries = set_entries(args);
     let body = &function.body;
-    // The edition of the new block is 2024. In that edition the temporaries of the body's last expression are dropped
-    // before the arguments, which they may borrow. In a function they are in every edition.
+    // The edition of the new block is 2024. In that edition the temporaries of the body's last expression are
+    // dropped before the arguments, which they may borrow. In a function they are in every edition.
     //
-    // The label keeps rustc from reporting the braces of the body as unnecessary. Its edition is that of the body, because
-    // the body's own edition must not change.
+    // The label keeps rustc from reporting the braces of the body as unnecessary. Its edition is that of the
+    // body, because the body's own edition must not change.
     let label = Lifetime::new("'__body", body.span());
     let body = quote_spanned!(body.span()=> #label: #body);
     let span = Span::mixed_site().located_at(function.body.span());
@@ -61,8 +61,8 @@ pub(crate) fn nest_body(
     NestedBody { sig, block }
 }
 
-/// Returns the body for an async block. There is no syntax for the type of such a block: rustc infers it from the first
-/// `return`.
+/// Returns the body for an async block. There is no syntax for the type of such a block: rustc infers it from
+/// the first `return`.
 pub(crate) fn nest_async_body(args: &WithContextArgs, function: &Function) -> NestedBody {
     let ty = infer_impl_trait(&output_type(&function.sig.output));
     let (span, private) = locate_at_arrow(args, &function.sig);
@@ -80,9 +80,9 @@ pub(crate) fn nest_async_body(args: &WithContextArgs, function: &Function) -> Ne
         #[allow(clippy::diverging_sub_expression, clippy::mutable_key_type)]
         if false { let output: #private::Unlinted<#ty> = #private::infer_output(); return output; }
     };
-    // clippy's `async_yields_async` looks at the value of an async block, but not at that of an `async fn`: a `return` at
-    // the end hides it. In an arm of a `match`, a body that never ends makes no code of the expansion unreachable or a
-    // diverging sub-expression.
+    // clippy's `async_yields_async` looks at the value of an async block, but not at that of an `async fn`: a
+    // `return` at the end hides it. In an arm of a `match`, a body that never ends makes no code of the
+    // expansion unreachable or a diverging sub-expression.
     nest_body(args, function, Some(first_return), |body, span| match function.body.stream().is_empty() {
         true => body,
         false => {
@@ -91,16 +91,16 @@ pub(crate) fn nest_async_body(args: &WithContextArgs, function: &Function) -> Ne
     })
 }
 
-/// Returns statements that capture the whole argument, as `let x = x` does, and bind its pattern. Leaves a name in the
-/// signature.
+/// Returns statements that capture the whole argument, as `let x = x` does, and bind its pattern. Leaves a
+/// name in the signature.
 fn bind_argument(n: usize, arg: &mut PatType) -> TokenStream {
     let is_cfg = |attr: &&Attribute| path_ends_in(attr.path(), &["cfg", "cfg_attr"]);
     let is_expect = |attr: &&Attribute| attr.path().is_ident("expect");
     let names_clippy = |attr: &&Attribute| attr.to_token_stream().to_string().contains("clippy");
     let mut attrs = arg.attrs.clone();
     let cfgs: Vec<_> = attrs.iter().filter(is_cfg).cloned().collect();
-    // An `#[expect]` belongs where its lint fires. Clippy's lints of arguments fire on the type, in the signature; rustc's
-    // fire on the pattern, in the binding.
+    // An `#[expect]` belongs where its lint fires. Clippy's lints of arguments fire on the type, in the
+    // signature; rustc's fire on the pattern, in the binding.
     attrs.retain(|attr| !(is_expect(&attr) && names_clippy(&attr)));
     arg.attrs.retain(|attr| !is_expect(&attr) || names_clippy(&attr));
     let pattern = (*arg.pat).clone();

@@ -48,9 +48,9 @@ pub(crate) fn expand_boxed_block(
     replace_body(function, &function.sig, block.call.to_token_stream())
 }
 
-/// Counts the leading statements that `#[async_trait]` writes: an `if let` that gives the block a type, and one binding for
-/// each argument. That is `let user = user;` for a name, `let (a, b) = { let __arg1 = __arg1; __arg1 };` for a pattern, and
-/// `let __self = self;` for `self`.
+/// Counts the leading statements that `#[async_trait]` writes: an `if let` that gives the block a type, and
+/// one binding for each argument. That is `let user = user;` for a name,
+/// `let (a, b) = { let __arg1 = __arg1; __arg1 };` for a pattern, and `let __self = self;` for `self`.
 fn count_bindings(stmts: &[Stmt]) -> usize {
     fn as_name(expr: &Expr) -> Option<&Ident> {
         if let Expr::Path(path) = expr { path.path.get_ident() } else { None }

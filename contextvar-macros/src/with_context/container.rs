@@ -1,5 +1,5 @@
-//! An `impl` block, a trait or an inline module: the attribute goes on each function in it that is async or returns a
-//! future.
+//! An `impl` block, a trait or an inline module: the attribute goes on each function in it that is async or
+//! returns a future.
 //!
 //! Only signatures are parsed. All other tokens stay as they are.
 
@@ -73,9 +73,11 @@ struct Annotator<'a> {
     attribute: &'a TokenStream,
     /// True after the attribute has been put on something.
     has_annotated: Cell<bool>,
-    /// The first function without a body that the user wrote and that would otherwise have been given the attribute.
+    /// The first function without a body that the user wrote and that would otherwise have been given the
+    /// attribute.
     first_declaration: Cell<Option<Ident>>,
-    /// True after an item that already has one of the two attributes, or a macro call, which can expand to anything.
+    /// True after an item that already has one of the two attributes, or a macro call, which can expand to
+    /// anything.
     has_other_items: Cell<bool>,
 }
 
@@ -165,8 +167,8 @@ impl<'a> Annotator<'a> {
     }
 }
 
-/// Takes an item that has passed through a `macro_rules!` as `$item:item`: it is in a group without delimiters. A
-/// `$vis:vis` is in such a group too, and is left for the parser.
+/// Takes an item that has passed through a `macro_rules!` as `$item:item`: it is in a group without
+/// delimiters. A `$vis:vis` is in such a group too, and is left for the parser.
 fn take_grouped_item(input: ParseStream<'_>) -> Option<Group> {
     let fork = input.fork();
     match fork.parse() {
@@ -185,8 +187,8 @@ fn starts_function(input: ParseStream<'_>) -> bool {
     vis_and_default.is_ok() && input.parse::<Signature>().is_ok()
 }
 
-/// Takes the tokens of an item other than a function, up to a semicolon or a body. In the value of a constant, tokens after
-/// braces are taken for another item; they are emitted all the same.
+/// Takes the tokens of an item other than a function, up to a semicolon or a body. In the value of a
+/// constant, tokens after braces are taken for another item; they are emitted all the same.
 fn take_item(input: ParseStream<'_>) -> Result<TokenStream> {
     let mut item = TokenStream::new();
     while !input.is_empty() {

@@ -1,5 +1,5 @@
-//! The expansion of an attributed item: it goes to a container's functions, waits for other macros, or rewrites the
-//! function.
+//! The expansion of an attributed item: it goes to a container's functions, waits for other macros, or
+//! rewrites the function.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -48,7 +48,8 @@ fn expand_item(
     }
 }
 
-/// Removes another `#[with_copied_context]` or `#[with_empty_context]` from the attributes, and records an error for it.
+/// Removes another `#[with_copied_context]` or `#[with_empty_context]` from the attributes, and records an
+/// error for it.
 fn reject_second_attribute(kind: ContextKind, attrs: &mut Vec<Attribute>, errors: &mut Errors) {
     let Some(n) = attrs.iter().position(gives_context) else { return };
     let second = attrs.remove(n);
@@ -61,8 +62,8 @@ fn reject_second_attribute(kind: ContextKind, attrs: &mut Vec<Attribute>, errors
     errors.push(Error::new_spanned(second, message));
 }
 
-/// Puts the attribute on the functions in an `impl`, a trait or a module. Their expansions report the mistakes in the
-/// arguments, so `arg_errors` are reported here only if there is no such function.
+/// Puts the attribute on the functions in an `impl`, a trait or a module. Their expansions report the
+/// mistakes in the arguments, so `arg_errors` are reported here only if there is no such function.
 fn expand_container(
     args: &WithContextArgs,
     raw_args: TokenStream,
@@ -79,8 +80,8 @@ fn expand_container(
     }
     let (krate, name) = (&args.krate, Ident::new(args.kind.attribute(), Span::call_site()));
     if attrs.iter().any(|attr| path_ends_in(attr.path(), &["automock"])) {
-        // mockall copies the attributes of methods, but not those of an `impl`, to statements, where no attribute macro can
-        // be. So this attribute stays on the `impl` and expands after mockall.
+        // mockall copies the attributes of methods, but not those of an `impl`, to statements, where no
+        // attribute macro can be. So this attribute stays on the `impl` and expands after mockall.
         return Ok(quote!(#(#attrs)* #[#krate::#name(#raw_args)] #item));
     }
     let (item, annotated) = annotate_functions(item, &quote!(#krate::#name(__nested, #raw_args)))?;
@@ -104,8 +105,8 @@ fn expand_container(
     Ok(quote!(#(#attrs)* #item))
 }
 
-/// Expands the attribute on a function, or puts it below the function's other attributes. In that case its next expansion
-/// reports `arg_errors`.
+/// Expands the attribute on a function, or puts it below the function's other attributes. In that case its
+/// next expansion reports `arg_errors`.
 fn expand_function(
     args: &WithContextArgs,
     raw_args: TokenStream,
@@ -129,7 +130,8 @@ fn expand_function(
         arg_errors.push(Error::new(future.span(), message));
     }
     if !args.is_last && function.attrs.iter().any(|attr| !is_inert(attr)) {
-        // `#[tokio::main]`, `#[tracing::instrument]` and similar macros need an `async fn`, so they expand first.
+        // `#[tokio::main]`, `#[tracing::instrument]` and similar macros need an `async fn`, so they expand
+        // first.
         let (krate, name) = (&args.krate, Ident::new(args.kind.attribute(), Span::call_site()));
         function.attrs.push(parse_quote!(#[#krate::#name(__last, #raw_args)]));
         return replace_body(&function, &function.sig, function.body.stream());

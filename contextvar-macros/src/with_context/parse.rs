@@ -15,8 +15,8 @@ pub(crate) struct Function {
 }
 
 impl Function {
-    /// Parses the function below `attribute`. Returns `None` for a type or a declaration that another macro wrote: there
-    /// is nothing to run in a context.
+    /// Parses the function below `attribute`. Returns `None` for a type or a declaration that another macro
+    /// wrote: there is nothing to run in a context.
     pub(crate) fn parse(attribute: &str, attrs: Vec<Attribute>, item: TokenStream) -> Result<Option<Self>> {
         // The parser does not get the body, because it would look at every token in it.
         let mut header: Vec<TokenTree> = item.into_iter().collect();
@@ -36,7 +36,8 @@ impl Function {
         let defaultness = input.parse()?;
         let start = input.cursor();
         if !contains_fn_keyword(start.token_stream()) {
-            // Macros that make a type from an `impl`, such as mockall, copy the attributes of the `impl` to the type.
+            // Macros that make a type from an `impl`, such as mockall, copy the attributes of the `impl` to
+            // the type.
             return match start.token_stream().into_iter().next() {
                 Some(token) if !is_written_by_user(&token) => {
                     input.parse::<TokenStream>()?;
@@ -53,8 +54,8 @@ impl Function {
         }
         let sig: Signature = input.parse()?;
         if let Some(semicolon) = input.parse::<Option<Token![;]>>()? {
-            // Macros that make a trait from an `impl`, such as easy_ext, copy the attributes of the methods to the
-            // declarations.
+            // Macros that make a trait from an `impl`, such as easy_ext, copy the attributes of the methods
+            // to the declarations.
             if !is_written_by_user(&semicolon) {
                 return Ok(None);
             }
@@ -74,8 +75,8 @@ fn contains_fn_keyword(tokens: TokenStream) -> bool {
     tokens.into_iter().any(|token| matches!(token, TokenTree::Ident(ident) if ident == "fn"))
 }
 
-/// Returns the braces of a body. A body that has passed through a `macro_rules!` as `$body:block` is in a group without
-/// delimiters.
+/// Returns the braces of a body. A body that has passed through a `macro_rules!` as `$body:block` is in a
+/// group without delimiters.
 fn ungroup_braces(mut token: TokenTree) -> Result<Group> {
     loop {
         let span = token.span();
@@ -90,8 +91,8 @@ fn ungroup_braces(mut token: TokenTree) -> Result<Group> {
     }
 }
 
-/// Takes the `#![..]` attributes out of a body and makes them outer attributes, which mean the same on a function. The
-/// expansion can then nest the rest of the body anywhere.
+/// Takes the `#![..]` attributes out of a body and makes them outer attributes, which mean the same on a
+/// function. The expansion can then nest the rest of the body anywhere.
 fn split_inner_attributes(body: Group) -> Result<(Vec<Attribute>, Group)> {
     struct Parts(Vec<Attribute>, TokenStream);
 
@@ -101,8 +102,8 @@ fn split_inner_attributes(body: Group) -> Result<(Vec<Attribute>, Group)> {
         }
     }
 
-    // Most bodies have no inner attribute. They stay as they are: parsing takes time, and both braces of a new group would
-    // have the same span.
+    // Most bodies have no inner attribute. They stay as they are: parsing takes time, and both braces of a
+    // new group would have the same span.
     let starts_with_hash =
         matches!(body.stream().into_iter().next(), Some(TokenTree::Punct(punct)) if punct.as_char() == '#');
     if !starts_with_hash {

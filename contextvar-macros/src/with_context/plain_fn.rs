@@ -35,7 +35,8 @@ pub(crate) fn expand_plain_fn(args: &WithContextArgs, function: &Function) -> To
     let run = quote!(#context.run(move || -> #output #block));
     let statements = match declared {
         Type::Never(_) => run,
-        // Clippy checks the return types of closures as well as those of functions, and would report this one twice.
+        // Clippy checks the return types of closures as well as those of functions, and would report this one
+        // twice.
         _ => quote!(#[allow(clippy::result_large_err)] return #run;),
     };
     replace_body(function, &sig, statements)

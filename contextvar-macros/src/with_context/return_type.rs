@@ -59,8 +59,8 @@ fn contains_future<'a>(bounds: impl IntoIterator<Item = &'a TypeParamBound>) -> 
     })
 }
 
-/// Returns the type without parentheses, and without the group around a type that has passed through a `macro_rules!` as
-/// `$ty:ty`.
+/// Returns the type without parentheses, and without the group around a type that has passed through a
+/// `macro_rules!` as `$ty:ty`.
 fn ungroup(mut ty: &Type) -> &Type {
     loop {
         ty = match ty {
@@ -101,9 +101,9 @@ pub(crate) fn infer_impl_trait(output: &Type) -> Type {
     ty
 }
 
-/// Returns the span for code about the return type, which is that of the arrow, and the path of `contextvar::__private`
-/// there. An editor finds definitions by span: with the span of the user's type it would find the expansion's definitions
-/// there.
+/// Returns the span for code about the return type, which is that of the arrow, and the path of
+/// `contextvar::__private` there. An editor finds definitions by span: with the span of the user's type it
+/// would find the expansion's definitions there.
 pub(crate) fn locate_at_arrow(args: &WithContextArgs, sig: &Signature) -> (Span, TokenStream) {
     let span = Span::mixed_site().located_at(match &sig.output {
         ReturnType::Default => sig.paren_token.span.close(),

@@ -1,25 +1,27 @@
 //! The contexts of tasks whose runtime has hooks. The hooks enter and leave them before and after each poll.
 
+mod ownership;
+
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::mem;
 use std::panic::{self, AssertUnwindSafe};
 use std::ptr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use ownership::Ownership;
 
 use super::abort_on_out_of_order_exit;
 use super::active_read::ActiveRead;
 use super::frame::{Contents, Frame, enter_for, enter_sentinel, innermost, is_sentinel};
 use super::task::{TaskId, task_id};
-use super::thread_context::this_thread;
 use crate::storage::Map;
 
 /// The context of a task. It is the current context while tokio reports that its task is the current task.
 ///
 /// No lock guards the contents. tokio makes a task current on one thread at a time, to poll it or to drop its
 /// future or its output, and each such period happens before the next one. So code of the current task can
-/// use the contents, and becomes their owner: see `owner`. Hooks run outside of the task. On the owner's
-/// thread they can use the contents; on other threads they use the map that was published last.
+/// use the contents, and becomes their owner: see [`Ownership`]. Hooks run outside of the task. On the
+/// owner's thread they can use the contents; on other threads they use the map that was published last.
 ///
 /// A thread can have an entry for a task whose poll has ended: from the end of the poll to the hook after it;
 /// or longer, if that hook never runs because a panic left the poll or because another hook replaced it. Such
@@ -27,24 +29,14 @@ use crate::storage::Map;
 /// it.
 pub(crate) struct TaskContext {
     task: TaskId,
-    /// The [number](this_thread) of the thread that used the contents last, or `NO_OWNER`, or `ENDED`.
-    owner: AtomicUsize,
+    ownership: Ownership,
     contents: UnsafeCell<Contents>,
     frame: Frame,
-    /// The map for the user's hooks on threads other than the owner's. `None` if the user has no hooks.
-    /// Locked while a hook uses the contents, and while the owner changes.
-    published: Option<Mutex<Map>>,
 }
 
-/// The owner of contents that no thread has used yet.
-const NO_OWNER: usize = 0;
-
-/// The owner of contents whose task has ended. No thread becomes their owner any more.
-const ENDED: usize = 1;
-
-// SAFETY: `task`, the atomic and the mutex can be shared. The other fields are used by code of the current
-// task, by hooks on the owner's thread while the owner cannot change, as described above, and by the drop of
-// the last `Arc`.
+// SAFETY: `task` and `ownership` can be shared. The other fields are used by code of the current task, by
+// hooks on the owner's thread while the owner cannot change, as described above, and by the drop of the last
+// `Arc`.
 unsafe impl Send for TaskContext {}
 // SAFETY: as above.
 unsafe impl Sync for TaskContext {}
@@ -71,8 +63,7 @@ impl TaskContext {
     pub(crate) fn new(task: TaskId, map: Map, has_hooks: bool) -> Arc<TaskContext> {
         let context = Arc::new(TaskContext {
             task,
-            owner: AtomicUsize::new(NO_OWNER),
-            published: has_hooks.then(|| Mutex::new(map.clone())),
+            ownership: Ownership::new(has_hooks.then(|| map.clone())),
             contents: UnsafeCell::new(Contents::new(map)),
             frame: Frame::of_task(task),
         });
@@ -121,20 +112,7 @@ impl TaskContext {
     /// Returns the frame. The caller has checked that this is the context of the current task.
     #[inline]
     fn frame_of_current_task(&self) -> Option<*const Frame> {
-        #[cold]
-        fn become_owner(context: &TaskContext) -> bool {
-            let _published = context.published.as_ref().map(lock);
-            let owner = context.owner.load(Ordering::Relaxed);
-            // Fails if a hook on the owner's thread ends the context at this moment.
-            owner != ENDED
-                && context
-                    .owner
-                    .compare_exchange(owner, this_thread(), Ordering::AcqRel, Ordering::Relaxed)
-                    .is_ok()
-        }
-
-        (self.owner.load(Ordering::Relaxed) == this_thread() || become_owner(self))
-            .then_some(&raw const self.frame)
+        self.ownership.acquire().then_some(&raw const self.frame)
     }
 
     /// Runs `f` in a copy of this context that `f` cannot write. The copy is of the context as it is now if
@@ -156,31 +134,23 @@ impl TaskContext {
 
     /// Publishes the map if this thread is the owner. Returns the published map.
     fn publish(&self) -> Map {
-        let Some(published) = &self.published else { return Map::EMPTY };
-        let mut published = lock(published);
-        if self.owner.load(Ordering::Relaxed) != this_thread() {
-            return published.clone();
+        let (map, replaced) = self.ownership.publish(|| self.frame.map().clone());
+        if let Some(replaced) = replaced {
+            self.drop_values(replaced);
         }
-        // No other thread can become the owner while this thread has the lock.
-        let now = self.frame.map().clone();
-        let before = mem::replace(&mut *published, now.clone());
-        drop(published);
-        self.drop_values(before);
-        now
+        map
     }
 
     /// Drops the values of a task that has ended if the task's last poll was on this thread. Otherwise the
     /// last owner of the `Arc` drops them.
     pub(crate) fn end(&self) {
-        let is_owner = self.owner.compare_exchange(this_thread(), ENDED, Ordering::AcqRel, Ordering::Relaxed);
-        if is_owner.is_ok() {
+        if self.ownership.end() {
             if ActiveRead::is_active_in(&self.frame) {
                 abort_on_out_of_order_exit();
             }
             self.drop_values(self.frame.take_map());
         }
-        if let Some(published) = &self.published {
-            let map = mem::take(&mut *lock(published));
+        if let Some(map) = self.ownership.take_published() {
             self.drop_values(map);
         }
     }
@@ -200,8 +170,8 @@ impl Drop for TaskContext {
     fn drop(&mut self) {
         let map = mem::take(&mut self.contents.get_mut().map);
         self.drop_values(map);
-        if let Some(published) = self.published.take() {
-            self.drop_values(published.into_inner().unwrap_or_else(PoisonError::into_inner));
+        if let Some(map) = self.ownership.take_published_mut() {
+            self.drop_values(map);
         }
     }
 }
@@ -311,8 +281,4 @@ fn pop(entries: &mut Vec<Entered>) -> Arc<TaskContext> {
     innermost(|it| it.frame.set(outer));
     TOP.set(entries.last().map_or(ptr::null(), |entry| Arc::as_ptr(&entry.context)));
     context
-}
-
-fn lock(map: &Mutex<Map>) -> MutexGuard<'_, Map> {
-    map.lock().unwrap_or_else(PoisonError::into_inner)
 }

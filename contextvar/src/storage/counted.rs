@@ -7,8 +7,8 @@ use std::cell::{Cell, RefCell};
 use std::mem::{self, ManuallyDrop};
 use std::ptr::{self, NonNull};
 
-use super::sync::{AtomicUsize, Ordering};
 use crate::on_drop::OnDrop;
+use crate::sync::{AtomicUsize, Ordering};
 
 /// Points to the header of an `Allocation<T>`. Only the owner of the pointer knows `T`.
 #[repr(transparent)]

@@ -5,13 +5,13 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr;
-use std::sync::atomic::AtomicUsize;
 
 use super::counted::{Allocation, Counted};
 use super::node::{Node, WIDTH};
 use super::registry::{self, Registered};
 use super::value::{Value, Word};
 use super::variable::{AnyVariable, Variable};
+use crate::sync::AtomicUsize;
 
 /// A persistent map from variables to values.
 #[repr(transparent)]

@@ -1,11 +1,12 @@
 //! The variables of the process, each with a slot.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 use once_cell::race::OnceRef;
 
 use super::node;
 use super::variable::AnyVariable;
+use crate::sync::{Mutex, MutexGuard};
 
 static REGISTRY: Mutex<Registry> =
     Mutex::new(Registry { inherited: Vec::new(), not_inherited: Vec::new(), end_of_logged: &LOGGED });

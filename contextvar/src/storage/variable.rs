@@ -3,11 +3,11 @@
 use std::any::{TypeId, type_name};
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::map::Map;
 use super::registry;
 use super::value::Word;
+use crate::sync::{AtomicU32, Ordering};
 
 /// A context variable without its default.
 ///

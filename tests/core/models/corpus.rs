@@ -1,8 +1,8 @@
-//! The inputs of the fuzz targets; see `scripts/fuzz`.
+//! The corpora of the fuzz targets; see `scripts/fuzz`.
 
-/// Runs a target on each input in its corpus, and on each one that was a failure once.
+/// Runs a target on each input of its corpus and on each input that once failed.
 pub(crate) fn run(target: &str, corpus: &str, run: fn(&[u8])) {
-    // Miri has time for a few.
+    // Miri has time for a few inputs.
     const STEP: usize = if cfg!(miri) { 250 } else { 1 };
 
     assert!(corpus.lines().count() > 100);

@@ -1,4 +1,4 @@
-//! Values that do anything when they are cloned, dropped, shown and read: set, reset, copy, enter contexts, panic.
+//! Hostile values: when cloned, dropped, formatted or read, they set, reset, copy, enter contexts and panic.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use contextvar::{Context, ContextVar, Token, copy_context};
 
-// Enough of them for two levels of the trie.
+// Enough variables for two levels of the trie.
 const EACH: usize = 40;
 static HOSTILE: [ContextVar<Hostile>; EACH] = [const { ContextVar::new("hostile").debug() }; EACH];
 static KEPT: [ContextVar<Hostile>; EACH] = [const { ContextVar::new("kept").inherit(false) }; EACH];
@@ -18,7 +18,7 @@ static NUMBERS: [ContextVar<u64>; EACH] = [const { ContextVar::new("number") }; 
 const SLOTS: usize = 3;
 
 thread_local! {
-    /// What there is to do.
+    /// The remaining steps.
     static SCRIPT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static DEPTH: Cell<usize> = const { Cell::new(0) };
     static ALIVE: Cell<isize> = const { Cell::new(0) };
@@ -26,7 +26,7 @@ thread_local! {
     static CONTEXTS: RefCell<[Option<Context>; SLOTS]> = const { RefCell::new([const { None }; SLOTS]) };
 }
 
-/// Does what the script says next.
+/// A value that runs the script's next step in each of its methods.
 struct Hostile {
     n: u8,
     alive: AtomicBool,
@@ -38,7 +38,7 @@ impl Hostile {
         Hostile { n, alive: AtomicBool::new(true) }
     }
 
-    /// The value must be one, before and after it has done what it does.
+    /// Runs a step, and asserts before and after it that this value has not been dropped.
     fn act(&self) {
         assert!(self.alive.load(Ordering::Relaxed), "a value that was dropped is used");
         step();
@@ -64,7 +64,7 @@ impl Drop for Hostile {
     fn drop(&mut self) {
         ALIVE.set(ALIVE.get() - 1);
         assert!(self.alive.swap(false, Ordering::Relaxed), "a value is dropped twice");
-        // A second panic while one unwinds would end the process.
+        // A second panic during unwinding would abort the process.
         if std::thread::panicking() {
             let _ = catch_unwind(step).map_err(assert_on_purpose);
         } else {
@@ -99,7 +99,7 @@ fn keep(context: Context) {
 fn var() -> &'static ContextVar<Hostile> {
     let number = next();
     let vars = if number % 4 == 0 { &KEPT } else { &HOSTILE };
-    // Few and many, as in maps.
+    // Half of the numbers are small, as in `maps`.
     &vars[if number < 128 { number % 3 } else { number % EACH }]
 }
 
@@ -177,7 +177,7 @@ fn step() {
         16 => {
             let context = copy_context();
             let text = format!("{context:?}");
-            // Before the text: a panic at the end would leak what is on its way out.
+            // Dropped before the text, which a panic in this drop would leak.
             drop(context);
             assert!(text.starts_with("Context"));
         }
@@ -214,9 +214,9 @@ fn quietly(f: impl FnOnce()) {
     let _ = catch_unwind(AssertUnwindSafe(f)).map_err(assert_on_purpose);
 }
 
-/// Does what the bytes say, until there are none. No value is left.
+/// Runs the steps that the bytes stand for. No value is left afterwards.
 pub(crate) fn run(bytes: &[u8]) {
-    // What a run that failed has left on this thread is not this one's.
+    // Forget the values that a failed run has left on this thread.
     mem::forget((TOKENS.take(), CONTEXTS.take()));
     DEPTH.set(0);
     ALIVE.set(0);
@@ -226,7 +226,7 @@ pub(crate) fn run(bytes: &[u8]) {
             quietly(step);
         }
     });
-    // Nothing more is done, but that values are dropped.
+    // The script is empty: values are only dropped from here on.
     for slot in 0..SLOTS {
         drop(TOKENS.with_borrow_mut(|tokens| tokens[slot].take()));
         drop(CONTEXTS.with_borrow_mut(|contexts| contexts[slot].take()));

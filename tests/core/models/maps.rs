@@ -1,10 +1,11 @@
-//! Contexts against maps of std: whatever is done to one of them, each has what its map has, and no other changes.
+//! Compares contexts with std's maps: after any operation on one context, each context equals its map.
 
 use std::collections::BTreeMap;
 
 use contextvar::{Context, ContextVar, copy_context};
 
-// Three kinds: in the word, behind a pointer, and not inherited. Enough of them for three levels of the trie.
+// Three kinds of variables: stored inline, stored behind a pointer, and not inherited. Enough for three
+// levels of the trie.
 const EACH: usize = if cfg!(miri) { 40 } else { 400 };
 static NUMBERS: [ContextVar<u64>; EACH] = [const { ContextVar::new("number") }; EACH];
 static TEXTS: [ContextVar<String>; EACH] = [const { ContextVar::new("text") }; EACH];
@@ -24,17 +25,17 @@ enum Op {
     CopyInside(usize, usize),
     Inherited(usize, usize),
     Only(usize, usize, Vec<usize>),
-    /// Changes of the second since the first, onto the third.
+    /// Applies the changes of the second context since the first to the third.
     Apply(usize, usize, usize),
 }
 
-/// The operations that some bytes stand for.
+/// Decodes bytes into operations.
 struct Ops<'a>(std::slice::Iter<'a, u8>);
 
 impl Ops<'_> {
     fn below(&mut self, limit: usize) -> Option<usize> {
         let byte = usize::from(*self.0.next()?);
-        // Few and many: writes meet, and the trie grows.
+        // Half of the numbers are small, so that writes meet; the others make the trie grow.
         let number = if byte < 128 { byte % 15 } else { byte << 8 | usize::from(*self.0.next()?) };
         Some(number % limit)
     }
@@ -61,7 +62,7 @@ impl Iterator for Ops<'_> {
     }
 }
 
-/// Calls a macro's body with the variable of a number, whatever its type.
+/// Evaluates `$body` with the variable of a number, whatever its type.
 macro_rules! with_var {
     ($number:expr, |$var:ident, $value:ident| $body:expr) => {
         match ($number % 3, $number / 3) {
@@ -86,7 +87,7 @@ fn is_kept(var: usize) -> bool {
 }
 
 fn do_it(op: &Op, step: u64, contexts: &mut [Context; CONTEXTS], models: &mut [Model; CONTEXTS]) {
-    // A text that is set once more is a change, whatever it says. So none is set twice.
+    // Setting an equal text counts as a change, so no text is set twice.
     let unique = |var, value| if var % 3 == 1 { value + 10 * step } else { value };
     match *op {
         Op::Set(context, var, value) => {
@@ -169,7 +170,7 @@ fn check(context: &Context, model: &Model, op: &Op) {
     }
 }
 
-/// Does what the bytes stand for, and checks all contexts after each step.
+/// Runs the operations that the bytes stand for, and checks all contexts after each one.
 pub(crate) fn run(bytes: &[u8]) {
     let mut contexts: [Context; CONTEXTS] = Default::default();
     let mut models: [Model; CONTEXTS] = Default::default();

@@ -1,9 +1,9 @@
-//! Many variables: what CPython's `HamtTest` asks of the tree behind its contexts.
+//! Many variables: CPython's `HamtTest` of the tree behind its contexts.
 //!
-//! There are no hashes here that could collide, and finding a variable runs no code of a key's that could
-//! fail, so nothing stands for `test_hashkey_helper_1`, `test_hamt_collision_*` and `test_hamt_eq_*`. What
-//! `test_hamt_basics_*`, `test_hamt_delete_*`, `test_hamt_items_*`, `test_hamt_keys_1`, `test_hamt_in_1` and
-//! `test_hamt_getitem_1` ask for a few keys, the first two tests ask for many.
+//! Here no hashes can collide, and finding a variable runs no code of a key that could fail, so nothing
+//! stands for `test_hashkey_helper_1`, `test_hamt_collision_*` and `test_hamt_eq_*`. The first two tests
+//! check for many keys what `test_hamt_basics_*`, `test_hamt_delete_*`, `test_hamt_items_*`,
+//! `test_hamt_keys_1`, `test_hamt_in_1` and `test_hamt_getitem_1` check for a few.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use rand::rngs::StdRng;
 use rand::seq::{IndexedMutRandom, IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 
-/// Every variable is set, then every one removed, both in random order; copies made on the way stay whole.
+/// Sets every variable, then removes every one, in random order. Copies made on the way stay unchanged.
 #[test]
 fn test_hamt_stress() {
     const COUNT: usize = if cfg!(miri) { 24 } else { 2000 };
@@ -47,10 +47,10 @@ fn test_hamt_stress() {
     copies.iter().for_each(|copy| copy.check(&variables));
 }
 
-/// All that can be done to contexts, in six of them, which often are copies of one another.
+/// Applies random operations to six contexts, which are often copies of one another.
 #[test]
-fn copies_of_copies() {
-    // A copy is made after some steps, a check after ten times as many.
+fn random_operations_on_copies() {
+    // A copy is made every `COPY` steps, and a check every `10 * COPY`.
     const COUNT: usize = if cfg!(miri) { 40 } else { 1200 };
     const STEPS: u32 = if cfg!(miri) { 50 } else { 20_000 };
     const COPY: u32 = if cfg!(miri) { 5 } else { 100 };
@@ -119,7 +119,7 @@ fn test_hamt_gc_2() {
     assert_eq!(Arc::strong_count(&value), 1);
 }
 
-/// A variable of some type, whose values stand for numbers.
+/// A variable of any type, whose values stand for numbers.
 trait Variable {
     fn get(&self, ctx: &Context) -> Option<u32>;
     fn get_entry(&self, entry: Entry<'_>) -> Option<u32>;
@@ -163,14 +163,14 @@ impl<T: Send + Sync + 'static> Variable for Numbered<T> {
     }
 }
 
-/// New variables, of four types by turns, each named for its place in the list.
+/// Creates variables of four types by turns, each named for its index.
 fn variables(count: usize) -> Vec<Box<dyn Variable>> {
     fn leak<T>(index: usize, to: fn(u32) -> T, from: fn(&T) -> u32) -> Box<dyn Variable>
     where
         T: Send + Sync + 'static,
     {
         let var = &*Box::leak(Box::new(ContextVar::new(index.to_string().leak())));
-        // From its first write on the library refers to it. Miri takes for a leak what nothing refers to.
+        // After its first write the library refers to the variable, so Miri reports no leak.
         Context::new().set(var, to(0));
         Box::new(Numbered { var, to, from })
     }
@@ -184,7 +184,7 @@ fn variables(count: usize) -> Vec<Box<dyn Variable>> {
     (0..count).map(variable).collect()
 }
 
-/// A context, and what should be in it.
+/// A context and its expected contents.
 #[derive(Clone, Default)]
 struct Modelled {
     ctx: Context,

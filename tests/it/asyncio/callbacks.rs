@@ -1,4 +1,4 @@
-//! What an event loop calls and hands on: callbacks, timers, threads and connections.
+//! Tests of the event loop: callbacks, timers, threads and connections.
 
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::sleep;
 
-on_both_flavours! {
+on_both_flavors! {
     in_a_task:
     test_context_2 call_soon call_soon_threadsafe test_to_thread_contextvars test_to_thread_concurrent
     test_start_server
@@ -30,7 +30,7 @@ async fn test_context_2() {
         });
         VAR.set(round + 1);
         assert!(event_loop.send(on_done).is_ok());
-        assert_eq!(future.await.unwrap(), round, "the callback has the context of where it was made");
+        assert_eq!(future.await.unwrap(), round, "the callback runs in a copy taken where it was created");
         assert_eq!(VAR.get(), round + 1);
         for step in 2..5 {
             VAR.set(round + step);
@@ -57,13 +57,13 @@ async fn call_soon() {
     assert!(event_loop.send(callback(see_and_set(100))).is_ok());
     VAR.set(2);
     assert!(event_loop.send(callback(see_and_set(100))).is_ok());
-    // Two callbacks with `context=ctx`: the second one sees what the first has set.
+    // Two callbacks with `context=ctx`: the second sees the value set by the first.
     let ctx = Arc::new(Mutex::new(Context::new()));
     for value in [10, 20] {
         let (ctx, see_and_set) = (ctx.clone(), see_and_set(value));
         assert!(event_loop.send(Box::new(move || ctx.lock().unwrap().run(see_and_set))).is_ok());
     }
-    // None of it stays behind for a callback that brings no context.
+    // A callback without a context sees none of these values.
     assert!(event_loop.send(Box::new(move || seen.send(VAR.get()).unwrap())).is_ok());
     for expected in [1, 2, 0, 10, 0] {
         assert_eq!(all_seen.recv().await, Some(expected));
@@ -71,7 +71,7 @@ async fn call_soon() {
     assert_eq!((VAR.get(), ctx.lock().unwrap()[&VAR]), (2, 20));
 }
 
-/// `call_soon_threadsafe` and `run_coroutine_threadsafe`: the context is that of the thread that calls.
+/// `call_soon_threadsafe` and `run_coroutine_threadsafe` use the context of the calling thread.
 async fn call_soon_threadsafe() {
     #[context_var]
     static VAR: u32 = 0;
@@ -89,7 +89,7 @@ async fn call_soon_threadsafe() {
     assert_eq!((see.await.unwrap(), coroutine.await.unwrap(), VAR.get()), (2, 3, 1));
 }
 
-/// The context of a timer is that of the call which started it.
+/// A timer runs in the context of the call that started it.
 #[tokio::test(start_paused = true)]
 async fn call_later() {
     #[context_var]
@@ -122,7 +122,7 @@ async fn test_to_thread_contextvars() {
     let mut ctx = Context::new().with_value(&VAR, "spam");
     assert_eq!(tokio::task::spawn_blocking(move || ctx.run(set)).await.unwrap(), "spam");
 
-    // `run_in_executor` hands over nothing. Here nothing is left on its threads, either.
+    // `run_in_executor` passes no context on. Here no value stays on its threads either.
     let without = tokio::task::spawn_blocking(|| (VAR.is_set(), VAR.try_set("eggs").is_ok()));
     assert_eq!(without.await.unwrap(), (false, false));
 }
@@ -147,7 +147,7 @@ async fn test_to_thread_concurrent() {
     }
 }
 
-/// Of `test_server_context`: a server keeps the context it was started in, each connection has a copy.
+/// From `test_server_context`: a server keeps the context it was started in, and each connection has a copy.
 async fn test_start_server() {
     #[context_var]
     static VAR: &str = "default";
@@ -183,7 +183,7 @@ async fn test_start_server() {
 
 type Callback = Box<dyn FnOnce() + Send>;
 
-/// A task that runs callbacks, and has no context itself.
+/// Starts a task that runs callbacks and has no context.
 fn event_loop() -> mpsc::UnboundedSender<Callback> {
     let (sender, mut callbacks) = mpsc::unbounded_channel::<Callback>();
     tokio::spawn(async move {
@@ -194,7 +194,7 @@ fn event_loop() -> mpsc::UnboundedSender<Callback> {
     sender
 }
 
-/// A callback that runs in a copy of the context that is current here.
+/// Returns a callback that runs `f` in a copy of the current context.
 fn callback(f: impl FnOnce() + Send + 'static) -> Callback {
     let mut ctx = copy_context();
     Box::new(move || ctx.run(f))

@@ -1,0 +1,41 @@
+use std::ops::Deref;
+
+use crate::current::this_thread;
+use crate::on_drop::OnDrop;
+use crate::storage::{Value, Variable};
+use crate::sync::{AtomicUsize, OnceLock, Ordering};
+
+/// The default of a variable, if it has one. It is computed on first need.
+pub(super) struct DefaultValue<T: 'static> {
+    pub(super) compute: Option<fn() -> T>,
+    value: OnceLock<Value<T>>,
+    /// The [number](this_thread) of the thread that is computing the default, or 0.
+    computing: AtomicUsize,
+}
+
+impl<T> DefaultValue<T> {
+    pub(super) const fn none() -> Self {
+        DefaultValue { compute: None, value: OnceLock::new(), computing: AtomicUsize::new(0) }
+    }
+
+    /// Returns the default, computing it on first need. Returns `None` if there is none, and while this
+    /// thread computes it.
+    #[inline]
+    pub(super) fn get(&'static self, variable: &Variable<T>) -> Option<&'static T> {
+        self.value.get().map(Value::deref).or_else(|| self.compute(variable))
+    }
+
+    #[cold]
+    fn compute(&'static self, variable: &Variable<T>) -> Option<&'static T> {
+        let compute = self.compute?;
+        // Relaxed is enough: no other thread stores the number of this one.
+        if self.computing.load(Ordering::Relaxed) == this_thread() {
+            return None;
+        }
+        Some(self.value.get_or_init(|| {
+            self.computing.store(this_thread(), Ordering::Relaxed);
+            let _clear = OnDrop(|| self.computing.store(0, Ordering::Relaxed));
+            Value::new(variable, compute())
+        }))
+    }
+}

@@ -1,0 +1,127 @@
+//! `ContextExecutor`: tasks that hyper spawns inherit the context of the caller.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use contextvar::hyper::ContextExecutor;
+use contextvar::{Context, context_var};
+use futures::future::BoxFuture;
+use http_body_util::{BodyExt, Empty, Full};
+use hyper::body::Incoming;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tower::service_fn;
+
+use crate::support::{OnDrop, on_both_flavors};
+
+#[context_var]
+static USER: String = "nobody".to_owned();
+
+#[context_var]
+static HELD: Arc<()>;
+
+#[context_var(inherit = false)]
+static TRANSACTION: u64;
+
+fn ada() -> Context {
+    Context::new().with_value(&USER, "ada".to_owned()).with_value(&TRANSACTION, 1)
+}
+
+#[test]
+fn hyper_tasks_inherit() {
+    type Seen = Arc<Mutex<Vec<String>>>;
+
+    async fn serve(seen: Seen, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+        let (before, path) = (USER.get(), request.uri().path().to_owned());
+        assert!(!TRANSACTION.is_set());
+        // The executor gave this task a context of its own.
+        USER.set(format!("{before}'s {path}"));
+        tokio::task::yield_now().await;
+        seen.lock().unwrap().push(USER.get());
+        Ok(Response::new(Full::new(before.into())))
+    }
+
+    on_both_flavors(|| async {
+        let seen = Seen::default();
+        let (client, server) = tokio::io::duplex(1 << 16);
+        let server_context = ada().inherited();
+        let held = Arc::new(());
+        let connection = {
+            let seen = seen.clone();
+            async move {
+                let service = service_fn(move |request| serve(seen.clone(), request));
+                auto::Builder::new(ContextExecutor::new(TokioExecutor::new()))
+                    .http2_only()
+                    .serve_connection(TokioIo::new(server), TowerToHyperService::new(service))
+                    .await
+                    .unwrap();
+            }
+        };
+        let server = tokio::spawn(server_context.with_value(&HELD, held.clone()).scope(connection));
+
+        let builder = hyper::client::conn::http2::Builder::new(ContextExecutor::new(TokioExecutor::new()));
+        let (sender, connection) = builder.handshake(TokioIo::new(client)).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let get = |path: &'static str| {
+            let mut sender = sender.clone();
+            async move {
+                let request = Request::builder().uri(format!("http://localhost{path}"));
+                let response =
+                    sender.send_request(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
+                response.into_body().collect().await.unwrap().to_bytes()
+            }
+        };
+        let answers = tokio::join!(get("/1"), get("/2"), get("/3"));
+        assert_eq!(
+            [answers.0, answers.1, answers.2],
+            ["ada"; 3],
+            "each stream runs in a copy of the connection's context"
+        );
+        let mut seen = seen.lock().unwrap().clone();
+        seen.sort();
+        assert_eq!(seen, ["ada's /1", "ada's /2", "ada's /3"]);
+        drop(sender);
+        connection.await.unwrap().unwrap();
+        server.await.unwrap();
+        while Arc::strong_count(&held) > 1 {
+            tokio::task::yield_now().await;
+        }
+    });
+}
+
+#[test]
+fn the_executor_copies_at_the_call() {
+    #[derive(Clone)]
+    struct Later(Arc<Mutex<Vec<BoxFuture<'static, ()>>>>);
+
+    impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Later {
+        fn execute(&self, future: F) {
+            self.0.lock().unwrap().push(Box::pin(future));
+        }
+    }
+
+    let later = Later(Arc::default());
+    let executor = ContextExecutor::new(later.clone());
+    let held = Arc::new(());
+    let (sender, reported) = std::sync::mpsc::channel();
+    ada().with_value(&HELD, held.clone()).run(|| {
+        let dropped = sender.clone();
+        hyper::rt::Executor::execute(&executor, async move { sender.send(USER.get()).unwrap() });
+        let report = OnDrop(move || dropped.send(format!("dropped in {}'s", USER.get())).unwrap());
+        hyper::rt::Executor::execute(&executor, async move {
+            let _report = report;
+            pending().await
+        });
+        USER.set("later".to_owned());
+    });
+    let mut futures = std::mem::take(&mut *later.0.lock().unwrap());
+    assert_eq!(Arc::strong_count(&held), 2, "the two futures share one map");
+    futures::executor::block_on(futures.remove(0));
+    assert_eq!(reported.recv().unwrap(), "ada");
+    drop(futures);
+    assert_eq!((reported.recv().unwrap().as_str(), Arc::strong_count(&held)), ("dropped in ada's", 1));
+}
