@@ -1,9 +1,79 @@
-//! An executor for [`hyper`] whose tasks inherit the context.
+//! Contexts for servers and clients that use [`hyper`] directly.
+//!
+//! A connection is not a request: the requests of one connection must not share a context. In an accept loop, wrap
+//! the service in a [`ContextService`].
 
+use http::{Request, Response};
 use hyper::rt;
+use hyper::service::Service;
 
+use crate::context::{Context, copy_context};
 use crate::in_context::InContext;
+pub use crate::request::RequestFuture;
+use crate::request::{is_in_request, run_request};
 use crate::scoped::Scoped;
+
+/// Gives each request of a connection a context of its own: the counterpart of `contextvar::tower::ContextLayer` for
+/// a service of hyper.
+///
+/// The service and the body of its response run in the same context, which is empty at first. Inside another
+/// request it is a copy of the current context.
+///
+/// ```
+/// use std::convert::Infallible;
+///
+/// use contextvar::context_var;
+/// use contextvar::hyper::ContextService;
+/// use hyper::service::service_fn;
+/// use hyper::{Request, Response, body::Incoming};
+///
+/// #[context_var]
+/// static USER: String;
+///
+/// async fn handler(request: Request<Incoming>) -> Result<Response<String>, Infallible> {
+///     USER.set(request.uri().path().to_owned());
+///     Ok(Response::new(USER.get()))
+/// }
+///
+/// // In the accept loop, for each connection:
+/// let service = ContextService::new(service_fn(handler));
+/// // let connection = http1::Builder::new().serve_connection(io, service);
+/// # let _ = service;
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct ContextService<S> {
+    inner: S,
+    copies_current: bool,
+}
+
+impl<S> ContextService<S> {
+    /// Wraps a service so that each request starts from an empty context.
+    pub fn new(inner: S) -> Self {
+        ContextService { inner, copies_current: false }
+    }
+
+    /// Wraps a service so that each request starts from a copy of the context that is current where the request
+    /// arrives: that of the connection's task.
+    pub fn from_current(inner: S) -> Self {
+        ContextService { inner, copies_current: true }
+    }
+}
+
+impl<S, A, B> Service<Request<A>> for ContextService<S>
+where
+    S: Service<Request<A>, Response = Response<B>>,
+{
+    type Response = Response<Scoped<B>>;
+    type Error = S::Error;
+    type Future = RequestFuture<S::Future>;
+
+    fn call(&self, request: Request<A>) -> RequestFuture<S::Future> {
+        let mut context =
+            if self.copies_current || is_in_request() { copy_context() } else { Context::new() };
+        let future = run_request(&mut context, || self.inner.call(request));
+        RequestFuture::new(context, future)
+    }
+}
 
 /// Runs each of hyper's tasks in a copy of the context that is current where hyper starts it, without the
 /// variables that are [not inherited](crate::ContextVar::inherit).

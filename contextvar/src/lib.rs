@@ -51,7 +51,7 @@
 //!   the context of the worker thread it happens to run on, as the tasks of other executors do.
 //! - `stream`: [`Scoped`] around streams, and `StreamInContext`.
 //! - `sink`, `http-body`: [`Scoped`] around sinks and HTTP bodies.
-//! - `hyper`: an executor whose tasks inherit the context.
+//! - `hyper`: a context for each request of hyper's connections; an executor whose tasks inherit the context.
 //! - `tower`: a context for each request or connection of a server.
 //! - `tracing`: variables in logs; spans carried into tasks.
 //! - `opentelemetry`: OpenTelemetry's context carried into tasks.
@@ -92,6 +92,8 @@ pub mod observe;
 mod on_drop;
 #[cfg(feature = "report")]
 pub mod report;
+#[cfg(any(feature = "hyper", feature = "tower"))]
+mod request;
 #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
 #[cfg_attr(docsrs, doc(cfg(all(feature = "runtime-hooks", tokio_unstable))))]
 pub mod runtime;

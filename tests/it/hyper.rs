@@ -5,11 +5,12 @@ use std::future::pending;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use contextvar::hyper::ContextExecutor;
-use contextvar::{Context, context_var};
+use contextvar::hyper::{ContextExecutor, ContextService};
+use contextvar::{Context, context_var, task};
 use futures::future::BoxFuture;
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
+use hyper::service::Service;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
@@ -124,4 +125,58 @@ fn the_executor_copies_at_the_call() {
     assert_eq!(reported.recv().unwrap(), "ada");
     drop(futures);
     assert_eq!((reported.recv().unwrap().as_str(), Arc::strong_count(&held)), ("dropped in ada's", 1));
+}
+
+#[test]
+fn the_requests_of_a_connection_do_not_share_a_context() {
+    /// Serves one connection, and returns what each of two requests on it saw: of the connection's task, and at its
+    /// end. The first request brings a user.
+    async fn seen_by_two<S, B>(service: S) -> [String; 2]
+    where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
+        S::Future: Send,
+        B: hyper::body::Body<Data = Bytes, Error = Infallible> + Send + 'static,
+    {
+        let (client, server) = tokio::io::duplex(1 << 16);
+        let connection =
+            hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(server), service);
+        // A mistake without `ContextService`: the connection's task has one context for all requests.
+        let server = task::spawn(async { connection.await.unwrap() });
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(client)).await.unwrap();
+        let client = tokio::spawn(connection);
+        let mut seen = [String::new(), String::new()];
+        for (n, seen) in seen.iter_mut().enumerate() {
+            let mut request = Request::new(Empty::<Bytes>::new());
+            if n == 0 {
+                request.headers_mut().insert("x-user", "ada".parse().unwrap());
+            }
+            let response = sender.send_request(request).await.unwrap();
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            *seen = String::from_utf8(body.into()).unwrap();
+        }
+        drop(sender);
+        client.await.unwrap().unwrap();
+        server.await.unwrap();
+        seen
+    }
+
+    async fn handler(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+        let before = USER.get();
+        if let Some(user) = request.headers().get("x-user") {
+            USER.set(user.to_str().unwrap().to_owned());
+        }
+        tokio::task::yield_now().await;
+        Ok(Response::new(Full::from(format!("{before}, {}", USER.get()))))
+    }
+
+    on_both_flavors(|| async {
+        USER.set("the server".to_owned());
+        let plain = seen_by_two(hyper::service::service_fn(handler)).await;
+        assert_eq!(plain, ["the server, ada", "ada, ada"], "what the service prevents");
+        let service = ContextService::new(hyper::service::service_fn(handler));
+        assert_eq!(seen_by_two(service).await, ["nobody, ada", "nobody, nobody"]);
+        let service = ContextService::from_current(hyper::service::service_fn(handler));
+        assert_eq!(seen_by_two(service).await, ["the server, ada", "the server, the server"]);
+    });
 }

@@ -1,9 +1,8 @@
-use std::cell::Cell;
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{self, Poll, ready};
+use std::task::{self, Poll};
 
 use http::request::Parts;
 use http::{Request, Response};
@@ -12,9 +11,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::context::{Context, copy_context};
-use crate::current::{TaskId, task_id};
-use crate::on_drop::OnDrop;
-use crate::scoped::{Scoped, ScopedAndContext};
+use crate::request::{RequestFuture, is_in_request, run_request};
+use crate::scoped::Scoped;
 use crate::var::{ContextValue, ContextVar};
 
 /// Gives each request a context of its own, and sets variables from the request.
@@ -308,8 +306,7 @@ where
         let mut context =
             if self.copies_current || is_in_request() { copy_context() } else { Context::new() };
         let (parts, body) = request.into_parts();
-        let _in_request = enter_request();
-        let called = context.run(|| {
+        let called = run_request(&mut context, || {
             for setter in &*self.setters {
                 match setter {
                     Setter::Set(set) => set(&parts),
@@ -320,8 +317,7 @@ where
         });
         match called {
             Ok(future) => {
-                let future = Some(context.scope(future).and_context());
-                ResponseFuture { future, rejection: None }
+                ResponseFuture { future: Some(RequestFuture::new(context, future)), rejection: None }
             }
             Err(rejection) => {
                 ResponseFuture { future: None, rejection: Some((R::into_response(rejection), context)) }
@@ -330,28 +326,12 @@ where
     }
 }
 
-thread_local! {
-    /// The task that runs a request on this thread: `Some(None)` for code of no task, `None` outside of a request.
-    static REQUEST_TASK: Cell<Option<Option<TaskId>>> = const { Cell::new(None) };
-}
-
-/// Returns true if a layer is running a request in this task.
-fn is_in_request() -> bool {
-    REQUEST_TASK.get() == Some(task_id())
-}
-
-/// Makes [`is_in_request`] true for this task until the guard is dropped.
-fn enter_request() -> impl Drop {
-    let outer = REQUEST_TASK.replace(Some(task_id()));
-    OnDrop(move || REQUEST_TASK.set(outer))
-}
-
 pin_project! {
     /// The future of [`ContextService`].
     #[derive(Debug)]
     pub struct ResponseFuture<F, B> {
         #[pin]
-        future: Option<ScopedAndContext<F>>,
+        future: Option<RequestFuture<F>>,
         rejection: Option<(Response<B>, Context)>,
     }
 }
@@ -364,14 +344,13 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let _in_request = enter_request();
-        let (response, context) = match this.future.as_pin_mut() {
-            Some(future) => {
-                let (response, context) = ready!(future.poll(cx));
-                (response?, context)
+        match this.future.as_pin_mut() {
+            Some(future) => future.poll(cx),
+            None => {
+                let rejection = this.rejection.take();
+                let (response, context) = rejection.expect("`ResponseFuture` polled after it has finished");
+                Poll::Ready(Ok(response.map(|body| context.scope(body))))
             }
-            None => this.rejection.take().expect("`ResponseFuture` polled after it has finished"),
-        };
-        Poll::Ready(Ok(response.map(|body| context.scope(body))))
+        }
     }
 }
