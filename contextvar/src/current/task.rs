@@ -21,7 +21,7 @@ pub(super) fn task_id() -> Option<TaskId> {
 pub enum WriteErrorKind {
     /// The code runs in a tokio task that was given no context.
     NoContext,
-    /// The code runs in a tokio task that is polled inside another task's context.
+    /// The current context was entered by another task, or by code outside of this task.
     OtherTask,
     /// The thread is exiting, and its own context is gone.
     ThreadExit,
