@@ -1,4 +1,4 @@
-//! Measures in short rounds, with the columns in turns.
+//! Measures in short rounds, with the columns by turns.
 //!
 //! criterion and divan finish one benchmark before they begin the next, and gungraun counts instructions but
 //! does not time. On a shared machine the speed drifts by more than the differences of interest, so a
@@ -105,7 +105,7 @@ pub(crate) fn all(peers: &mut [Box<dyn Peer>]) -> Figures {
     figures
 }
 
-/// Measures one operation with all peers that have it, in turns.
+/// Measures one operation with all peers that have it, by turns.
 fn side_by_side(peers: &mut [Box<dyn Peer>], operation: Operation, variables: usize) -> Vec<(usize, Figure)> {
     let mut columns: Vec<Column> = (0..peers.len())
         .filter_map(|peer| {

@@ -45,7 +45,7 @@ pub(crate) fn page(intro: &str, tables: &str) -> String {
 pub(crate) const TIMES: &str = "\
 # Benchmarks
 
-Written by `cargo run --release -p benches`. The columns are measured in turns, round by round, so that noise of the
+Written by `cargo run --release -p benches`. The columns are measured by turns, round by round, so that noise of the
 machine affects all of them. Read ratios, not nanoseconds. [Instruction counts](benchmarks-instructions.md) do not
 drift. Another page shows [what grows](benchmarks-growth.md).
 
@@ -90,7 +90,7 @@ pub(crate) const HOOKS: &str = "\
 # Runtimes whose tasks inherit through hooks
 
 Written by `RUSTFLAGS=\"--cfg tokio_unstable\" cargo run --release -p benches -- --hooks`. The figures are medians of 101
-rounds of 1000, measured in turns, with four variables set. In all columns tokio is built with its unstable API.
+rounds of 1000, measured by turns, with four variables set. In all columns tokio is built with its unstable API.
 ";
 
 fn table(

@@ -68,7 +68,7 @@ pub(crate) async fn request(
     sum
 }
 
-/// Runs one of the request's tasks. `read` gets a number, and reads variables of both types in turns.
+/// Runs one of the request's tasks. `read` gets a number, and reads variables of both types by turns.
 pub(crate) async fn request_part(reads: u32, read: fn(u32) -> u64) -> u64 {
     let mut sum = 0;
     for poll in 0..50 {

@@ -39,7 +39,7 @@
 //! # Limits
 //!
 //! The limits are those of the specification: 8192 bytes and 64 entries. Entries beyond them are not sent,
-//! and a longer header is not read. Values are percent-encoded, except white space at both ends, which is
+//! and a longer header is not read. Values are percent-encoded, except whitespace at both ends, which is
 //! lost. Properties (`;`) are ignored. If two variables declare the same key, only one of them is sent.
 //!
 //! [W3C Baggage]: https://www.w3.org/TR/baggage/
@@ -94,8 +94,8 @@ pub trait Codec<T> {
 /// After them it writes the entries of the current OpenTelemetry context, except those whose keys variables
 /// declare. If there are no entries it writes no header.
 ///
-/// It leaves out entries that would make the header longer than 8192 bytes or than 64 entries: receivers
-/// would drop the whole header.
+/// It leaves out entries that would make the header exceed 8192 bytes or 64 entries: receivers would drop the
+/// whole header.
 ///
 /// `HashMap<String, String>` is an [`Injector`]. For an `http::HeaderMap` use [`inject_headers`].
 pub fn inject(injector: &mut dyn Injector) {

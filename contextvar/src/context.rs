@@ -147,14 +147,15 @@ impl Context {
         few
     }
 
-    /// Applies to the current context the changes that this context has undergone since it was a copy of
-    /// `base`. Panics if the current context cannot be written.
+    /// Applies to the current context the changes made to this context since it was copied from `base`.
+    /// Panics if the current context cannot be written.
     ///
     /// Sets the variables that were set in this context, and unsets those that were unset. All other
-    /// variables of the current context stay as they are. Use it to bring back what a function did in a copy.
+    /// variables of the current context stay as they are. Use it to bring back the changes that a function
+    /// made in a copy.
     ///
-    /// It is one write, and takes time proportional to the number of changes. It does not apply changes to
-    /// variables that are [not inherited](ContextVar::inherit). A variable of a primitive type (`u64`,
+    /// The changes are applied in one write, in time proportional to their number. It does not apply changes
+    /// to variables that are [not inherited](ContextVar::inherit). A variable of a primitive type (`u64`,
     /// `bool`) that was set to its old value counts as unchanged.
     ///
     /// [PEP 567] has no counterpart; asgiref's `sync_to_async` does the same with the values that a thread
@@ -191,8 +192,8 @@ impl Context {
         }
     }
 
-    /// Applies to the current context the changes that this context has undergone since it was a copy of
-    /// `base`. Returns an error if the current context cannot be written. See
+    /// Applies to the current context the changes made to this context since it was copied from `base`.
+    /// Returns an error if the current context cannot be written. See
     /// [`apply_changes_to_current`](Self::apply_changes_to_current).
     ///
     /// # Errors
@@ -244,7 +245,7 @@ impl Context {
     /// Runs `f` with this context as the current one. The values that `f` sets stay in this context.
     ///
     /// When `f` returns or panics, the context that was current before is current again. A context cannot be
-    /// entered twice at a time. PEP 567 raises `RuntimeError` for that; here it does not compile:
+    /// entered while it is entered. PEP 567 raises `RuntimeError` for that; here it does not compile:
     ///
     /// ```compile_fail,E0499
     /// let mut ctx = contextvar::copy_context();

@@ -74,8 +74,8 @@ impl fmt::Display for LookupError {
 
 impl Error for LookupError {}
 
-/// Returned by a `set` where no context can be written. It holds the value. Its text says why, and what to
-/// do.
+/// Returned by [`try_set`](crate::ContextVar::try_set) if the current context cannot be written. Holds the
+/// value. The message explains why, and what to do.
 ///
 /// ```
 /// # #[cfg(feature = "tokio")] {
@@ -131,8 +131,8 @@ impl<T> fmt::Debug for SetError<T> {
 
 impl<T> Error for SetError<T> {}
 
-/// Returned by [`try_apply_changes_to_current`](crate::Context::try_apply_changes_to_current) where no
-/// context can be written. Its text says why, and what to do. Nothing has changed.
+/// Returned by [`try_apply_changes_to_current`](crate::Context::try_apply_changes_to_current) if the current
+/// context cannot be written. The message explains why, and what to do. Nothing has changed.
 #[derive(Clone, Debug)]
 pub struct ApplyError {
     kind: WriteErrorKind,

@@ -34,7 +34,7 @@
 //! | in a future in a [`Scoped`], at each poll and while the future is dropped | that of the `Scoped` |
 //! | in a function with [`#[with_copied_context]`](macro@with_copied_context) | a copy of the caller's context, taken at the call |
 //! | in a function with [`#[with_empty_context]`](macro@with_empty_context) | a new, empty context |
-//! | elsewhere on a thread, and in `block_on`'s own future | the thread's own context, empty at first |
+//! | elsewhere on a thread, and in the future passed to `block_on` | the thread's own context, empty at first |
 //! | in a tokio task that was given no context (feature `tokio`) | none: no variable is set, and `try_set` returns a [`SetError`] |
 //!
 //! Work that [`task`] and [`thread`] start runs in a copy of the current context without the variables that are
@@ -47,7 +47,7 @@
 //! # Features
 //!
 //! - `macros` (default): the attributes.
-//! - `tokio` (default): [`task`], and the last line of the table above. Without it, a tokio task that was given no context shares
+//! - `tokio` (default): [`task`], and the last row of the table above. Without it, a tokio task that was given no context shares
 //!   the context of the worker thread it happens to run on, as the tasks of other executors do.
 //! - `stream`: [`Scoped`] around streams, and `StreamInContext`.
 //! - `sink`, `http-body`: [`Scoped`] around sinks and HTTP bodies.
@@ -127,8 +127,8 @@ pub use var::{ContextValue, ContextVar};
 ///
 /// `static NAME: T = value;` becomes a `static NAME: ContextVar<T>` with that default. The value can be any
 /// expression. It is evaluated once per process, when the default is first needed (see
-/// [`ContextVar::with_default`]). `static NAME: T;` has no default. Visibility, docs and other attributes
-/// stay.
+/// [`ContextVar::with_default`]). `static NAME: T;` has no default. Visibility, docs and other attributes are
+/// kept.
 ///
 /// The attribute works wherever a static can be: in modules, functions and methods. There is no form for a
 /// list of variables, as `thread_local!` has: rustfmt, editors and `grep` know how to handle a static.
@@ -188,11 +188,11 @@ pub use contextvar_macros::context_var;
 /// A trait's method without a body has nothing to run: annotate the implementations. A trait whose async
 /// methods all lack a body is an error.
 ///
-/// An `async fn main()` without a runtime's attribute is rustc's error E0752, as without this attribute. To
-/// get that message, the macro leaves every private `async fn main()` async. One that is not the program's
-/// `main` takes its copy at the first poll.
+/// An `async fn main()` without a runtime's attribute still fails with rustc's error E0752. To get that
+/// message, the macro leaves every private `async fn main()` async. One that is not the program's `main`
+/// takes its copy at the first poll.
 ///
-/// # Beside other macros
+/// # With other macros
 ///
 /// Macros that copy attributes may put this one where no macro can stand. These orders work, each with a
 /// test:

@@ -11,8 +11,8 @@ use crate::storage::{AnyVariable, Entry, logged_variables};
 /// Calls `f` with the name and the value of each variable that is marked [`log`](crate::ContextVar::log) and
 /// set in the current context, in the order in which the process first wrote the variables.
 ///
-/// It is for loggers. `contextvar::tracing` (feature `tracing`) uses it; for the `log` crate it is one line
-/// in the format.
+/// It is for loggers. `contextvar::tracing` (feature `tracing`) uses it; with the `log` crate, call it in the
+/// logger's format function.
 ///
 /// It takes no lock, and takes a few nanoseconds if no variable is marked.
 ///
@@ -59,8 +59,8 @@ impl fmt::Display for LogValue<'_> {
     }
 }
 
-/// What this thread is formatting for a log. The `Display` of a value can log, which shows the variables
-/// again. Without a limit it would recurse endlessly.
+/// The value, if any, that this thread is formatting for a log. The `Display` of a value can log, which shows
+/// the variables again. Without a limit it would recurse endlessly.
 #[derive(Clone, Copy)]
 enum Formatting {
     Nothing,

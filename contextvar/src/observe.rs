@@ -119,7 +119,7 @@ thread_local! {
 
 /// Sets the observer of the process, for all threads. It cannot be changed afterwards.
 ///
-/// If contexts are entered at the time, the observer is called for their exits.
+/// If threads are inside contexts at that time, the observer is still called when they exit.
 ///
 /// # Errors
 ///

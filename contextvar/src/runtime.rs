@@ -28,12 +28,12 @@
 //!
 //! The context is current while tokio reports that its task is the current task. So no other code on the
 //! thread sees it: neither a task that is polled inside a poll of this one, nor the code after a panic that
-//! has propagated out of a poll past tokio's own guard. The check costs about 60 instructions for each read
-//! outside of a further `run` or `scope`.
+//! escapes tokio's own `catch_unwind`. The check costs about 60 instructions for each read outside of a
+//! further `run` or `scope`.
 //!
 //! # Limits
 //!
-//! In these cases tokio calls no hook, or not at the time that one would expect:
+//! tokio calls no hook in these cases, or calls it at an unexpected time:
 //!
 //! - `spawn_blocking` gives its closure no context. Use [`task::spawn_blocking`](crate::task::spawn_blocking)
 //!   or [`Context::bind`](crate::Context::bind).
@@ -72,10 +72,10 @@ pub trait InheritContext: sealed::Sealed {
     ///
     /// A hook that is set on the [`Builder`] afterwards replaces one of these:
     ///
-    /// - Without this `on_task_spawn` or `on_before_task_poll`, tasks have no context.
-    /// - Without this `on_task_terminate`, the contexts of tasks that have ended remain until the runtime,
-    ///   its handles and its builder are dropped.
-    /// - Without this `on_after_task_poll`, everything works with one exception: a coroutine with a stack of
+    /// - Without this crate's `on_task_spawn` or `on_before_task_poll`, tasks have no context.
+    /// - Without this crate's `on_task_terminate`, the contexts of tasks that have ended remain until the
+    ///   runtime, its handles and its builder are dropped.
+    /// - Without this crate's `on_after_task_poll`, everything works, except that a coroutine with a stack of
     ///   its own that a task leaves suspended inside [`ContextVar::with`](crate::ContextVar::with) is not
     ///   detected, and must not be sent to another thread.
     fn inherit_context(&mut self) -> &mut Self {

@@ -1,6 +1,6 @@
 //! The data of every context: a persistent map from context variables to values.
 //!
-//! - `variable`: what the storage knows of a variable.
+//! - `variable`: the part of a variable that the storage uses.
 //! - `registry`: gives each variable its slot.
 //! - `map`: the map, and an entry of it.
 //! - `node`: the trie of shared nodes that a map consists of.

@@ -1,8 +1,8 @@
 //! The functions of [`tokio::task`] that start work, with the context carried along.
 //!
-//! Each takes the same as tokio's function. Unless its name says otherwise, it runs its work in a copy of the
-//! current context without the variables that are [not inherited](crate::ContextVar::inherit). The copy is
-//! taken in the caller, at the call.
+//! Each takes the same arguments as tokio's function. Unless its name indicates otherwise, it runs its work
+//! in a copy of the current context without the variables that are
+//! [not inherited](crate::ContextVar::inherit). The copy is taken in the caller, at the call.
 //!
 //! A task that plain `tokio::spawn` starts has no context: no variable is set there, and `try_set` returns a
 //! [`SetError`](crate::SetError).

@@ -1,8 +1,8 @@
 //! The functions of [`std::thread`] that start threads, with the context carried along.
 //!
-//! Each takes and returns the same as std's. Each runs its closure in a copy of the current context without
-//! the variables that are [not inherited](crate::ContextVar::inherit). The copy is taken in the caller, at
-//! the call.
+//! Each takes the same arguments as std's function and returns the same. Each runs its closure in a copy of
+//! the current context without the variables that are [not inherited](crate::ContextVar::inherit). The copy
+//! is taken in the caller, at the call.
 
 use std::fmt;
 use std::io;
@@ -40,8 +40,8 @@ where
 /// Calls `f` with a scope whose threads each run in a copy of the context that is current where they are
 /// spawned: [`std::thread::scope`] with the context.
 ///
-/// The closure gets a [`Scope`] by value, which is `Copy`, where std's gets a reference. A thread that spawns
-/// further threads captures it with `move`.
+/// The closure takes a [`Scope`] by value (it is `Copy`), whereas std's takes a reference. A thread that
+/// spawns further threads captures it with `move`.
 ///
 /// # Panics
 ///

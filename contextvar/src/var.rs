@@ -179,9 +179,9 @@ impl<T: 'static> ContextVar<T> {
     /// [`thread::spawn`](crate::thread::spawn) and their relatives inherit. With `false` the variable is not
     /// set there.
     ///
-    /// Use `false` for a value that two tasks must not use at a time, or that must not outlive its owner: a
-    /// live transaction, a connection, a flag that suppresses something for a while. Copies that stay within
-    /// the task have the value ([`copy_context`], [`Context::run`](crate::Context::run),
+    /// Use `false` for a value that two tasks must not use at the same time, or that must not outlive its
+    /// owner: a live transaction, a connection, a flag that suppresses something for a while. Copies that
+    /// stay within the task have the value ([`copy_context`], [`Context::run`](crate::Context::run),
     /// [`scope`](Self::scope), `#[with_copied_context]`). If you move such a copy into another task yourself,
     /// it takes the value along, unless you call [`Context::inherited`](crate::Context::inherited).
     ///
@@ -469,7 +469,7 @@ impl<T: 'static> ContextVar<T> {
     /// # Errors
     ///
     /// Returns [`SetError`] if there is no context that can be written: in a tokio task that was given none,
-    /// in a task that is polled inside another task's context, and on a thread that is exiting.
+    /// in a task that runs inside another task's context, and on a thread that is exiting.
     ///
     /// # Examples
     ///

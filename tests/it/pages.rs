@@ -141,6 +141,26 @@ fn every_row_cites_tests_that_exist() {
     assert_eq!(rules, Vec::from_iter(1..=18));
 }
 
+/// The map of the rules on the architecture page names files and functions.
+#[test]
+fn every_rule_names_files_and_functions_that_exist() {
+    let rows: Vec<_> = ["Kept in", "Tested in"].iter().flat_map(|heading| rows(&[heading])).collect();
+    assert_eq!(rows.len(), 2 * 18);
+    for Row { page, cells, cell } in rows {
+        let (files, functions): (Vec<_>, Vec<_>) = citations(&cell).partition(|it| it.ends_with(".rs"));
+        let read = |file: &&str| {
+            let path = [repository().join(file), repository().join("contextvar/src").join(file)];
+            let text = path.iter().find_map(|path| fs::read_to_string(path).ok());
+            text.unwrap_or_else(|| panic!("{page:?} cites `{file}`, which does not exist: {cells:?}"))
+        };
+        let text: String = files.iter().map(read).collect();
+        for function in functions {
+            let name = function.rsplit("::").next().unwrap();
+            assert!(text.contains(name), "{page:?} cites `{function}`, which is not in {files:?}: {cells:?}");
+        }
+    }
+}
+
 #[test]
 fn every_misuse_that_rustc_refuses_has_a_ui_test() {
     let rows = rows(&["File"]);

@@ -46,7 +46,7 @@ impl From<WriteErrorKind> for LookupErrorKind {
 pub enum WriteErrorKind {
     /// The code runs in a tokio task that was given no context.
     NoContext,
-    /// The code runs in a tokio task that is polled inside another task's context.
+    /// The current context was entered by another task, or by code outside of this task.
     OtherTask,
     /// The thread is exiting, and its own context is gone.
     ThreadExit,

@@ -90,7 +90,7 @@ impl TaskContext {
         drop(stale);
     }
 
-    /// Leaves the context of `task`, if this thread has entered it, and returns the owner that kept it alive.
+    /// Leaves the context of `task`, if this thread has entered it, and returns the `Arc` that kept it alive.
     /// The frame that was innermost before is innermost again.
     pub(crate) fn leave(task: TaskId) -> Option<Arc<TaskContext>> {
         if TOP.get().is_null() {
@@ -115,9 +115,9 @@ impl TaskContext {
         self.ownership.acquire().then_some(&raw const self.frame)
     }
 
-    /// Runs `f` in a copy of this context that `f` cannot write. The copy is of the context as it is now if
-    /// the last poll was on this thread, and otherwise as it was when a hook ran on the thread of an earlier
-    /// poll. Call it outside of the task.
+    /// Runs `f` in a copy of this context that `f` cannot write. If the last poll ran on this thread, the
+    /// copy has the context's present values. Otherwise it has those that a hook last published on the
+    /// owner's thread. Call it outside of the task.
     pub(crate) fn run_in_copy(&self, f: impl FnOnce()) {
         /// Drops the copy in the same way as the context itself, also on a panic.
         struct DropInEmptyContext<'a>(&'a TaskContext, Map);
@@ -142,7 +142,7 @@ impl TaskContext {
     }
 
     /// Drops the values of a task that has ended if the task's last poll was on this thread. Otherwise the
-    /// last owner of the `Arc` drops them.
+    /// last `Arc` drops them.
     pub(crate) fn end(&self) {
         if self.ownership.end() {
             if ActiveRead::is_active_in(&self.frame) {

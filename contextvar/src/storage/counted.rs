@@ -1,6 +1,7 @@
 //! A counted pointer to a value of any type, one word wide.
 //!
-//! It takes half the size of an `Arc<dyn Any>`. It has no weak count, which makes `Arc::get_mut` expensive.
+//! It takes half the size of an `Arc<dyn Any>`. It has no weak count. That count is what makes `Arc::get_mut`
+//! expensive.
 
 use std::any::TypeId;
 use std::cell::{Cell, RefCell};
@@ -52,7 +53,8 @@ impl Counted {
         unsafe { Counted::allocate(free, |place: *mut T| place.write(value)) }
     }
 
-    /// Allocates a node. Its drop frees other nodes only through the values in it.
+    /// Allocates a node. A node's drop nests only as deep as its trie, except through values, which
+    /// `free_nested` limits.
     ///
     /// # Safety
     /// `init` writes a `T` to the pointer that it gets.
@@ -164,8 +166,8 @@ unsafe fn free<T>(header: NonNull<Header>) {
     drop(unsafe { Box::from_raw(header.cast::<Allocation<T>>().as_ptr()) });
 }
 
-/// The greatest number of values whose drops run within one another on the stack. A chain of contexts, each
-/// of which is a value in the next one, can be longer than any stack.
+/// The greatest depth of nested drops of values on the stack. A chain of contexts, each of which is a value
+/// in the next one, can be longer than any stack.
 const MAX_DEPTH: u32 = 32;
 
 thread_local! {

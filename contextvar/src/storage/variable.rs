@@ -1,4 +1,4 @@
-//! What the storage knows of a context variable.
+//! The part of a context variable that the storage uses.
 
 use std::any::{TypeId, type_name};
 use std::fmt;

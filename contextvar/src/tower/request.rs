@@ -179,7 +179,7 @@ impl<R> ContextLayer<R> {
     }
 }
 
-/// What a [`ContextLayer`] can reject requests with: `Infallible` for nothing, or a `Response<B>`.
+/// The type of a [`ContextLayer`]'s rejections: `Infallible` if it rejects nothing, or `Response<B>`.
 #[diagnostic::on_unimplemented(
     message = "the layer rejects requests with another type of body than the service's",
     note = "`ContextLayer::set_or_reject` needs a `Response` with the type of body that the inner service responds with"

@@ -22,28 +22,28 @@ fn test_hamt_stress() {
     let (variables, mut rng) = (variables(COUNT), seeded());
     let mut order: Vec<_> = (0..variables.len()).collect();
 
-    let mut modelled = Modelled::default();
+    let mut modeled = Modeled::default();
     order.shuffle(&mut rng);
     for &index in &order {
-        assert_eq!(variables[index].get(&modelled.ctx), None);
-        variables[index].set(&mut modelled.ctx, index as u32);
-        modelled.model.insert(index, index as u32);
-        assert_eq!(modelled.ctx.len(), modelled.model.len());
+        assert_eq!(variables[index].get(&modeled.ctx), None);
+        variables[index].set(&mut modeled.ctx, index as u32);
+        modeled.model.insert(index, index as u32);
+        assert_eq!(modeled.ctx.len(), modeled.model.len());
     }
-    let mut copies = vec![modelled.clone()];
+    let mut copies = vec![modeled.clone()];
 
     order.shuffle(&mut rng);
     for (count, index) in order.iter().enumerate() {
         if count % (COUNT / CHECKS) == 0 {
-            modelled.check(&variables);
-            copies.push(modelled.clone());
+            modeled.check(&variables);
+            copies.push(modeled.clone());
         }
-        assert!(variables[*index].unset(&mut modelled.ctx));
-        assert!(!variables[*index].unset(&mut modelled.ctx));
-        modelled.model.remove(index);
-        assert_eq!(modelled.ctx.len(), modelled.model.len());
+        assert!(variables[*index].unset(&mut modeled.ctx));
+        assert!(!variables[*index].unset(&mut modeled.ctx));
+        modeled.model.remove(index);
+        assert_eq!(modeled.ctx.len(), modeled.model.len());
     }
-    modelled.check(&variables);
+    modeled.check(&variables);
     copies.iter().for_each(|copy| copy.check(&variables));
 }
 
@@ -56,7 +56,7 @@ fn random_operations_on_copies() {
     const COPY: u32 = if cfg!(miri) { 5 } else { 100 };
 
     let (variables, mut rng) = (variables(COUNT), seeded());
-    let mut contexts = vec![Modelled::default(); 6];
+    let mut contexts = vec![Modeled::default(); 6];
     for step in 0..STEPS {
         if step % COPY == 0 {
             let copy = contexts.choose(&mut rng).unwrap().clone();
@@ -65,7 +65,7 @@ fn random_operations_on_copies() {
         if step % (10 * COPY) == 0 {
             contexts.iter().for_each(|context| context.check(&variables));
         }
-        let Modelled { ctx, model } = contexts.choose_mut(&mut rng).unwrap();
+        let Modeled { ctx, model } = contexts.choose_mut(&mut rng).unwrap();
         let index = rng.random_range(0..variables.len());
         let variable = &variables[index];
         match rng.random_range(0..5) {
@@ -186,12 +186,12 @@ fn variables(count: usize) -> Vec<Box<dyn Variable>> {
 
 /// A context and its expected contents.
 #[derive(Clone, Default)]
-struct Modelled {
+struct Modeled {
     ctx: Context,
     model: HashMap<usize, u32>,
 }
 
-impl Modelled {
+impl Modeled {
     fn check(&self, variables: &[Box<dyn Variable>]) {
         assert_eq!(self.ctx.len(), self.model.len());
         for (index, variable) in variables.iter().enumerate() {

@@ -18,7 +18,7 @@ pub(super) struct Ownership {
 /// The owner of contents that no thread has used yet.
 const NO_OWNER: usize = 0;
 
-/// The owner of contents whose task has ended. No thread becomes their owner any more.
+/// The owner of contents whose task has ended. No thread can become their owner again.
 const ENDED: usize = 1;
 
 impl Ownership {
@@ -59,8 +59,8 @@ impl Ownership {
         (map, Some(replaced))
     }
 
-    /// Ends the context if this thread is the owner, and returns true. From then on only the caller uses the
-    /// contents.
+    /// Ends the context and returns true if this thread is the owner. Otherwise returns false. From then on
+    /// only the caller uses the contents.
     pub(super) fn end(&self) -> bool {
         self.owner.compare_exchange(this_thread(), ENDED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
