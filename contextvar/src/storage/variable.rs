@@ -21,7 +21,6 @@ pub(crate) struct Variable<T> {
     log: Option<FormatFn<T>>,
     secret: bool,
     inherit: bool,
-    #[cfg_attr(not(feature = "report"), expect(dead_code, reason = "read by feature `report`"))]
     report: bool,
     /// Makes `T` invariant: a `ContextVar<for<'a> fn(&'a u8)>` must not coerce to a
     /// `ContextVar<fn(&'static u8)>`, which would accept values of the wrong type.
@@ -73,7 +72,8 @@ impl<T> Variable<T> {
         self
     }
 
-    #[cfg(feature = "report")]
+    /// Returns true if accesses without a context are reported.
+    #[allow(dead_code, reason = "for feature `report`")]
     pub(crate) fn is_reported(&self) -> bool {
         self.report
     }
