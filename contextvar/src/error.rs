@@ -4,20 +4,17 @@ use std::fmt;
 pub use crate::current::{LookupErrorKind, WriteErrorKind};
 use crate::token::Token;
 
-// A spawned task and a server's task for a connection look the same from inside: tokio spawned both.
 macro_rules! remedy_for_no_context {
     () => {
-        "spawn it with `contextvar::task::spawn` (a blocking call with `task::spawn_blocking`), put \
-         `#[with_copied_context]` on its async fn, or wrap its future in `Context::scope`. If it is a server's task that \
-         calls a request handler, an extractor or a middleware, put a `contextvar::tower::ContextLayer` outside of them"
+        "spawn it with `contextvar::task::spawn`, put `#[with_copied_context]` on its async fn, or wrap its future in \
+         `Context::scope`"
     };
 }
 
 macro_rules! remedy_for_other_task {
     () => {
-        "spawn it with `contextvar::task::spawn` or `spawn_local`, put `#[with_copied_context]` on its async fn, or wrap \
-         its future in `Context::scope`. If it is a server's task that calls a request handler, put a \
-         `contextvar::tower::ContextLayer` outside of the handler"
+        "spawn it with `contextvar::task::spawn` or `spawn_local`, put `#[with_copied_context]` on its async fn, or \
+         wrap its future in `Context::scope`"
     };
 }
 
@@ -31,10 +28,7 @@ macro_rules! remedy_for_other_task {
 ///
 /// let error = USER.try_get().unwrap_err();
 /// assert_eq!(error.kind(), LookupErrorKind::NotSet);
-/// assert_eq!(
-///     error.to_string(),
-///     "context variable `user` is not set and has no default; set it in this context first, or declare a default"
-/// );
+/// assert_eq!(error.to_string(), "context variable `user` is not set and has no default");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LookupError {
@@ -62,7 +56,7 @@ impl fmt::Display for LookupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "context variable `{}` is not set and has no default", self.name)?;
         match self.kind {
-            LookupErrorKind::NotSet => f.write_str("; set it in this context first, or declare a default"),
+            LookupErrorKind::NotSet => Ok(()),
             LookupErrorKind::NoContext => write!(f, ": {NO_CONTEXT}"),
             LookupErrorKind::OtherTask => write!(f, ": {OTHER_TASK}"),
             LookupErrorKind::ThreadExit => {
@@ -175,7 +169,12 @@ pub(crate) fn remedy(kind: LookupErrorKind) -> &'static str {
         LookupErrorKind::NotSet => {
             "start the thread with `contextvar::thread::spawn`, or wrap its closure in `inherit_context().bind(..)`"
         }
-        LookupErrorKind::NoContext => remedy_for_no_context!(),
+        // A spawned task and a server's task for a connection look the same from inside: tokio spawned both.
+        LookupErrorKind::NoContext => concat!(
+            remedy_for_no_context!(),
+            "; start a blocking call with `task::spawn_blocking`. If it is a server's task that calls a request \
+             handler, an extractor or a middleware, put a `contextvar::tower::ContextLayer` outside of them"
+        ),
         LookupErrorKind::OtherTask => remedy_for_other_task!(),
         LookupErrorKind::ThreadExit => "use it inside `Context::run`",
     }

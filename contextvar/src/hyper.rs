@@ -1,7 +1,7 @@
 //! Contexts for servers and clients that use [`hyper`] directly.
 //!
-//! A connection is not a request: the requests of one connection must not share a context. In an accept loop, wrap
-//! the service in a [`ContextService`].
+//! A connection is not a request: the requests of one connection must not share a context. In an accept loop,
+//! wrap the service in a [`ContextService`].
 
 use http::{Request, Response};
 use hyper::rt;
@@ -13,8 +13,8 @@ pub use crate::request::RequestFuture;
 use crate::request::{is_in_request, run_request};
 use crate::scoped::Scoped;
 
-/// Gives each request of a connection a context of its own: the counterpart of `contextvar::tower::ContextLayer` for
-/// a service of hyper.
+/// Gives each request of a connection a context of its own: the counterpart of
+/// `contextvar::tower::ContextLayer` for a service of hyper.
 ///
 /// The service and the body of its response run in the same context, which is empty at first. Inside another
 /// request it is a copy of the current context.
@@ -52,8 +52,8 @@ impl<S> ContextService<S> {
         ContextService { inner, copies_current: false }
     }
 
-    /// Wraps a service so that each request starts from a copy of the context that is current where the request
-    /// arrives: that of the connection's task.
+    /// Wraps a service so that each request starts from a copy of the context that is current where the
+    /// request arrives: that of the connection's task.
     pub fn from_current(inner: S) -> Self {
         ContextService { inner, copies_current: true }
     }

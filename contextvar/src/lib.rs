@@ -142,7 +142,8 @@ pub use var::{ContextValue, ContextVar};
 /// - `baggage = "key"`, `codec = Codec` (feature `baggage`): requests to other processes carry the value. See
 ///   `contextvar::baggage`.
 /// - `inherit = false`: other tasks and threads do not inherit the value. See [`ContextVar::inherit`].
-/// - `report = false`: reads and writes of the variable without a context are not reported. See [`ContextVar::report`].
+/// - `report = false`: reads and writes of the variable without a context are not reported. See
+///   [`ContextVar::report`].
 /// - `crate = path`: the path of the `contextvar` crate, if it is not `::contextvar`.
 ///
 /// # Examples

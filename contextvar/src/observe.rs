@@ -77,8 +77,8 @@ pub trait Observer: Sync {
     fn on_exit(&self) {}
 
     /// Called after a variable has changed in the current context: by [`set`](crate::ContextVar::set), a
-    /// [`reset`](crate::ContextVar::reset), the end of a [`sync_scope`](crate::ContextVar::sync_scope), or, for each
-    /// variable, [`apply_changes_to_current`](crate::Context::apply_changes_to_current).
+    /// [`reset`](crate::ContextVar::reset), the end of a [`sync_scope`](crate::ContextVar::sync_scope), or,
+    /// for each variable, [`apply_changes_to_current`](crate::Context::apply_changes_to_current).
     ///
     /// # Panics
     ///

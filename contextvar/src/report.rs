@@ -1,14 +1,14 @@
 //! Reports reads and writes that find no context: where, which variable, and what to write instead.
 //!
-//! A tokio task that was given no context finds no variable set. A read there returns the default, and the request's
-//! value is lost without a sign. Turn the reports on in one line of `main`:
+//! A tokio task that was given no context finds no variable set. A read there returns the default, and the
+//! request's value is lost without a sign. Turn the reports on in one line of `main`:
 //!
 //! ```
-//! use contextvar::{context_var, report};
+//! use contextvar::{ContextVar, report};
 //!
-//! #[context_var]
-//! static TENANT: &str = "public";
+//! static TENANT: ContextVar<&str> = ContextVar::with_default("tenant", || "public");
 //!
+//! # #[cfg(feature = "tokio")] {
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() {
 //! report::set_reporter(report::stderr);
@@ -19,36 +19,40 @@
 //! assert_eq!(task.await.unwrap(), "public");
 //!
 //! let reports = report::all();
-//! assert_eq!((reports.len(), reports[0].variable()), (1, "TENANT"));
+//! assert_eq!((reports.len(), reports[0].variable()), (1, "tenant"));
+//! # }
+//! # main();
 //! # }
 //! ```
 //!
 //! It prints, once for each place and variable:
 //!
 //! ```text
-//! contextvar: src/main.rs:13:44: `TENANT` was read in tokio task 3, which has no context: ..
+//! contextvar: src/main.rs:11:44: context variable `tenant` was read in tokio task 3, which has no context; spawn it with ..
 //! ```
 //!
 //! # What is reported
 //!
-//! - A read of an unset variable in a tokio task that was given no context, whether the variable has a default or not.
+//! - A read of an unset variable in a tokio task that was given no context, whether the variable has a
+//!   default or not.
 //! - A read of an unset variable without a default in a task that is polled inside another task's context.
 //! - A `set`, a `sync_scope` and an `apply_changes_to_current` where no context can be written.
-//! - With [`report_threads`], a read of an unset variable on a thread that is neither tokio's nor the main thread, outside
-//!   of any context.
+//! - With [`report_threads`], a read of an unset variable on a thread that is neither tokio's nor the main
+//!   thread, outside of any context.
 //!
 //! # What is not
 //!
 //! - Tasks that were given an empty context, such as those of
-//!   [`task::spawn_in_empty_context`](crate::task::spawn_in_empty_context).
-//! - [`is_set`](crate::ContextVar::is_set), [`copy_context`](crate::copy_context), and the reads of loggers and exporters
-//!   ([`for_each_log_field`](crate::for_each_log_field), `contextvar::baggage`).
-//! - Variables that are declared with [`report(false)`](crate::ContextVar::report), and code inside [`ignore`].
+//!   `task::spawn_in_empty_context`.
+//! - [`is_set`](crate::ContextVar::is_set), [`copy_context`](crate::copy_context), and the reads of loggers
+//!   and exporters ([`for_each_log_field`](crate::for_each_log_field), `contextvar::baggage`).
+//! - Variables that are declared with [`report(false)`](crate::ContextVar::report), and code inside
+//!   [`ignore`].
 //!
 //! # Cost
 //!
-//! Reads and writes inside a context cost the same with and without this feature. A read without a context costs a few dozen
-//! instructions more after the first report of its place, and a few without a reporter.
+//! Reads and writes inside a context cost the same with and without this feature. A read without a context
+//! costs a few dozen instructions more after the first report of its place, and a few without a reporter.
 
 use std::cell::Cell;
 use std::fmt;
@@ -93,8 +97,8 @@ impl Report {
         self.place.access
     }
 
-    /// Returns the reason why there was no context the first time. [`LookupErrorKind::NotSet`] stands for a thread that is
-    /// not tokio's.
+    /// Returns the reason why there was no context the first time. [`LookupErrorKind::NotSet`] stands for a
+    /// thread that is not tokio's.
     pub fn kind(&self) -> LookupErrorKind {
         self.place.kind
     }
@@ -105,7 +109,8 @@ impl Report {
         self.place.task
     }
 
-    /// Returns the place where that task was spawned, if its runtime has the hooks [`record_spawn`] and [`forget_spawn`].
+    /// Returns the place where that task was spawned, if its runtime has the hooks [`record_spawn`] and
+    /// [`forget_spawn`].
     #[cfg(all(feature = "tokio", tokio_unstable))]
     pub fn spawned_at(&self) -> Option<&'static Location<'static>> {
         self.place.spawned_at
@@ -172,10 +177,12 @@ static IS_ON: AtomicBool = AtomicBool::new(false);
 
 static REPORTS_THREADS: AtomicBool = AtomicBool::new(false);
 
-/// Calls `reporter` for each place that reads or writes a variable without a context: once for each place and variable, on the
-/// thread and at the time of the first access. Replaces the last reporter, and does not repeat what was reported before.
+/// Calls `reporter` for each place that reads or writes a variable without a context: once for each place and
+/// variable, on the thread and at the time of the first access. Replaces the last reporter, and does not
+/// repeat what was reported before.
 ///
-/// Use [`stderr`], [`panic`], `tracing` (feature `tracing`), or a closure. What the reporter itself reads is not reported.
+/// Use [`stderr`], [`panic`], `tracing` (feature `tracing`), or a closure. What the reporter itself reads is
+/// not reported.
 ///
 /// ```
 /// use std::sync::mpsc;
@@ -192,8 +199,8 @@ pub fn set_reporter(reporter: impl Fn(Report) + Send + Sync + 'static) {
     drop(old);
 }
 
-/// Sets whether reads on threads that are not tokio's are reported, outside of any context. The default is no. The main thread is
-/// never reported.
+/// Sets whether reads on threads that are not tokio's are reported, outside of any context. The default is
+/// no. The main thread is never reported.
 pub fn report_threads(reports: bool) {
     REPORTS_THREADS.store(reports, Ordering::Relaxed);
 }

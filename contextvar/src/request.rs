@@ -13,7 +13,8 @@ use crate::on_drop::OnDrop;
 use crate::scoped::{Scoped, ScopedAndContext};
 
 thread_local! {
-    /// The task that runs a request on this thread: `Some(None)` for code of no task, `None` outside of a request.
+    /// The task that runs a request on this thread: `Some(None)` for code of no task, `None` outside of a
+    /// request.
     static REQUEST_TASK: Cell<Option<Option<TaskId>>> = const { Cell::new(None) };
 }
 

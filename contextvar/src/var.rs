@@ -201,7 +201,8 @@ impl<T: 'static> ContextVar<T> {
         self
     }
 
-    /// Sets whether reads and writes of this variable without a context are reported (feature `report`). The default is `true`.
+    /// Sets whether reads and writes of this variable without a context are reported (feature `report`). The
+    /// default is `true`.
     ///
     /// Use `false` for a variable that code outside of requests reads as well, such as one with the locale.
     ///

@@ -1,4 +1,5 @@
-//! Reports of reads and writes that find no context. The reporter is one of the process, so the tests take turns.
+//! Reports of reads and writes that find no context. The reporter is one of the process, so the tests take
+//! turns.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::sync::{Arc, Mutex};
 
-use contextvar::{Context, ContextVar, LookupError, context_var, copy_context};
+use contextvar::{Context, ContextVar, LookupError, LookupErrorKind, context_var, copy_context};
 use futures::FutureExt;
 
 #[derive(Clone)]
@@ -94,7 +94,7 @@ fn errors_name_the_variable() {
     }
 
     let error: LookupError = USER.try_get().unwrap_err();
-    assert_eq!(error.name(), "USER");
+    assert_eq!((error.name(), error.kind()), ("USER", LookupErrorKind::NotSet));
     assert_error(error, "context variable `USER` is not set and has no default");
     let token = USER.set("ada".to_owned());
     let error = PASSWORD.try_reset(token).unwrap_err();
@@ -106,13 +106,13 @@ fn errors_name_the_variable() {
     let error = copy_context().run(|| USER.try_reset(error.into_token())).unwrap_err();
     assert_error(error, "context variable `USER` cannot be reset: the token was made in another context");
     let task = async {
+        let remedy = "this tokio task has no context of its own; spawn it with `contextvar::task::spawn`, put \
+                      `#[with_copied_context]` on its async fn, or wrap its future in `Context::scope`";
         let error = tokio::spawn(async { USER.try_set("ada".to_owned()) }).await.unwrap().unwrap_err();
-        assert_error(
-            error,
-            "context variable `USER` cannot be set: this tokio task has no context of its own; spawn it \
-             with `contextvar::task::spawn`, put `#[with_copied_context]` on its async fn, or wrap its \
-             future in `Context::scope`",
-        );
+        assert_error(error, &format!("context variable `USER` cannot be set: {remedy}"));
+        let error = tokio::spawn(async { USER.try_get() }).await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), LookupErrorKind::NoContext);
+        assert_error(error, &format!("context variable `USER` is not set and has no default: {remedy}"));
     };
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(task);
 }

@@ -129,8 +129,8 @@ fn the_executor_copies_at_the_call() {
 
 #[test]
 fn the_requests_of_a_connection_do_not_share_a_context() {
-    /// Serves one connection, and returns what each of two requests on it saw: of the connection's task, and at its
-    /// end. The first request brings a user.
+    /// Serves one connection, and returns what each of two requests on it saw: of the connection's task, and
+    /// at its end. The first request brings a user.
     async fn seen_by_two<S, B>(service: S) -> [String; 2]
     where
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
@@ -151,6 +151,7 @@ fn the_requests_of_a_connection_do_not_share_a_context() {
             if n == 0 {
                 request.headers_mut().insert("x-user", "ada".parse().unwrap());
             }
+            sender.ready().await.unwrap();
             let response = sender.send_request(request).await.unwrap();
             let body = response.into_body().collect().await.unwrap().to_bytes();
             *seen = String::from_utf8(body.into()).unwrap();

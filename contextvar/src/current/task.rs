@@ -22,7 +22,8 @@ pub enum LookupErrorKind {
     NotSet,
     /// The code runs in a tokio task that was given no context.
     NoContext,
-    /// The code runs in a tokio task that is polled inside another task's context, where the variable is not set.
+    /// The code runs in a tokio task that is polled inside another task's context, where the variable is not
+    /// set.
     OtherTask,
     /// The thread is exiting, and its own context is gone.
     ThreadExit,

@@ -28,8 +28,8 @@ use crate::var::{ContextValue, ContextVar};
 ///
 /// A layer inside another one, for example on a router that is nested in a router, starts from a copy of the
 /// current context, whichever constructor made it. So it keeps the values that the outer layer and the layers
-/// between them have set. This applies within the task that runs the request. In a task that the request spawns, a
-/// layer starts from an empty context again.
+/// between them have set. This applies within the task that runs the request. In a task that the request
+/// spawns, a layer starts from an empty context again.
 ///
 /// # The type parameter
 ///
