@@ -181,7 +181,7 @@ static REPORTS_THREADS: AtomicBool = AtomicBool::new(false);
 /// variable, on the thread and at the time of the first access. Replaces the last reporter, and does not
 /// repeat what was reported before.
 ///
-/// Use [`stderr`], [`panic`], `tracing` (feature `tracing`), or a closure. What the reporter itself reads is
+/// Use [`stderr`], [`panic()`], `tracing` (feature `tracing`), or a closure. What the reporter itself reads is
 /// not reported.
 ///
 /// ```

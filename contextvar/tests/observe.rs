@@ -4,12 +4,15 @@ use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe};
 use std::thread;
 
-use contextvar::observe::{Observer, set_observer};
+use contextvar::observe::{ChangedVar, Observer, set_observer};
 use contextvar::{Context, ContextVar, InContext, copy_context};
 
 static USER: ContextVar<&str> = ContextVar::with_default("user", || "nobody");
 
+static TENANT: ContextVar<u64> = ContextVar::new("tenant");
+
 thread_local! {
+    static CHANGED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
     static SEEN: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
     static PANIC: Cell<bool> = const { Cell::new(false) };
 }
@@ -22,6 +25,13 @@ impl Observer for Notes {
         // The observer's own runs are not reported.
         copy_context().run(|| USER.set("the observer"));
         assert!(!PANIC.get(), "on purpose");
+    }
+
+    fn on_change(&self, var: ChangedVar) {
+        assert_eq!((var.is(&USER), var.is(&TENANT)), (var.name() == "user", var.name() == "tenant"));
+        CHANGED.with_borrow_mut(|changed| changed.push(format!("{} {}", var.name(), USER.get())));
+        // The observer's own changes are not reported.
+        copy_context().run(|| USER.set("the observer"));
     }
 
     fn on_exit(&self) {
@@ -79,6 +89,19 @@ fn entering_and_leaving() {
     );
     grace.run(|| ());
     assert_eq!(seen(), ["enter grace", "leave to nobody"], "the observer is called again");
+
+    // Each change of the current context, and no other.
+    CHANGED.take();
+    ada.run(|| {
+        let token = USER.set("set");
+        USER.reset(token);
+        USER.sync_scope("scoped", || ());
+        assert_eq!(CHANGED.take(), ["user set", "user changed", "user scoped", "user changed"]);
+        let base = copy_context();
+        base.clone().with_value(&USER, "applied").with_value(&TENANT, 7).apply_changes_to_current(&base);
+        assert_eq!(CHANGED.take(), ["user applied", "tenant applied"]);
+    });
+    seen();
 
     // The observer is called on the thread that enters.
     thread::spawn(move || {

@@ -1,6 +1,6 @@
 //! Which context a tokio task has, and what it can do with another task's (rule 9).
 
-use contextvar::{Context, ResetErrorKind, WriteErrorKind, context_var, copy_context, task};
+use contextvar::{Context, LookupErrorKind, ResetErrorKind, WriteErrorKind, context_var, copy_context, task};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::task::{LocalSet, yield_now};
@@ -19,7 +19,7 @@ const OTHER_TASK: &str = "this tokio task is polled inside the context of anothe
 /// Asserts what a task without a context can do, wherever it runs.
 fn assert_no_context() {
     assert!(!NUMBER.is_set());
-    assert!(NUMBER.try_get().is_err());
+    assert_eq!(NUMBER.try_get().unwrap_err().kind(), LookupErrorKind::NoContext);
     assert_eq!(NUMBER.get_or(3), 3);
     assert_eq!(DEFAULTED.get(), 7);
     assert!(copy_context().is_empty());

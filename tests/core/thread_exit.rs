@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::thread;
 
-use contextvar::{Context, ResetErrorKind, WriteErrorKind, context_var, copy_context};
+use contextvar::{Context, LookupErrorKind, ResetErrorKind, WriteErrorKind, context_var, copy_context};
 
 use crate::support::{Log, OnDrop};
 
@@ -38,7 +38,7 @@ fn thread_values_are_dropped_at_exit() {
 fn report_after_exit(log: &Log) {
     assert!(!NUMBER.is_set());
     assert_eq!(NUMBER.get(), 7);
-    assert!(HELD.try_with(|_| ()).is_err());
+    assert_eq!(HELD.try_with(|_| ()).unwrap_err().kind(), LookupErrorKind::ThreadExit);
     assert!(copy_context().is_empty());
     let error = NUMBER.try_set(1).unwrap_err();
     assert_eq!(
