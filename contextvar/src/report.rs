@@ -111,7 +111,7 @@ impl Report {
 
     /// Returns the place where that task was spawned, if its runtime has the hooks [`record_spawn`] and
     /// [`forget_spawn`].
-    #[cfg(all(feature = "tokio", tokio_unstable))]
+    #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
     pub fn spawned_at(&self) -> Option<&'static Location<'static>> {
         self.place.spawned_at
     }
@@ -142,7 +142,7 @@ impl fmt::Display for Report {
         }
         #[cfg(not(feature = "tokio"))]
         f.write_str("this thread")?;
-        #[cfg(all(feature = "tokio", tokio_unstable))]
+        #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
         if let Some(location) = self.place.spawned_at {
             write!(f, " (spawned at {location})")?;
         }
@@ -254,7 +254,7 @@ struct Place {
     kind: LookupErrorKind,
     #[cfg_attr(not(feature = "tokio"), expect(dead_code, reason = "always `None`"))]
     task: Option<TaskId>,
-    #[cfg(all(feature = "tokio", tokio_unstable))]
+    #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
     spawned_at: Option<&'static Location<'static>>,
     count: AtomicU64,
     next: Link,
@@ -337,7 +337,7 @@ fn add(
         access,
         kind,
         task,
-        #[cfg(all(feature = "tokio", tokio_unstable))]
+        #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
         spawned_at: task.and_then(spawns::location),
         count: AtomicU64::new(1),
         next: Link::new(),
@@ -364,11 +364,11 @@ fn is_main_thread() -> bool {
     std::thread::current().name() == Some("main")
 }
 
-#[cfg(all(feature = "tokio", tokio_unstable))]
+#[cfg(all(feature = "runtime-hooks", tokio_unstable))]
 pub use spawns::{forget_spawn, record_spawn};
 
 /// The places where tasks were spawned.
-#[cfg(all(feature = "tokio", tokio_unstable))]
+#[cfg(all(feature = "runtime-hooks", tokio_unstable))]
 mod spawns {
     use std::collections::HashMap;
     use std::panic::Location;
@@ -386,7 +386,7 @@ mod spawns {
     }
 
     /// A hook for tokio's `Builder::on_task_spawn` that records where each task is spawned, for
-    /// [`Report::spawned_at`](super::Report::spawned_at).
+    /// [`Report::spawned_at`](super::Report::spawned_at). Needs feature `runtime-hooks`, with tokio 1.46.1 or newer.
     ///
     /// ```
     /// use contextvar::report;
