@@ -22,13 +22,12 @@ use crate::scoped::Scoped;
 /// ```
 /// use std::convert::Infallible;
 ///
-/// use contextvar::context_var;
+/// use contextvar::ContextVar;
 /// use contextvar::hyper::ContextService;
 /// use hyper::service::service_fn;
 /// use hyper::{Request, Response, body::Incoming};
 ///
-/// #[context_var]
-/// static USER: String;
+/// static USER: ContextVar<String> = ContextVar::new("user");
 ///
 /// async fn handler(request: Request<Incoming>) -> Result<Response<String>, Infallible> {
 ///     USER.set(request.uri().path().to_owned());
