@@ -15,7 +15,7 @@ use crate::expected::{CheckOnDrop, Expected};
 use crate::lives::{Chaos, live};
 use crate::panics::assert_joined;
 
-/// The tasks that are spawned at a time without a parent.
+/// The number of tasks without a parent that are spawned at once.
 pub(crate) const ROOTS: usize = 64;
 
 /// Builds a runtime and runs lives on it until `until` lives have begun. Then the runtime either waits for

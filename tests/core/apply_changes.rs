@@ -47,7 +47,7 @@ fn only_variables_set_or_unset_are_applied() {
     Context::new().run(|| {
         changed.apply_changes_to_current(&base);
         assert_eq!((USER.get(), FLAG.get(), copy_context().len()), ("grace".to_owned(), true, 2));
-        // Applying the changes twice equals applying them once.
+        // Applying the changes twice has the same effect as applying them once.
         changed.apply_changes_to_current(&base);
         assert_eq!(copy_context().len(), 2);
         // The reverse changes.

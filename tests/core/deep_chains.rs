@@ -101,7 +101,7 @@ fn debug_of_a_chain_stops_at_a_depth() {
         let shown = format!("{ctx:?}");
         assert!(shown.contains("PARENT: Context { .. }"), "{shown}");
         assert_eq!(shown.matches("Context {").count(), 33);
-        // A second time, too.
+        // The depth was restored.
         assert_eq!(format!("{ctx:?}"), shown);
     });
 }

@@ -161,7 +161,7 @@ fn only_keeps_the_named_variables() {
     assert!(Context::new().only(&[&USER]).is_empty());
 }
 
-/// Enough variables of both kinds that each fills several levels of the map.
+/// Uses enough variables of both kinds that each kind fills several levels of the map.
 #[test]
 fn many_variables_of_both_kinds() {
     const COUNT: usize = if cfg!(miri) { 120 } else { 6000 };

@@ -146,7 +146,8 @@ fn a_token_can_outlive_its_thread() {
     assert_eq!(NUMBER.try_reset(token).unwrap_err().kind(), ResetErrorKind::DifferentContext);
 }
 
-/// `process::exit` runs the thread's destructors while its stack is still in use, possibly by other threads.
+/// `process::exit` runs the calling thread's destructors while that thread's stack is still in use, possibly
+/// by other threads.
 #[test]
 #[cfg_attr(miri, ignore = "it starts processes")]
 fn a_value_being_read_survives_process_exit() {

@@ -12,7 +12,7 @@
 //! | `Runner().run(f())` | `runtime.block_on(f())` |
 //! | `asyncio.run(f())` | `runtime.block_on(f().in_copied_context())` |
 //!
-//! One context in two tasks at a time, which asyncio allows, does not compile: `scope` takes the context by
+//! One context in two tasks at the same time, which asyncio allows, does not compile: `scope` takes the context by
 //! value.
 
 use contextvar::InContext as _;

@@ -103,7 +103,8 @@ fn annotated(prefix: &str, source: &str) -> Vec<Variant> {
     const EMPTY: &str = "contextvar::with_empty_context";
     let places = annotate::places(source).expect("the source parses");
     let is_function = |place: &&Place| !place.kind.is_container();
-    // `drop` is not an async function, and attributes on containers skip such functions.
+    // An attribute on a container changes only its async functions, so containers without any are left out,
+    // such as an `impl Drop`. Modules are left out as well.
     let is_container =
         |place: &&Place| place.kind.is_container() && place.is_async && place.kind != Kind::Module;
     let put = |name: &str, attribute: &str, selected: Vec<&Place>, below: bool| {

@@ -1,4 +1,4 @@
-//! Panics that leave a poll past tokio's guard, and values that panic in their drop.
+//! Panics that escape tokio's `catch_unwind` around a poll, and values that panic in their drop.
 
 use std::sync::Mutex;
 use std::{panic, thread};
@@ -11,7 +11,7 @@ use tokio::task::yield_now;
 use super::{NUMBER, USER, current_thread, multi_thread, on_all};
 
 /// A task output whose drop panics with a payload whose drop panics as well. The second panic leaves the poll
-/// past tokio's guard, so the hook after the poll is not called.
+/// past tokio's `catch_unwind`, so the hook after the poll is not called.
 struct LeavesThePoll;
 
 impl Drop for LeavesThePoll {
