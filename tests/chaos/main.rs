@@ -5,7 +5,7 @@
 //! ```console
 //! $ cargo test --test chaos                                          # 40 000 tasks
 //! $ CONTEXTVAR_LIVES=10000000 cargo test --release --test chaos      # ten million
-//! $ CONTEXTVAR_SEED=n cargo test --test chaos                        # repeats a run, but for the scheduling
+//! $ CONTEXTVAR_SEED=n cargo test --test chaos                        # repeats a run, except for the order of its threads
 //! ```
 
 mod counts;
