@@ -119,7 +119,7 @@ impl Context {
     #[inline]
     #[must_use = "this returns the context; it changes nothing in place"]
     pub fn inherited(self) -> Self {
-        Context::from_map(self.contents.map.inherited())
+        Context { contents: Contents::handed_over(self.contents.map.inherited()) }
     }
 
     /// Returns a new context with the values of these variables, and no others. A variable that is not set
@@ -140,7 +140,7 @@ impl Context {
     /// assert_eq!((few.get(&REQUEST_ID), few.get(&TENANT), few.len()), (Some(&7), None, 1));
     /// ```
     pub fn only(&self, vars: &[&'static dyn AnyContextVar]) -> Self {
-        let mut few = Context::new();
+        let mut few = Context::from_map(self.contents.map.without_values());
         for var in vars {
             var.erase().copy_state(&self.contents.map, &mut few.contents.map);
         }
@@ -221,22 +221,25 @@ impl Context {
         #[cfg(feature = "report")]
         let location = std::panic::Location::caller();
         let (map, base) = (&self.contents.map, &base.contents.map);
+        #[cfg(feature = "report")]
+        let note = |cause| {
+            crate::report::note("apply_changes_to_current", crate::report::Access::Write, cause, location);
+        };
+        let on_first = || {
+            #[cfg(feature = "report")]
+            crate::report::note_first_write("apply_changes_to_current", location);
+        };
         current::write(|frame| match frame {
             Ok(frame) => {
                 let changed = map.changes_since(base);
-                frame.copy_states(&changed, map);
+                frame.copy_states(&changed, map, on_first);
                 #[cfg(feature = "observe")]
                 changed.into_iter().for_each(crate::observe::changed);
                 Ok(())
             }
             Err(kind) => {
                 #[cfg(feature = "report")]
-                crate::report::note(
-                    "apply_changes_to_current",
-                    crate::report::Access::Write,
-                    kind.into(),
-                    location,
-                );
+                note(kind.into());
                 Err(ApplyError::new(kind))
             }
         })

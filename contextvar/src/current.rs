@@ -41,7 +41,7 @@ use crate::storage::{self, Map, Variable};
 /// Calls `f` with the value of `variable` in the current context, or otherwise with the value that `default`
 /// returns. The value stays alive and unchanged while `f` runs.
 ///
-/// Calls `on_no_context` if the variable is not set because code runs outside of any context.
+/// Calls `on_no_context` if the variable is not set because the code runs without a context.
 #[inline]
 pub(crate) fn read<T: 'static, R>(
     variable: &Variable<T>,
@@ -67,11 +67,13 @@ pub(crate) fn read<T: 'static, R>(
     })
 }
 
-/// Code that runs outside of any context.
+/// Why code runs without a context.
 pub(crate) enum NoContext {
-    /// The code of a tokio task that was given no context.
+    /// A tokio task was given none.
     Task,
-    /// The code of a thread, in the thread's own context.
+    /// The context is a copy that was taken where there was none.
+    Copy,
+    /// A thread's code runs in the thread's own context.
     Thread,
 }
 
@@ -94,13 +96,13 @@ pub(crate) fn is_set<T: 'static>(variable: &Variable<T>) -> bool {
     find(variable, |_| ()).1.is_some()
 }
 
-/// Returns a copy of the current context's map, or an empty map if there is no context.
+/// Returns a copy of the current context's map. It is empty and [lost](Map::is_lost) if there is no context.
 #[inline]
 pub(crate) fn copy_map() -> Map {
     #[cold]
     fn copy_base_map() -> Map {
-        let frame = if is_sentinel(innermost_frame()) { base_frame() } else { None };
-        frame.map_or(Map::EMPTY, |frame| frame.map().clone())
+        let frame = if is_sentinel(innermost_frame()) { base_frame() } else { Some(innermost_frame()) };
+        frame.map_or(Map::LOST, |frame| frame.map().clone())
     }
 
     let map = innermost_frame().map();
@@ -114,31 +116,35 @@ fn find<'a, T: 'static>(
     variable: &Variable<T>,
     on_no_context: impl FnOnce(NoContext),
 ) -> (&'a Frame, Option<&'a T>) {
+    /// Continues after the innermost frame, the sentinel or that of a lost context, did not have the value.
     #[cold]
-    fn find_in_base<'a, T: 'static>(
+    fn find_further<'a, T: 'static>(
+        frame: &'a Frame,
         variable: &Variable<T>,
         on_no_context: impl FnOnce(NoContext),
     ) -> (&'a Frame, Option<&'a T>) {
-        match base_frame() {
-            Some(frame) => {
-                let value = frame.map().get(variable);
-                if value.is_none() && frame.task().is_none() {
-                    on_no_context(NoContext::Thread);
-                }
-                (frame, value)
-            }
-            None => {
-                on_no_context(NoContext::Task);
-                (innermost_frame(), None)
+        let base = if is_sentinel(frame) { base_frame() } else { Some(frame) };
+        let Some(frame) = base else {
+            on_no_context(NoContext::Task);
+            return (frame, None);
+        };
+        let value = frame.map().get(variable);
+        if value.is_none() {
+            if frame.map().is_lost() {
+                on_no_context(NoContext::Copy);
+            } else if frame.task().is_none() {
+                on_no_context(NoContext::Thread);
             }
         }
+        (frame, value)
     }
 
     let frame = innermost_frame();
-    match frame.map().get(variable) {
-        Some(value) => (frame, Some(value)),
-        None if is_sentinel(frame) => find_in_base(variable, on_no_context),
-        None => (frame, None),
+    match frame.map().get_or_is_lost(variable) {
+        Ok(value) => (frame, Some(value)),
+        // The sentinel's map is lost, too.
+        Err(true) => find_further(frame, variable, on_no_context),
+        Err(false) => (frame, None),
     }
 }
 
@@ -148,6 +154,7 @@ pub(crate) fn lookup_error_kind() -> LookupErrorKind {
     let frame = innermost_frame();
     match if is_sentinel(frame) { base_frame() } else { Some(frame) } {
         None => LookupErrorKind::NoContext,
+        Some(frame) if frame.map().is_lost() => LookupErrorKind::LostContext,
         Some(frame) if frame.task() != task_id() => LookupErrorKind::OtherTask,
         Some(frame) if thread_context::owns(frame) && !thread_context::ensure_cleared_at_exit() => {
             LookupErrorKind::ThreadExit

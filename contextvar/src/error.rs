@@ -4,20 +4,6 @@ use std::fmt;
 pub use crate::current::{LookupErrorKind, WriteErrorKind};
 use crate::token::Token;
 
-macro_rules! remedy_for_no_context {
-    () => {
-        "spawn it with `contextvar::task::spawn`, put `#[with_copied_context]` on its async fn, or wrap its future in \
-         `Context::scope`"
-    };
-}
-
-macro_rules! remedy_for_other_task {
-    () => {
-        "spawn it with `contextvar::task::spawn` or `spawn_local`, put `#[with_copied_context]` on its async fn, or \
-         wrap its future in `Context::scope`"
-    };
-}
-
 /// Returned by a read of a variable that is not set in the current context and has no default. Its text says
 /// why, and what to do.
 ///
@@ -57,11 +43,10 @@ impl fmt::Display for LookupError {
         write!(f, "context variable `{}` is not set and has no default", self.name)?;
         match self.kind {
             LookupErrorKind::NotSet => Ok(()),
-            LookupErrorKind::NoContext => write!(f, ": {NO_CONTEXT}"),
-            LookupErrorKind::OtherTask => write!(f, ": {OTHER_TASK}"),
-            LookupErrorKind::ThreadExit => {
-                f.write_str(": this thread is exiting and its context is gone; read it inside `Context::run`")
-            }
+            LookupErrorKind::NoContext => write!(f, ": {NO_CONTEXT}. {USE_TASK}"),
+            LookupErrorKind::LostContext => write!(f, ": {LOST_CONTEXT}. {COPY_EARLIER}"),
+            LookupErrorKind::OtherTask => write!(f, ": {OTHER_TASK}. {USE_LOCAL_TASK}"),
+            LookupErrorKind::ThreadExit => write!(f, ": {THREAD_EXIT}; read it inside `Context::run`"),
         }
     }
 }
@@ -113,7 +98,8 @@ impl<T> SetError<T> {
 
 impl<T> fmt::Display for SetError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "context variable `{}` cannot be set: {}", self.name, reason(self.kind))
+        write!(f, "context variable `{}` cannot be set: ", self.name)?;
+        write_reason(self.kind, f)
     }
 }
 
@@ -145,47 +131,59 @@ impl ApplyError {
 
 impl fmt::Display for ApplyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the changes of a context cannot be applied: {}", reason(self.kind))
+        f.write_str("the changes of a context cannot be applied: ")?;
+        write_reason(self.kind, f)
     }
 }
 
 impl Error for ApplyError {}
 
 /// Says why the current context cannot be written, and what to do.
-fn reason(kind: WriteErrorKind) -> &'static str {
+fn write_reason(kind: WriteErrorKind, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match kind {
-        WriteErrorKind::NoContext => NO_CONTEXT,
-        WriteErrorKind::OtherTask => OTHER_TASK,
-        WriteErrorKind::ThreadExit => {
-            "this thread is exiting and its context is gone; set it inside `Context::run`"
-        }
+        WriteErrorKind::NoContext => write!(f, "{NO_CONTEXT}. {USE_TASK}"),
+        WriteErrorKind::OtherTask => write!(f, "{OTHER_TASK}. {USE_LOCAL_TASK}"),
+        WriteErrorKind::ThreadExit => write!(f, "{THREAD_EXIT}; set it inside `Context::run`"),
     }
 }
 
-/// Returns what to write instead of code that found no context.
+/// Says what to write instead.
 #[cfg(feature = "report")]
-pub(crate) fn remedy(kind: LookupErrorKind) -> &'static str {
-    match kind {
-        LookupErrorKind::NotSet => {
-            "start the thread with `contextvar::thread::spawn`, or wrap its closure in `inherit_context().bind(..)`"
+pub(crate) fn remedy(cause: crate::report::Cause) -> &'static str {
+    use crate::report::Cause;
+
+    match cause {
+        Cause::NoContext => USE_TASK,
+        Cause::LostContext => COPY_EARLIER,
+        Cause::OtherTask => USE_LOCAL_TASK,
+        Cause::Connection => {
+            "Put a `contextvar::tower::ContextLayer` around the service (with hyper alone, a \
+             `contextvar::hyper::ContextService`): it gives each request its own context"
         }
-        // A spawned task and a server's task for a connection look the same from inside: tokio spawned both.
-        LookupErrorKind::NoContext => concat!(
-            remedy_for_no_context!(),
-            "; start a blocking call with `task::spawn_blocking`. If it is a server's task that calls a request \
-             handler, an extractor or a middleware, put a `contextvar::tower::ContextLayer` outside of them"
-        ),
-        LookupErrorKind::OtherTask => remedy_for_other_task!(),
-        LookupErrorKind::ThreadExit => "use it inside `Context::run`",
+        Cause::Thread => {
+            "Start the thread with `contextvar::thread::spawn`, or wrap its closure in `inherit_context().bind(..)`"
+        }
+        Cause::ThreadExit => "Use the variable inside `Context::run`",
     }
 }
 
-const NO_CONTEXT: &str = concat!("this tokio task has no context of its own; ", remedy_for_no_context!());
+const NO_CONTEXT: &str = "this tokio task has no context of its own";
+const LOST_CONTEXT: &str = "the current context is a copy that was taken where there was no context";
+const OTHER_TASK: &str =
+    "this tokio task is polled inside the context of another, which it can read but not change";
+const THREAD_EXIT: &str = "this thread is exiting and its context is gone";
 
-const OTHER_TASK: &str = concat!(
-    "this tokio task is polled inside the context of another, which it can read but not change; ",
-    remedy_for_other_task!()
-);
+// A task, a blocking call and a server's task for a connection look the same from inside.
+const USE_TASK: &str = "Start a task with `contextvar::task::spawn` and a blocking call with `task::spawn_blocking`, \
+     put `#[with_copied_context]` on the async fn, or wrap the future in `Context::scope`. Put a \
+     `contextvar::tower::ContextLayer` outside of request handlers, extractors and middleware; do not give the \
+     server's task for the connection a context, because all requests of the connection would share it";
+const COPY_EARLIER: &str = "Take the copy where the values are, before the work is handed over: call \
+     `inherit_context()` or the annotated function there, and not inside the closure or the task. Use \
+     `Context::bind_async` for a closure that makes a future, and a `contextvar::tower::ContextLayer` around a \
+     request handler, an extractor or a middleware. Use `#[with_empty_context]` for a function that needs no values";
+const USE_LOCAL_TASK: &str = "Start it with `contextvar::task::spawn_local` or `task::spawn`, put \
+     `#[with_copied_context]` on its async fn, or wrap its future in `Context::scope`";
 
 /// Returned by a `reset` with a token that another variable made, or that was made in another context. It
 /// holds the token. Nothing has changed.

@@ -33,17 +33,22 @@
 //!
 //! # What is reported
 //!
+//! Each [`Cause`] is a mistake:
+//!
 //! - A read of an unset variable in a tokio task that was given no context, whether the variable has a
-//!   default or not.
+//!   default or not. Also a read in a copy that such a task has taken, for example in the body of a function
+//!   with `#[with_copied_context]`.
 //! - A read of an unset variable without a default in a task that is polled inside another task's context.
 //! - A `set`, a `sync_scope` and an `apply_changes_to_current` where no context can be written.
+//! - The first `set` in the context of a task that serves a connection: the connection's next requests would
+//!   see the value. Backtraces show whether hyper serves a connection, so this needs a binary with symbols.
 //! - With [`report_threads`], a read of an unset variable on a thread that is neither tokio's nor the main
 //!   thread, outside of any context.
 //!
 //! # What is not
 //!
-//! - Tasks that were given an empty context, such as those of
-//!   `task::spawn_in_empty_context`.
+//! - Code in an empty context that was made on purpose: in a [`Context::new`](crate::Context::new), a task of
+//!   `task::spawn_in_empty_context`, or a function with `#[with_empty_context]`.
 //! - [`is_set`](crate::ContextVar::is_set), [`copy_context`](crate::copy_context), and the reads of loggers
 //!   and exporters ([`for_each_log_field`](crate::for_each_log_field), `contextvar::baggage`).
 //! - Variables that are declared with [`report(false)`](crate::ContextVar::report), and code inside
@@ -53,16 +58,20 @@
 //!
 //! Reads and writes inside a context cost the same with and without this feature. A read without a context
 //! costs a few dozen instructions more after the first report of its place, and a few without a reporter.
+//! With a reporter, the first `set` in a context that was made for another task looks for its place, too, and
+//! the 1st, 2nd, 4th, 8th, .. such `set` of a place takes a backtrace.
 
+use std::backtrace::Backtrace;
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::fmt;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
 
 use once_cell::race::OnceRef;
 
-use crate::current::{LookupErrorKind, TaskId, task_id};
+use crate::current::{TaskId, WriteErrorKind, task_id};
 use crate::on_drop::OnDrop;
 
 /// A place that reads or writes a variable without a context.
@@ -76,8 +85,37 @@ pub struct Report {
 pub enum Access {
     /// A read of a variable that is not set.
     Read,
-    /// A write that was refused.
+    /// A write that was refused, or one in a context that a connection's requests share.
     Write,
+}
+
+/// What is wrong at the place of a [`Report`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The code runs in a tokio task that was given no context.
+    NoContext,
+    /// The current context is a copy that was taken where there was no context, or a copy of such a copy.
+    LostContext,
+    /// The code runs in a tokio task that is polled inside another task's context.
+    OtherTask,
+    /// The code runs in the context of a task that serves a connection, which the connection's requests
+    /// share.
+    Connection,
+    /// The code runs on a thread that is not tokio's, outside of any context.
+    Thread,
+    /// The thread is exiting, and its own context is gone.
+    ThreadExit,
+}
+
+impl From<WriteErrorKind> for Cause {
+    fn from(kind: WriteErrorKind) -> Self {
+        match kind {
+            WriteErrorKind::NoContext => Cause::NoContext,
+            WriteErrorKind::OtherTask => Cause::OtherTask,
+            WriteErrorKind::ThreadExit => Cause::ThreadExit,
+        }
+    }
 }
 
 impl Report {
@@ -97,10 +135,9 @@ impl Report {
         self.place.access
     }
 
-    /// Returns the reason why there was no context the first time. [`LookupErrorKind::NotSet`] stands for a
-    /// thread that is not tokio's.
-    pub fn kind(&self) -> LookupErrorKind {
-        self.place.kind
+    /// Returns what was wrong the first time.
+    pub fn cause(&self) -> Cause {
+        self.place.cause
     }
 
     /// Returns the id of the tokio task that was the first one at this place.
@@ -116,22 +153,24 @@ impl Report {
         self.place.spawned_at
     }
 
-    /// Returns how often this place has read or written the variable without a context so far.
+    /// Returns how often this place has read or written the variable in this way so far. For
+    /// [`Cause::Connection`], that is the number of contexts in which it was the first to write.
     pub fn count(&self) -> u64 {
         self.place.count.load(Ordering::Relaxed)
     }
 
     /// Returns what to write instead.
     pub fn remedy(&self) -> &'static str {
-        crate::error::remedy(self.place.kind)
+        crate::error::remedy(self.place.cause)
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Place { location, variable, access, kind, .. } = self.place;
+        let Place { location, variable, access, cause, .. } = self.place;
         let verb = match access {
             Access::Read => "was read",
+            Access::Write if *cause == Cause::Connection => "was set",
             Access::Write => "cannot be set",
         };
         write!(f, "{location}: context variable `{variable}` {verb} in ")?;
@@ -146,13 +185,15 @@ impl fmt::Display for Report {
         if let Some(location) = self.place.spawned_at {
             write!(f, " (spawned at {location})")?;
         }
-        f.write_str(match kind {
-            LookupErrorKind::NotSet => ", which runs outside of any context",
-            LookupErrorKind::NoContext => ", which has no context",
-            LookupErrorKind::OtherTask => ", which is polled inside the context of another",
-            LookupErrorKind::ThreadExit => ", which is exiting",
+        f.write_str(match cause {
+            Cause::NoContext => ", which was given no context",
+            Cause::LostContext => ", in a context that was copied where there was none",
+            Cause::OtherTask => ", which is polled inside the context of another task",
+            Cause::Connection => ", which serves a connection: its next requests see the value",
+            Cause::Thread => ", which runs outside of any context",
+            Cause::ThreadExit => ", which is exiting",
         })?;
-        write!(f, "; {}", self.remedy())
+        write!(f, ". {}", self.remedy())
     }
 }
 
@@ -162,7 +203,7 @@ impl fmt::Debug for Report {
             .field("location", &format_args!("{}", self.location()))
             .field("variable", &self.variable())
             .field("access", &self.access())
-            .field("kind", &self.kind())
+            .field("cause", &self.cause())
             .field("count", &self.count())
             .finish_non_exhaustive()
     }
@@ -251,7 +292,7 @@ struct Place {
     location: &'static Location<'static>,
     variable: &'static str,
     access: Access,
-    kind: LookupErrorKind,
+    cause: Cause,
     #[cfg_attr(not(feature = "tokio"), expect(dead_code, reason = "always `None`"))]
     task: Option<TaskId>,
     #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
@@ -275,7 +316,7 @@ static ORDER: Mutex<Vec<Report>> = Mutex::new(Vec::new());
 pub(crate) fn note(
     variable: &'static str,
     access: Access,
-    kind: LookupErrorKind,
+    cause: Cause,
     location: &'static Location<'static>,
 ) {
     if !IS_ON.load(Ordering::Relaxed) || IGNORES.get() {
@@ -294,7 +335,7 @@ pub(crate) fn note(
         Ok(place) => {
             place.count.fetch_add(1, Ordering::Relaxed);
         }
-        Err(_) => add(start, is_it, variable, access, kind, location),
+        Err(_) => add(start, is_it, variable, access, cause, location),
     }
 }
 
@@ -315,10 +356,10 @@ fn add(
     is_it: impl Fn(&Place) -> bool,
     variable: &'static str,
     access: Access,
-    kind: LookupErrorKind,
+    cause: Cause,
     location: &'static Location<'static>,
 ) {
-    if kind == LookupErrorKind::NotSet && is_main_thread() {
+    if cause == Cause::Thread && is_main_thread() {
         return;
     }
     let task = task_id();
@@ -335,7 +376,7 @@ fn add(
         location,
         variable,
         access,
-        kind,
+        cause,
         task,
         #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
         spawned_at: task.and_then(spawns::location),
@@ -356,8 +397,43 @@ fn add(
 #[cold]
 pub(crate) fn note_on_thread(variable: &'static str, location: &'static Location<'static>) {
     if REPORTS_THREADS.load(Ordering::Relaxed) {
-        note(variable, Access::Read, LookupErrorKind::NotSet, location);
+        note(variable, Access::Read, Cause::Thread, location);
     }
+}
+
+/// Notes the first write in a context that was made for another task, if that task serves a connection.
+#[cold]
+pub(crate) fn note_first_write(variable: &'static str, location: &'static Location<'static>) {
+    /// How often each place was the first to write in such a context.
+    static COUNTS: LazyLock<Mutex<HashMap<(&'static str, &'static Location<'static>), u64>>> =
+        LazyLock::new(Mutex::default);
+
+    if !IS_ON.load(Ordering::Relaxed) || IGNORES.get() || task_id().is_none() {
+        return;
+    }
+    #[cfg(any(feature = "hyper", feature = "tower"))]
+    if crate::request::is_in_request() {
+        return;
+    }
+    let count = {
+        let mut counts = COUNTS.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry((variable, location)).or_default();
+        *count += 1;
+        *count
+    };
+    // The same place can write in other tasks, too, so one look is not enough; each one is slow.
+    if count.is_power_of_two() && is_in_connection() {
+        note(variable, Access::Write, Cause::Connection, location);
+    }
+}
+
+/// Returns true if hyper calls this code while it serves a connection, and not in the task of one stream of
+/// HTTP/2.
+fn is_in_connection() -> bool {
+    let backtrace = Backtrace::force_capture().to_string();
+    ["hyper::proto::h1::dispatch", "hyper::proto::h2::server::Serving"]
+        .iter()
+        .any(|it| backtrace.contains(it))
 }
 
 fn is_main_thread() -> bool {

@@ -59,7 +59,7 @@ use tokio::task::Id;
 
 #[cfg(feature = "observe")]
 use crate::current::discard_panic;
-use crate::current::{self, TaskContext};
+use crate::current::{self, Contents, TaskContext};
 use crate::on_drop::OnDrop;
 
 /// Adds contexts to the tasks of a runtime. Only tokio's [`Builder`] implements it.
@@ -250,7 +250,8 @@ impl Contexts {
         let has_hooks = self.has_hooks || crate::observe::is_set();
         #[cfg(not(feature = "observe"))]
         let has_hooks = self.has_hooks;
-        let context = TaskContext::new(task, current::copy_map().inherited(), has_hooks);
+        let context =
+            TaskContext::new(task, Contents::handed_over(current::copy_map().inherited()), has_hooks);
         self.shard(task).insert(task, context);
     }
 

@@ -396,11 +396,12 @@ impl<T: 'static> ContextVar<T> {
     #[cold]
     #[inline(never)]
     fn report_read(&self, no_context: NoContext, location: &'static Location<'static>) {
-        use crate::report::{self, Access};
+        use crate::report::{self, Access, Cause};
 
         match no_context {
             _ if !self.variable.is_reported() => (),
-            NoContext::Task => report::note(self.name(), Access::Read, LookupErrorKind::NoContext, location),
+            NoContext::Task => report::note(self.name(), Access::Read, Cause::NoContext, location),
+            NoContext::Copy => report::note(self.name(), Access::Read, Cause::LostContext, location),
             NoContext::Thread => report::note_on_thread(self.name(), location),
         }
     }
@@ -411,7 +412,8 @@ impl<T: 'static> ContextVar<T> {
         let kind = current::lookup_error_kind();
         #[cfg(feature = "report")]
         if self.variable.is_reported() && kind == LookupErrorKind::OtherTask {
-            crate::report::note(self.name(), crate::report::Access::Read, kind, location);
+            let cause = crate::report::Cause::OtherTask;
+            crate::report::note(self.name(), crate::report::Access::Read, cause, location);
         }
         LookupError::new(self.name(), kind)
     }
@@ -484,7 +486,7 @@ impl<T: 'static> ContextVar<T> {
     ///     Err(error) => panic!("{error}"),
     /// }
     /// ```
-    #[inline]
+    #[inline(always)]
     #[cfg_attr(feature = "report", track_caller)]
     pub fn try_set(&'static self, value: T) -> Result<Token<T>, SetError<T>> {
         #[cfg(feature = "report")]
@@ -492,7 +494,11 @@ impl<T: 'static> ContextVar<T> {
         current::write(move |frame| match frame {
             Ok(frame) => {
                 let value = Value::new(&self.variable, value);
-                let token = Token { var: self, undo: frame.set(&self.variable, value) };
+                let on_first = || {
+                    #[cfg(feature = "report")]
+                    self.report_first_set(location);
+                };
+                let token = Token { var: self, undo: frame.set(&self.variable, value, on_first) };
                 #[cfg(feature = "observe")]
                 crate::observe::changed(&self.variable);
                 Ok(token)
@@ -503,6 +509,15 @@ impl<T: 'static> ContextVar<T> {
                 Err(SetError::new(self.name(), kind, value))
             }
         })
+    }
+
+    #[cfg(feature = "report")]
+    #[cold]
+    #[inline(never)]
+    fn report_first_set(&self, location: &'static Location<'static>) {
+        if self.variable.is_reported() {
+            crate::report::note_first_write(self.name(), location);
+        }
     }
 
     #[cfg(feature = "report")]

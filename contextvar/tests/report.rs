@@ -4,8 +4,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use contextvar::report::{self, Access, Report};
-use contextvar::{Context, ContextVar, LookupErrorKind, copy_context, for_each_log_field, task};
+use contextvar::report::{self, Access, Cause, Report};
+use contextvar::{Context, ContextVar, copy_context, for_each_log_field, task};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
 
@@ -38,13 +38,13 @@ impl Reports {
         Reports { reports, _turn: turn }
     }
 
-    /// Returns the new reports: the line, variable, access and kind of each.
-    fn take(&self) -> Vec<(u32, &'static str, Access, LookupErrorKind)> {
+    /// Returns the new reports: the line, variable, access and cause of each.
+    fn take(&self) -> Vec<(u32, &'static str, Access, Cause)> {
         let reports = std::mem::take(&mut *self.reports.lock().unwrap());
         for report in &reports {
             assert!(report.location().file().ends_with("report.rs"), "{report}");
         }
-        reports.iter().map(|it| (it.location().line(), it.variable(), it.access(), it.kind())).collect()
+        reports.iter().map(|it| (it.location().line(), it.variable(), it.access(), it.cause())).collect()
     }
 }
 
@@ -62,16 +62,19 @@ fn a_read_in_a_task_without_a_context_is_reported_once_for_each_place() {
             assert_eq!(runtime.block_on(async { tokio::spawn(read()).await.unwrap() }), "nobody");
         }
     }
-    assert_eq!(reports.take(), [(line, "user", Access::Read, LookupErrorKind::NoContext)]);
+    assert_eq!(reports.take(), [(line, "user", Access::Read, Cause::NoContext)]);
     let all = report::all();
     let report = all.iter().find(|report| report.location().line() == line).unwrap();
     assert_eq!(report.count(), 6);
     assert!(report.task().is_some());
     let text = report.to_string();
     assert!(text.contains("context variable `user` was read in tokio task "), "{text}");
-    assert!(text.contains("which has no context; spawn it with `contextvar::task::spawn`"), "{text}");
-    assert!(text.contains("`contextvar::tower::ContextLayer` outside"), "{text}");
-    assert!(format!("{report:?}").contains(r#"variable: "user", access: Read, kind: NoContext, count: 6"#));
+    assert!(
+        text.contains("which was given no context. Start a task with `contextvar::task::spawn`"),
+        "{text}"
+    );
+    assert!(text.contains("`contextvar::tower::ContextLayer` outside of request handlers"), "{text}");
+    assert!(format!("{report:?}").contains(r#"variable: "user", access: Read, cause: NoContext, count: 6"#));
 }
 
 #[test]
@@ -112,7 +115,7 @@ fn a_refused_write_is_reported() {
         task.await.unwrap();
     });
     let expected = [(0, "tenant"), (1, "tenant"), (2, "tenant"), (3, "apply_changes_to_current")]
-        .map(|(n, name)| (first + n, name, Access::Write, LookupErrorKind::NoContext));
+        .map(|(n, name)| (first + n, name, Access::Write, Cause::NoContext));
     assert_eq!(reports.take(), expected);
 }
 
@@ -134,7 +137,7 @@ fn a_task_inside_the_context_of_another_is_reported_where_it_fails() {
         });
     });
     let expected = [(0, Access::Read), (1, Access::Write)]
-        .map(|(n, access)| (first + n, "tenant", access, LookupErrorKind::OtherTask));
+        .map(|(n, access)| (first + n, "tenant", access, Cause::OtherTask));
     assert_eq!(reports.take(), expected);
 }
 
@@ -200,7 +203,7 @@ fn threads_are_reported_if_asked_for() {
     std::thread::Builder::new().name("main".to_owned()).spawn(|| USER.get()).unwrap().join().unwrap();
     contextvar::thread::spawn(|| USER.get()).join().unwrap();
     report::report_threads(false);
-    assert_eq!(reports.take(), [(line, "user", Access::Read, LookupErrorKind::NotSet)]);
+    assert_eq!(reports.take(), [(line, "user", Access::Read, Cause::Thread)]);
 }
 
 #[test]
@@ -229,6 +232,6 @@ fn threads_that_meet_at_one_place_report_it_once() {
             task.await.unwrap();
         }
     });
-    assert_eq!(reports.take(), [(line, "tenant", Access::Read, LookupErrorKind::NoContext)]);
+    assert_eq!(reports.take(), [(line, "tenant", Access::Read, Cause::NoContext)]);
     assert_eq!(report::all().iter().find(|report| report.location().line() == line).unwrap().count(), 100);
 }

@@ -222,12 +222,9 @@ fn a_task_without_a_context_gets_an_error() {
     on_both_flavors(|| async {
         let task = tokio::spawn(async {
             let error = base().try_apply_changes_to_current(&Context::new()).unwrap_err();
-            assert_eq!(
-                error.to_string(),
-                "the changes of a context cannot be applied: this tokio task has no context of its own; spawn it \
-                 with `contextvar::task::spawn`, put `#[with_copied_context]` on its async fn, or wrap its future \
-                 in `Context::scope`"
-            );
+            let text = error.to_string();
+            let start = "the changes of a context cannot be applied: this tokio task has no context of its own. Start";
+            assert!(text.starts_with(start), "{text}");
             assert_eq!(format!("{error:?}"), "ApplyError { kind: NoContext }");
             assert_eq!(error.kind(), WriteErrorKind::NoContext);
             let text = panic_text(|| base().apply_changes_to_current(&Context::new()));

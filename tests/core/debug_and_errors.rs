@@ -106,13 +106,29 @@ fn errors_name_the_variable() {
     let error = copy_context().run(|| USER.try_reset(error.into_token())).unwrap_err();
     assert_error(error, "context variable `USER` cannot be reset: the token was made in another context");
     let task = async {
-        let remedy = "this tokio task has no context of its own; spawn it with `contextvar::task::spawn`, put \
-                      `#[with_copied_context]` on its async fn, or wrap its future in `Context::scope`";
+        let remedy = "this tokio task has no context of its own. Start a task with `contextvar::task::spawn` and a \
+                      blocking call with `task::spawn_blocking`, put `#[with_copied_context]` on the async fn, or \
+                      wrap the future in `Context::scope`. Put a `contextvar::tower::ContextLayer` outside of \
+                      request handlers, extractors and middleware; do not give the server's task for the \
+                      connection a context, because all requests of the connection would share it";
         let error = tokio::spawn(async { USER.try_set("ada".to_owned()) }).await.unwrap().unwrap_err();
         assert_error(error, &format!("context variable `USER` cannot be set: {remedy}"));
         let error = tokio::spawn(async { USER.try_get() }).await.unwrap().unwrap_err();
         assert_eq!(error.kind(), LookupErrorKind::NoContext);
         assert_error(error, &format!("context variable `USER` is not set and has no default: {remedy}"));
+
+        let copy = async { copy_context().scope(async { USER.try_get() }).await };
+        let error = tokio::spawn(copy).await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), LookupErrorKind::LostContext);
+        assert_error(
+            error,
+            "context variable `USER` is not set and has no default: the current context is a copy that was taken \
+             where there was no context. Take the copy where the values are, before the work is handed over: call \
+             `inherit_context()` or the annotated function there, and not inside the closure or the task. Use \
+             `Context::bind_async` for a closure that makes a future, and a `contextvar::tower::ContextLayer` around \
+             a request handler, an extractor or a middleware. Use `#[with_empty_context]` for a function that needs \
+             no values",
+        );
     };
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(task);
 }

@@ -22,6 +22,12 @@ impl Contents {
     pub(crate) const fn new(map: Map) -> Self {
         Contents { map, identity: None }
     }
+
+    /// Returns the contents of a context for another task.
+    #[inline]
+    pub(crate) const fn handed_over(map: Map) -> Self {
+        Contents { map, identity: Some(Identity::HANDED_OVER) }
+    }
 }
 
 /// A context while it is current.
@@ -35,8 +41,9 @@ pub(crate) struct Frame {
 }
 
 /// The frame that is innermost if no context was entered. No variable is set in it, and it is never written.
-/// It spares reads a check for null.
-static SENTINEL: Sentinel = Sentinel(Frame::empty());
+/// It spares reads a check for null. Its map is [lost](Map::is_lost), so that one check after a read without
+/// success finds both the sentinel and a lost context.
+static SENTINEL: Sentinel = Sentinel(Frame::new(Map::LOST));
 
 struct Sentinel(Frame);
 
@@ -172,7 +179,11 @@ pub(crate) struct Undo<T: 'static> {
 
 impl Frame {
     pub(super) const fn empty() -> Frame {
-        let map = Cell::new(ManuallyDrop::new(Map::EMPTY));
+        Frame::new(Map::EMPTY)
+    }
+
+    const fn new(map: Map) -> Frame {
+        let map = Cell::new(ManuallyDrop::new(map));
         Frame { map, contents: Cell::new(ptr::null_mut()), task: None }
     }
 
@@ -204,10 +215,26 @@ impl Frame {
         self.contents.set(contents);
     }
 
-    /// Sets `variable`.
+    /// Sets `variable`. Before the first set in a context that was made for another task, calls `on_first`.
     #[inline]
-    pub(crate) fn set<T: 'static>(&self, variable: &'static Variable<T>, value: Value<T>) -> Undo<T> {
-        let identity = *self.contents().identity.get_or_insert_with(Identity::new);
+    pub(crate) fn set<T: 'static>(
+        &self,
+        variable: &'static Variable<T>,
+        value: Value<T>,
+        on_first: impl FnOnce(),
+    ) -> Undo<T> {
+        let contents = self.contents();
+        let identity = match contents.identity {
+            Some(identity) if identity.is_assigned() => identity,
+            before => {
+                let identity = Identity::new();
+                contents.identity = Some(identity);
+                if before.is_some() {
+                    on_first();
+                }
+                identity
+            }
+        };
         Undo { old: self.write(variable, Some(value)), identity }
     }
 
@@ -253,8 +280,18 @@ impl Frame {
         old
     }
 
-    /// Copies the state of these variables from `source`. It is one write: no code sees a part of it.
-    pub(crate) fn copy_states(&self, variables: &[&'static dyn AnyVariable], source: &Map) {
+    /// Copies the state of these variables from `source`. It is one write: no code sees a part of it. Calls
+    /// `on_first` as [`set`](Self::set) does.
+    pub(crate) fn copy_states(
+        &self,
+        variables: &[&'static dyn AnyVariable],
+        source: &Map,
+        on_first: impl FnOnce(),
+    ) {
+        if self.contents().identity.is_some_and(|it| !it.is_assigned()) && !variables.is_empty() {
+            self.contents().identity = None;
+            on_first();
+        }
         let map = &mut self.contents().map;
         // The old map keeps the values that are replaced here alive.
         let mut new = map.clone();

@@ -7,6 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(super) struct Identity(NonZeroU64);
 
 impl Identity {
+    /// No identity yet, in a context that was made for another task.
+    pub(super) const HANDED_OVER: Identity = Identity(NonZeroU64::MIN);
+
+    #[inline]
+    pub(super) fn is_assigned(self) -> bool {
+        self.number() > Self::HANDED_OVER.number()
+    }
+
     /// Returns an identity that no context has had. Each thread takes a batch of numbers at a time.
     #[cold]
     pub(super) fn new() -> Self {
@@ -20,9 +28,9 @@ impl Identity {
         if last % BATCH == 0 {
             last = BATCHES.fetch_add(1, Ordering::Relaxed) * BATCH;
         }
-        // A batch starts at 1 and not at 0, so that no number is 0.
         LAST.set(last + 1);
-        Identity(NonZeroU64::new(last + 1).expect("2^64 contexts"))
+        // A batch starts at 2: 0 is no identity, and 1 is `HANDED_OVER`.
+        Identity(NonZeroU64::new(last + 2).expect("2^64 contexts"))
     }
 
     #[inline]

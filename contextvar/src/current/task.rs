@@ -22,22 +22,13 @@ pub enum LookupErrorKind {
     NotSet,
     /// The code runs in a tokio task that was given no context.
     NoContext,
+    /// The current context is a copy that was taken where there was no context, or a copy of such a copy.
+    LostContext,
     /// The code runs in a tokio task that is polled inside another task's context, where the variable is not
     /// set.
     OtherTask,
     /// The thread is exiting, and its own context is gone.
     ThreadExit,
-}
-
-#[cfg(feature = "report")]
-impl From<WriteErrorKind> for LookupErrorKind {
-    fn from(kind: WriteErrorKind) -> Self {
-        match kind {
-            WriteErrorKind::NoContext => LookupErrorKind::NoContext,
-            WriteErrorKind::OtherTask => LookupErrorKind::OtherTask,
-            WriteErrorKind::ThreadExit => LookupErrorKind::ThreadExit,
-        }
-    }
 }
 
 /// The reason why the current context cannot be written. See [`SetError`](crate::SetError) and

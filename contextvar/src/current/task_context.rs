@@ -59,12 +59,12 @@ thread_local! {
 }
 
 impl TaskContext {
-    /// Makes a context with the values of `map`. If the user has hooks, publishes the map for them.
-    pub(crate) fn new(task: TaskId, map: Map, has_hooks: bool) -> Arc<TaskContext> {
+    /// Makes a context with these contents. If the user has hooks, publishes the map for them.
+    pub(crate) fn new(task: TaskId, contents: Contents, has_hooks: bool) -> Arc<TaskContext> {
         let context = Arc::new(TaskContext {
             task,
-            ownership: Ownership::new(has_hooks.then(|| map.clone())),
-            contents: UnsafeCell::new(Contents::new(map)),
+            ownership: Ownership::new(has_hooks.then(|| contents.map.clone())),
+            contents: UnsafeCell::new(contents),
             frame: Frame::of_task(task),
         });
         let contents = context.contents.get();

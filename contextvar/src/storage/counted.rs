@@ -85,11 +85,6 @@ impl Counted {
     }
 
     #[inline]
-    pub(super) fn is(&self, allocation: *const Allocation<impl Sized>) -> bool {
-        ptr::addr_eq(self.0.as_ptr(), allocation)
-    }
-
-    #[inline]
     pub(super) fn is_same(&self, other: &Counted) -> bool {
         self.0 == other.0
     }

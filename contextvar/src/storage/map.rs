@@ -7,7 +7,7 @@ use std::mem::ManuallyDrop;
 use std::ptr;
 
 use super::counted::{Allocation, Counted};
-use super::node::{Node, WIDTH};
+use super::node::{Node, UNASSIGNED, WIDTH};
 use super::registry::{self, Registered};
 use super::value::{Value, Word};
 use super::variable::{AnyVariable, Variable};
@@ -16,43 +16,78 @@ use crate::sync::AtomicUsize;
 /// A persistent map from variables to values.
 #[repr(transparent)]
 pub(crate) struct Map {
-    /// Points to a node. In a map that was never written it points to [`EMPTY`], so that readers need no
-    /// check for null.
+    /// Points to a node. In a map that was never written it points to a static, so that readers need no check
+    /// for null.
     root: ManuallyDrop<Counted>,
 }
 
-static EMPTY: Allocation<Node> = Allocation::fixed(Node::EMPTY, AtomicUsize::new(0));
+static EMPTY: Allocation<Node> = Allocation::fixed(Node::VACANT, AtomicUsize::new(0));
+static LOST: Allocation<Node> = Allocation::fixed(Node::VACANT_AND_LOST, AtomicUsize::new(0));
 
 /// The nodes that a write replaced. If this is their last owner, its drop drops values, which runs user code:
 /// drop it only after the write is complete.
-pub(crate) type Replaced = Option<Map>;
+pub(crate) struct Replaced {
+    _nodes: Option<Counted>,
+}
 
 impl Map {
     pub(crate) const EMPTY: Map = Map { root: Counted::fixed(&EMPTY) };
 
+    /// An empty map that is [lost](Self::is_lost).
+    pub(crate) const LOST: Map = Map { root: Counted::fixed(&LOST) };
+
     #[inline]
     pub(crate) fn get<T: 'static>(&self, variable: &Variable<T>) -> Option<&T> {
+        self.get_or_is_lost(variable).ok()
+    }
+
+    /// Returns the variable's value, or else whether the map is [lost](Self::is_lost).
+    #[inline]
+    pub(crate) fn get_or_is_lost<T: 'static>(&self, variable: &Variable<T>) -> Result<&T, bool> {
         let word = self.word(variable.slot())?;
         // SAFETY: a slot belongs to one variable, and only `Place::replace` fills it, from a `Value<T>`.
-        Some(unsafe { word.value() })
+        Ok(unsafe { word.value() })
     }
 
     /// Returns the variable's value, which this map keeps as well.
     pub(super) fn share<T: 'static>(&self, variable: &Variable<T>) -> Option<Value<T>> {
-        let word = self.word(variable.slot())?;
-        // SAFETY: as in `get`.
+        let word = self.word(variable.slot()).ok()?;
+        // SAFETY: as in `get_or_is_lost`.
         Some(unsafe { Value::share(word) })
     }
 
+    /// Returns the value in a slot, or else whether the map is lost.
     #[inline]
-    fn word(&self, slot: u32) -> Option<&Word> {
-        if slot < WIDTH { self.root().own_word(slot) } else { self.root().word_at_any_depth(slot) }
+    fn word(&self, slot: u32) -> Result<&Word, bool> {
+        // Each branch asks whether the map is lost, so that the first one uses the bits that it has loaded.
+        if slot < WIDTH {
+            self.root().own_word(slot).ok_or_else(|| self.is_lost())
+        } else {
+            self.nested_word(slot).ok_or_else(|| self.is_lost())
+        }
+    }
+
+    #[inline(never)]
+    fn nested_word(&self, slot: u32) -> Option<&Word> {
+        self.root().nested_word(slot)
     }
 
     /// Returns true if the map was never written.
     #[inline]
     pub(crate) fn is_vacant(&self) -> bool {
-        self.root.is(&EMPTY)
+        self.root().is_vacant()
+    }
+
+    /// Returns true if the map is that of a copy that was taken where there was no context, or comes from
+    /// such a copy by writes and further copies.
+    #[inline]
+    pub(crate) fn is_lost(&self) -> bool {
+        self.root().is_lost()
+    }
+
+    /// Returns an empty map. It is [lost](Self::is_lost) if this one is.
+    pub(crate) fn without_values(&self) -> Map {
+        if self.is_lost() { Map::LOST } else { Map::EMPTY }
     }
 
     #[inline]
@@ -76,7 +111,7 @@ impl Map {
     #[inline]
     pub(crate) fn unshared_place<T>(&mut self, variable: &'static Variable<T>) -> Option<Place<'_, T>> {
         let slot = variable.slot();
-        if (1..WIDTH).contains(&slot) && self.root.is_unique() {
+        if slot < UNASSIGNED && self.root.is_unique() {
             // SAFETY: the root is a node, and unique.
             Some(Place { node: unsafe { self.root.get_mut() }, slot, variable: PhantomData })
         } else {
@@ -96,7 +131,7 @@ impl Map {
         let mut replaced = None;
         let (node, slot) = Node::unshare_path(&mut self.root, variable.slot_for_write(), &mut replaced);
         let old = Place { node, slot, variable: PhantomData }.replace(new);
-        (old, replaced.map(|root| Map { root: ManuallyDrop::new(root) }))
+        (old, Replaced { _nodes: replaced })
     }
 
     /// Returns this map without the values of variables that are not inherited. These values are all below
@@ -130,7 +165,7 @@ impl Map {
 
     /// Returns the entry of `variable`, if it is set.
     pub(crate) fn entry(&self, variable: &'static dyn AnyVariable) -> Option<Entry<'_>> {
-        Some(Entry { variable, word: self.word(variable.slot())? })
+        Some(Entry { variable, word: self.word(variable.slot()).ok()? })
     }
 
     /// Returns all entries, in the order in which the process first wrote their variables.
@@ -173,7 +208,10 @@ impl Default for Map {
 impl Clone for Map {
     #[inline]
     fn clone(&self) -> Self {
-        if self.is_vacant() { Map::EMPTY } else { Map { root: self.root.clone() } }
+        // The pointer is loaded once: the compiler would load it again after the count is changed.
+        // SAFETY: a vacant map is not counted, and any other one is cloned.
+        let root = unsafe { self.alias() };
+        if root.is_vacant() { ManuallyDrop::into_inner(root) } else { Map { root: root.root.clone() } }
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A node holds the word of each slot below 32 itself. Any other slot s is in child s % 32, as slot s / 32.
 //! So no node has a slot 0. Word 0 points to the table of the children instead: a node whose 32 words point
-//! to the children. One child of the root holds the variables that are not inherited, and no others.
+//! to the children. One child of the root holds the variables that are not inherited, and no others. No
+//! variable has slot 31, so the root has no value there.
 
 use std::mem::{self, ManuallyDrop};
 use std::ptr;
@@ -18,20 +19,26 @@ const TABLE: u32 = 0;
 /// The child of the root that holds the variables that are not inherited.
 const NOT_INHERITED: u32 = WIDTH - 1;
 
+/// The slot of a variable that was never written. No map has a value there.
+pub(super) const UNASSIGNED: u32 = WIDTH - 1;
+
 /// Returns true if `slot` is that of a variable that is inherited.
 pub(super) fn is_inherited(slot: u32) -> bool {
     slot < WIDTH || slot % WIDTH != NOT_INHERITED
 }
 
-/// The number of inherited variables in the root, and in each row of slots below it.
+/// The number of variables in the root, all of which are inherited.
+const IN_ROOT: u32 = UNASSIGNED - 1;
+
+/// The number of inherited variables in each row of slots below the root.
 const PER_ROW: u32 = WIDTH - 1;
 
 /// Returns the slot of the variable number `index` among those that are inherited, or among the others.
 /// `None` if there are too many.
 pub(super) fn slot(index: usize, inherit: bool) -> Option<u32> {
     let index = u32::try_from(index).ok()?;
-    match (inherit, index.checked_sub(PER_ROW)) {
-        // All slots in the root itself are inherited. 0 is no slot.
+    match (inherit, index.checked_sub(IN_ROOT)) {
+        // 0 is no slot.
         (true, None) => Some(index + 1),
         (true, Some(index)) => (index / PER_ROW + 1).checked_mul(WIDTH)?.checked_add(index % PER_ROW),
         (false, _) => index.checked_add(1)?.checked_mul(WIDTH)?.checked_add(NOT_INHERITED),
@@ -42,27 +49,48 @@ pub(super) fn slot(index: usize, inherit: bool) -> Option<u32> {
 pub(super) fn index(slot: u32) -> usize {
     let index = match (is_inherited(slot), slot / WIDTH) {
         (true, 0) => slot - 1,
-        (true, row) => PER_ROW + (row - 1) * PER_ROW + slot % WIDTH,
+        (true, row) => IN_ROOT + (row - 1) * PER_ROW + slot % WIDTH,
         (false, row) => row - 1,
     };
     index as usize
 }
+
+/// In `set` of a root, where no value has this bit: the map is [lost](super::Map::is_lost).
+const LOST: u32 = 1 << TABLE;
+
+/// In `counted` of a root, where no value has this bit: the map was never written, and the root is a static.
+const VACANT: u32 = 1 << UNASSIGNED;
 
 /// Stands in for a child that does not exist.
 static NO_NODE: Node = Node::EMPTY;
 
 /// 32 words.
 pub(super) struct Node {
-    /// Bit n is set if word n is a value.
+    /// Bit n is set if word n is a value. See also [`LOST`].
     set: u32,
-    /// Bit n is set if word n is a counted pointer: to a value or to a node.
+    /// Bit n is set if word n is a counted pointer: to a value or to a node. See also [`VACANT`].
     counted: u32,
     words: [Word; WIDTH as usize],
 }
 
 impl Node {
-    pub(super) const EMPTY: Node =
-        Node { set: 0, counted: 0, words: [const { Word::UNSET }; WIDTH as usize] };
+    pub(super) const EMPTY: Node = Node::without_values(0, 0);
+    pub(super) const VACANT: Node = Node::without_values(0, VACANT);
+    pub(super) const VACANT_AND_LOST: Node = Node::without_values(LOST, VACANT);
+
+    const fn without_values(set: u32, counted: u32) -> Node {
+        Node { set, counted, words: [const { Word::UNSET }; WIDTH as usize] }
+    }
+
+    #[inline]
+    pub(super) fn is_vacant(&self) -> bool {
+        self.counted & VACANT != 0
+    }
+
+    #[inline]
+    pub(super) fn is_lost(&self) -> bool {
+        self.set & LOST != 0
+    }
 
     /// Returns the value in a slot below 32.
     #[inline]
@@ -70,15 +98,17 @@ impl Node {
         if self.set >> slot & 1 == 0 { None } else { Some(&self.words[slot as usize]) }
     }
 
-    /// Returns the value in any slot.
-    #[inline(never)]
-    pub(super) fn word_at_any_depth(&self, mut slot: u32) -> Option<&Word> {
+    /// Returns the value in a slot from 32 on.
+    #[inline]
+    pub(super) fn nested_word(&self, mut slot: u32) -> Option<&Word> {
         let mut node = self;
-        while slot >= WIDTH {
+        loop {
             node = node.child(TABLE)?.child(slot % WIDTH)?;
             slot /= WIDTH;
+            if slot < WIDTH {
+                return node.own_word(slot);
+            }
         }
-        node.own_word(slot)
     }
 
     fn child(&self, index: u32) -> Option<&Node> {
@@ -97,7 +127,7 @@ impl Node {
     #[cold]
     pub(super) fn take_not_inherited(root: &mut Counted, replaced: &mut Option<Counted>) -> Counted {
         // SAFETY: the root is a node.
-        let table = unsafe { Node::make_unique(root, replaced) }.child_mut(TABLE, replaced);
+        let table = unsafe { Node::make_unique(root, !VACANT, replaced) }.child_mut(TABLE, replaced);
         table.counted &= !(1 << NOT_INHERITED);
         // SAFETY: the word is a counted pointer, and its bit is clear now, so nothing else takes or drops it.
         unsafe { ManuallyDrop::take(&mut table.words[NOT_INHERITED as usize].counted) }
@@ -114,7 +144,7 @@ impl Node {
         replaced: &mut Option<Counted>,
     ) -> (&'a mut Node, u32) {
         // SAFETY: the root is a node.
-        let node = unsafe { Node::make_unique(root, replaced) };
+        let node = unsafe { Node::make_unique(root, !VACANT, replaced) };
         if slot < WIDTH { (node, slot) } else { node.unshare_nested_path(slot, replaced) }
     }
 
@@ -137,20 +167,28 @@ impl Node {
             self.counted |= bit;
         }
         // SAFETY: as in `child`.
-        unsafe { Node::make_unique(&mut word.counted, replaced) }
+        unsafe { Node::make_unique(&mut word.counted, !0, replaced) }
     }
 
-    /// Replaces the node by a copy if it is shared.
+    /// Replaces the node by a copy if it is shared. `mask` has the bits of `counted` that words use: `!VACANT`
+    /// in a root.
     ///
     /// # Safety
     /// `node` points to a node that is counted.
     #[inline]
-    unsafe fn make_unique<'a>(node: &'a mut Counted, replaced: &mut Option<Counted>) -> &'a mut Node {
+    unsafe fn make_unique<'a>(
+        node: &'a mut Counted,
+        mask: u32,
+        replaced: &mut Option<Counted>,
+    ) -> &'a mut Node {
         if !node.is_unique() {
             // SAFETY: it is a node.
-            let copy = unsafe { node.get::<Node>() }.shallow_copy();
+            let shared = unsafe { node.get::<Node>() };
+            let is_static = shared.counted & !mask != 0;
+            let copy = shared.shallow_copy(shared.counted & mask);
             let shared = mem::replace(node, copy);
             match replaced {
+                _ if is_static => mem::forget(shared),
                 // Not its last owner: a node in `replaced` also points to it.
                 Some(_) => drop(shared),
                 None => *replaced = Some(shared),
@@ -160,25 +198,26 @@ impl Node {
         unsafe { node.get_mut() }
     }
 
-    /// Returns a copy that shares the values and the children.
+    /// Returns a copy that shares the values and the children. `counted` has the bits of the words that are
+    /// counted pointers.
     #[inline(never)]
-    fn shallow_copy(&self) -> Counted {
+    fn shallow_copy(&self, counted: u32) -> Counted {
         const HALF: usize = WIDTH as usize / 2;
-        let upper_half_used = (self.set | self.counted) >> HALF != 0;
+        let upper_half_used = (self.set | counted) >> HALF != 0;
         // SAFETY: the allocation has room for a node, which has as many words as this one. Unused words may
         // hold any bits. The counted pointers among the used words are cloned; the other values are of types
         // that are `Copy`. The closure runs after the allocation: an allocator may run any code.
         unsafe {
             Counted::new_with::<Node>(|node| {
-                let mut counted = self.counted;
-                while counted != 0 {
-                    let index = counted.trailing_zeros();
+                let mut rest = counted;
+                while rest != 0 {
+                    let index = rest.trailing_zeros();
                     // Not dropped here: the copied word in the new node is this clone.
                     let _clone: ManuallyDrop<Counted> = self.words[index as usize].counted.clone();
-                    counted &= counted - 1;
+                    rest &= rest - 1;
                 }
                 (*node).set = self.set;
-                (*node).counted = self.counted;
+                (*node).counted = counted;
                 // In two halves of a constant size, so that the compiler inlines the copies.
                 let (from, to) = (self.words.as_ptr(), (&raw mut (*node).words).cast::<Word>());
                 to.copy_from_nonoverlapping(from, HALF);
@@ -219,7 +258,7 @@ impl Node {
     /// not inherited. Visits only nodes that the two tries do not share. `first` and `step` are as in
     /// [`for_each_word`](Self::for_each_word).
     pub(super) fn for_each_change(&self, base: &Node, first: u32, step: u32, f: &mut impl FnMut(u32)) {
-        let mut slots = self.set | base.set;
+        let mut slots = (self.set | base.set) & !LOST;
         while slots != 0 {
             let n = slots.trailing_zeros();
             slots &= slots - 1;
@@ -249,13 +288,14 @@ impl Node {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.set.count_ones() as usize + self.children().map(|(_, child)| child.len()).sum::<usize>()
+        (self.set & !LOST).count_ones() as usize
+            + self.children().map(|(_, child)| child.len()).sum::<usize>()
     }
 
     /// Calls `f` with each value in this node and below it, and with the value's slot. Slot n of this node is
     /// slot `first + n * step` of the trie.
     pub(super) fn for_each_word<'a>(&'a self, first: u32, step: u32, f: &mut impl FnMut(u32, &'a Word)) {
-        for n in 0..WIDTH {
+        for n in 1..WIDTH {
             if let Some(word) = self.own_word(n) {
                 f(first + n * step, word);
             }
@@ -303,7 +343,7 @@ mod tests {
     #[test]
     fn slots_are_dense() {
         let last = |inherit| (0..1000).map(|index| slot(index, inherit).unwrap()).max().unwrap();
-        assert_eq!((last(true), last(false)), (32 * 32 + 7, 32 * 1000 + 31));
+        assert_eq!((last(true), last(false)), (32 * 32 + 8, 32 * 1000 + 31));
     }
 
     #[test]
@@ -314,6 +354,6 @@ mod tests {
             last
         };
         assert_eq!(last(false, (1 << 27) - 1), u32::MAX);
-        assert_eq!(last(true, u32::MAX as usize - ((1 << 27) - 1)), u32::MAX - 1);
+        assert_eq!(last(true, u32::MAX as usize - (1 << 27)), u32::MAX - 1);
     }
 }

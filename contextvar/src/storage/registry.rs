@@ -97,7 +97,7 @@ mod tests {
 
         let mut registry =
             Registry { inherited: Vec::new(), not_inherited: Vec::new(), end_of_logged: &LOGGED };
-        let mut slots = std::collections::HashSet::from([0]);
+        let mut slots = std::collections::HashSet::from([node::UNASSIGNED]);
         let count = if cfg!(miri) { 200 } else { 5000 };
         for number in 0..count {
             let inherit = number % 3 != 0;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use super::map::Map;
+use super::node::UNASSIGNED;
 use super::registry;
 use super::value::Word;
 use crate::sync::{AtomicU32, Ordering};
@@ -14,7 +15,7 @@ use crate::sync::{AtomicU32, Ordering};
 /// A `Variable<T>` exists only if `T: Send + Sync + 'static`. Code that has one relies on these bounds.
 pub(crate) struct Variable<T> {
     name: &'static str,
-    /// 0 until the first write.
+    /// [`UNASSIGNED`] until the first write.
     slot: AtomicU32,
     debug: Option<FormatFn<T>>,
     /// Formats the value for logs. `None` if logs do not show it.
@@ -37,7 +38,7 @@ impl<T> Variable<T> {
     {
         Variable {
             name,
-            slot: AtomicU32::new(0),
+            slot: AtomicU32::new(UNASSIGNED),
             debug: None,
             log: None,
             secret: false,
@@ -82,7 +83,7 @@ impl<T> Variable<T> {
         self.name
     }
 
-    /// Returns the slot, or 0 before the first write. No map has a value in slot 0.
+    /// Returns the slot, or [`UNASSIGNED`] before the first write.
     ///
     /// Relaxed is enough: a thread that can see a value of this variable has synchronized with the thread
     /// that wrote the value, and that thread knew the slot.
@@ -97,7 +98,7 @@ impl<T: 'static> Variable<T> {
     #[inline]
     pub(super) fn slot_for_write(&'static self) -> u32 {
         match self.slot() {
-            0 => self.assign_slot(),
+            UNASSIGNED => self.assign_slot(),
             slot => slot,
         }
     }
@@ -107,7 +108,7 @@ impl<T: 'static> Variable<T> {
     #[cold]
     fn assign_slot(&'static self) -> u32 {
         let mut registry = registry::lock();
-        if self.slot() == 0 {
+        if self.slot() == UNASSIGNED {
             self.slot.store(registry.add(self, self.inherit), Ordering::Relaxed);
         }
         self.slot()
