@@ -171,6 +171,21 @@ fn check_and_leave(left: *const Frame, frame: &Frame, outer: *const Frame) {
     drop(stale);
 }
 
+/// Gives the contents an identity. Calls `on_first` if they were made for another task.
+///
+/// # Safety
+/// As for [`Frame::contents`]. A pointer, because `on_first` may run any code, which may use the contents.
+#[cfg_attr(feature = "report", cold, inline(never))]
+#[cfg_attr(not(feature = "report"), inline)]
+unsafe fn assign_identity(contents: *mut Contents, on_first: impl FnOnce()) -> Identity {
+    let identity = Identity::new();
+    // SAFETY: as the caller promises.
+    if unsafe { (*contents).identity.replace(identity) }.is_some() {
+        on_first();
+    }
+    identity
+}
+
 /// The value that a `set` replaced, and the identity of the context that it was set in.
 pub(crate) struct Undo<T: 'static> {
     pub(crate) old: Option<Value<T>>,
@@ -223,17 +238,12 @@ impl Frame {
         value: Value<T>,
         on_first: impl FnOnce(),
     ) -> Undo<T> {
-        let contents = self.contents();
-        let identity = match contents.identity {
+        let contents = self.contents.get();
+        // SAFETY: as in `contents`.
+        let identity = match unsafe { (*contents).identity } {
             Some(identity) if identity.is_assigned() => identity,
-            before => {
-                let identity = Identity::new();
-                contents.identity = Some(identity);
-                if before.is_some() {
-                    on_first();
-                }
-                identity
-            }
+            // SAFETY: as in `contents`.
+            _ => unsafe { assign_identity(contents, on_first) },
         };
         Undo { old: self.write(variable, Some(value)), identity }
     }
