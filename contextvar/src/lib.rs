@@ -319,3 +319,9 @@ pub use contextvar_macros::with_empty_context;
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
+
+// rustc's warning names this path.
+#[cfg(feature = "macros")]
+#[allow(deprecated, reason = "the attribute `#[context_var]` calls it to cause the warning")]
+#[doc(hidden)]
+pub use __private::default_shared_by_all_requests;
