@@ -3,5 +3,6 @@
 mod args;
 mod expand;
 mod parse;
+mod shared;
 
 pub(crate) use expand::expand;

@@ -26,6 +26,7 @@ fn with_empty_context(args: TokenStream, item: TokenStream) -> TokenStream {
 const SHAPES: &[(&str, Expand, &str, &str)] = &[
     ("context_var", context_var::expand, "", "/// Docs.\npub static USER: String;"),
     ("context_var", context_var::expand, "name = \"locale\", secret", "static LOCALE: &str = \"en\";"),
+    ("context_var", context_var::expand, "", "static COUNTER: Arc<AtomicU64> = Arc::default();"),
     ("with_copied_context", with_copied_context, "", "pub async fn handler(user: User) -> Response { work(user).await }"),
     (
         "with_copied_context",

@@ -133,6 +133,43 @@ pub use var::{ContextValue, ContextVar};
 /// The attribute works wherever a static can be: in modules, functions and methods. There is no form for a
 /// list of variables, as `thread_local!` has: rustfmt, editors and `grep` know how to handle a static.
 ///
+/// # Defaults that requests share
+///
+/// A default is one value for the whole process. If something inside it can change, such as a `Mutex`, an
+/// atomic or a `CancellationToken`, a change that one request makes reaches all others. Declare such a
+/// variable without a default, and set a new value for each request: with `contextvar::tower::ContextLayer`,
+/// or in an entry of [`#[with_copied_context]`](macro@with_copied_context).
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// use contextvar::{context_var, with_copied_context};
+///
+/// #[context_var]
+/// static QUERIES: Arc<AtomicU64>;
+///
+/// #[with_copied_context(QUERIES = Arc::default())]
+/// async fn handler() -> u64 {
+///     query().await;
+///     QUERIES.with(|queries| queries.load(Ordering::Relaxed))
+/// }
+///
+/// async fn query() {
+///     QUERIES.with(|queries| queries.fetch_add(1, Ordering::Relaxed));
+/// }
+///
+/// # futures::executor::block_on(async {
+/// assert_eq!(handler().await, 1);
+/// assert_eq!(handler().await, 1); // a new counter
+/// # });
+/// ```
+///
+/// The attribute makes rustc warn about such a default if the type shows it: by a name such as `Mutex`, or by
+/// an `Arc` of a type that the attribute does not know. The warning is the lint `deprecated`. If requests are
+/// meant to share the value, write `#[allow(deprecated)]` on the static. The attribute sees only names, so it
+/// misses what is behind an alias or inside a type of your own.
+///
 /// # Arguments
 ///
 /// - `name = "..."`: the name for messages. The default is the static's identifier.
@@ -319,3 +356,9 @@ pub use contextvar_macros::with_empty_context;
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
+
+// rustc's warning names this path.
+#[cfg(feature = "macros")]
+#[allow(deprecated, reason = "the attribute `#[context_var]` calls it to cause the warning")]
+#[doc(hidden)]
+pub use __private::default_shared_by_all_requests;

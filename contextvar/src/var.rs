@@ -89,6 +89,9 @@ impl<T: ContextValue> ContextVar<T> {
     /// context. Other threads that need it wait. If `default` panics, the next reader calls it again. If it
     /// reads its own variable, the variable is not set.
     ///
+    /// All readers share the value: if each request needs a `Mutex` or an atomic of its own, use
+    /// [`new`](Self::new) and set a new one for each request.
+    ///
     /// Two defaults that read each other must not be computed by two threads at the same time: the threads
     /// would wait for each other, as with any lazily computed static.
     ///

@@ -1,7 +1,7 @@
 //! Defaults (rule 3).
 
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 use std::thread;
 
 use contextvar::{Context, context_var};
@@ -97,4 +97,16 @@ fn a_default_reads_other_variables_in_the_reading_context() {
     assert_eq!(ctx.run(|| SECOND.get()), 11);
     // Computed once per process, for all readers.
     assert_eq!(SECOND.get(), 11);
+}
+
+#[test]
+fn contexts_share_a_default_and_what_is_inside_it() {
+    #[context_var]
+    #[allow(deprecated, reason = "the shared default is what this tests")]
+    static COUNTER: Arc<AtomicUsize> = Arc::default();
+
+    let count = || COUNTER.get().fetch_add(1, Ordering::SeqCst);
+    assert_eq!(Context::new().run(count), 0);
+    assert_eq!(Context::new().run(count), 1);
+    assert_eq!(thread::spawn(count).join().unwrap(), 2);
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::sync::atomic::Ordering;
 
 use contextvar::{context_var, with_copied_context};
 
@@ -68,6 +69,20 @@ mod somewhere {
     pub struct Option;
     pub struct Box;
     pub fn drop() {}
+    pub fn default_shared_by_all_requests() {}
+    pub struct Mutex;
+    pub mod contextvar {}
+
+    // `expect` shows that the warning comes in every edition.
+    #[super::context_var(crate = ::contextvar)]
+    #[expect(deprecated, reason = "requests would share the list")]
+    pub static SHARED: ::std::sync::Arc<::std::sync::Mutex<::std::vec::Vec<u8>>> =
+        ::std::default::Default::default();
+
+    #[super::context_var(crate = crate::macro_hygiene::vendored::vars)]
+    #[expect(deprecated, reason = "requests would share the number")]
+    pub static SHARED_TOO: ::std::sync::Arc<::std::sync::atomic::AtomicU8> =
+        ::std::default::Default::default();
 
     #[super::context_var(name = "the list", crate = ::contextvar)]
     #[doc = "Docs stay."]
@@ -104,6 +119,8 @@ async fn the_crate_under_another_path() {
 async fn shadowed_names_do_not_break_expansions() {
     assert_eq!(somewhere::shadowed(2, 3, 4, 5).await, [1, 2, 3, 4, 5]);
     assert_eq!(somewhere::LIST.name(), "the list");
+    assert!(somewhere::SHARED.get().lock().unwrap().is_empty());
+    assert_eq!(somewhere::SHARED_TOO.get().load(Ordering::SeqCst), 0);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::{Pending, ready};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 
 use axum::Router;
@@ -40,6 +41,9 @@ static ROUTE: &str;
 
 #[context_var]
 static HELD: Arc<()>;
+
+#[context_var]
+static COUNTER: Arc<AtomicU64>;
 
 fn id_of(request: &axum::http::request::Parts) -> Option<u64> {
     request.headers.get("x-request-id")?.to_str().ok()?.parse().ok()
@@ -97,6 +101,35 @@ fn each_request_has_a_context_set_from_it() {
         let other = app.oneshot(request::<Body>("/a/b", "1")).await.unwrap();
         assert_eq!(other.status(), 404);
         assert_eq!((REQUEST_ID.get(), TENANT.get().as_str(), ROUTE.is_set()), (0, "the server's", false));
+    });
+}
+
+/// Without a default, which they would share.
+#[test]
+fn each_request_and_each_job_has_a_counter_of_its_own() {
+    async fn count_twice() -> String {
+        for _ in 0..2 {
+            let counted = task::spawn(async { COUNTER.get().fetch_add(1, Ordering::SeqCst) });
+            counted.await.unwrap();
+        }
+        COUNTER.get().load(Ordering::SeqCst).to_string()
+    }
+
+    #[with_copied_context(COUNTER = Arc::default())]
+    async fn job() -> String {
+        count_twice().await
+    }
+
+    on_both_flavors(|| async {
+        let layer = ContextLayer::new().set(&COUNTER, |_| Arc::default());
+        let app = Router::new().route("/", get(count_twice)).layer(layer);
+        let requests = (0..20).map(|_| async {
+            let response = app.clone().oneshot(request::<Body>("/", "")).await.unwrap();
+            assert_eq!(text(response).await, "2");
+        });
+        let jobs = (0..20).map(|_| async { assert_eq!(task::spawn(job()).await.unwrap(), "2") });
+        futures::join!(join_all(requests), join_all(jobs));
+        assert!(!COUNTER.is_set());
     });
 }
 

@@ -9,6 +9,8 @@ use syn::{Ident, LitStr, Type};
 
 use crate::context_var::args::ContextVarArgs;
 use crate::context_var::parse::Static;
+use crate::context_var::shared::find_shared;
+use crate::crate_path::CratePath;
 use crate::errors::Errors;
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
@@ -65,6 +67,7 @@ fn expand_static(args: &ContextVarArgs, item: Static) -> TokenStream {
         Some(_) => format_ident!("new_var_with_default", span = span),
         None => format_ident!("new_var", span = span),
     };
+    let shared = value.as_ref().and_then(|_| find_shared(&ty));
     let default = value.map(|value| quote!(|| #value,));
     let secret = args.secret.then(|| quote!(.secret()));
     let inherit = args.inherit.as_ref().map(|inherit| quote!(.inherit(#inherit)));
@@ -74,6 +77,9 @@ fn expand_static(args: &ContextVarArgs, item: Static) -> TokenStream {
     };
     if args.log.is_some() {
         init = add_log(args, &ident, &ty, span, init);
+    }
+    if let Some(shared) = shared {
+        init = warn_of_shared_default(krate, shared, init);
     }
     let baggage = args.baggage.as_ref().map(|key| {
         let cfgs = attrs.iter().filter(|attr| attr.path().is_ident("cfg"));
@@ -85,6 +91,13 @@ fn expand_static(args: &ContextVarArgs, item: Static) -> TokenStream {
         #vis #static_token #ident: #krate::ContextVar<#ty> = #init;
         #baggage
     }
+}
+
+/// Wraps the initializer in a call of a deprecated function, whose note is the warning. The name has the span
+/// of the type that the user wrote, so rustc points there.
+fn warn_of_shared_default(krate: &CratePath, shared: &Ident, init: TokenStream) -> TokenStream {
+    let warning = Ident::new("default_shared_by_all_requests", shared.span());
+    quote!(#krate::__private::#warning(#init))
 }
 
 /// Wraps the initializer so that logs show the variable through `Display`, or else `Debug`.
