@@ -261,8 +261,9 @@ impl Context {
     ///
     /// `move |x| ctx.run(|| f(x))` is a callback that carries a context. The values that it sets persist from
     /// call to call. If calls must not see each other's values, clone the context for each call:
-    /// `move |x| ctx.clone().run(|| f(x))`, which is also a `Fn`. For a closure without arguments that is
-    /// called once, use [`bind`](Self::bind).
+    /// `move |x| ctx.clone().run(|| f(x))`, which is also a `Fn`. For a closure that is called once, use
+    /// [`bind`](Self::bind) or [`bind_with`](Self::bind_with). For a closure that makes a future, use
+    /// [`bind_async`](Self::bind_async).
     ///
     /// # Examples
     ///
@@ -307,34 +308,6 @@ impl Context {
     #[inline]
     pub fn scope<F>(self, future_or_stream: F) -> Scoped<F> {
         Scoped::new(self, future_or_stream)
-    }
-
-    /// Wraps a closure so that it runs in this context, for functions that take a `FnOnce()` to call it later
-    /// or elsewhere. If the returned closure is dropped without a call, `f` is dropped in this context.
-    ///
-    /// ```
-    /// use contextvar::{ContextVar, inherit_context};
-    ///
-    /// static USER: ContextVar<&str> = ContextVar::new("user");
-    ///
-    /// # #[cfg(feature = "tokio")] {
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() {
-    /// USER.set("ada");
-    /// let mut tasks = tokio::task::JoinSet::new();
-    /// tasks.spawn_blocking(inherit_context().bind(|| USER.get()));
-    /// assert_eq!(tasks.join_all().await, ["ada"]);
-    /// # }
-    /// # main();
-    /// # }
-    /// ```
-    #[must_use = "closures do nothing unless they are called"]
-    pub fn bind<F, R>(self, f: F) -> impl FnOnce() -> R
-    where
-        F: FnOnce() -> R,
-    {
-        let scope = self.scope(f);
-        move || scope.call()
     }
 
     /// Returns the variable's value in this context. Ignores the variable's default, as PEP 567 does.

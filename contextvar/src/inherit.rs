@@ -20,7 +20,7 @@ pub(crate) fn closure<R>(f: impl FnOnce() -> R) -> impl FnOnce() -> R {
 #[cfg(feature = "tokio")]
 pub(crate) fn closure_returning_context<R>(f: impl FnOnce() -> R) -> impl FnOnce() -> (R, Context) {
     let scoped = inherit_context().scope(in_surroundings(f));
-    move || scoped.call_and_context()
+    move || scoped.call_and_context(|f| f())
 }
 
 fn in_surroundings<R>(f: impl FnOnce() -> R) -> impl FnOnce() -> R {

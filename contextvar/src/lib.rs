@@ -39,7 +39,8 @@
 //!
 //! Work that [`task`] and [`thread`] start runs in a copy of the current context without the variables that are
 //! [not inherited](ContextVar::inherit). The copy is taken in the caller, at the call. To hand work over in any other way, use
-//! [`InContext::in_inherited_context`] for futures and [`Context::bind`] for closures.
+//! [`InContext::in_inherited_context`] for futures, [`Context::bind`] for closures, and [`Context::bind_async`] for closures
+//! that make futures.
 //!
 //! The [guide](https://docs.rs/contextvar/latest/contextvar/guide/index.html) has more: whether the context follows each way
 //! of handing work over, variables across processes, testing, migrating, limits, security and lints.
@@ -109,6 +110,9 @@ pub mod tower;
 #[cfg(feature = "tracing")]
 pub mod tracing;
 mod var;
+
+// Comes after `context`: rustdoc lists the methods of a type in the order of the modules.
+mod bind;
 
 pub use context::{AnyContextVar, Context, Iter, copy_context, inherit_context};
 pub use error::{

@@ -26,6 +26,13 @@
 //! });
 //! ```
 //!
+//! A server's task for a connection is one task for many requests: what one request sets, the next one on
+//! that connection reads. Put a `contextvar::tower::ContextLayer` around the service, which gives each
+//! request its own context.
+//!
+//! Libraries start long-lived tasks on first use, and such a task keeps the context of that use alive. To
+//! give these tasks an empty context, use [`inherit_context_if`](InheritContext::inherit_context_if).
+//!
 //! The context is current while tokio reports that its task is the current task. So no other code on the
 //! thread sees it: neither a task that is polled inside a poll of this one, nor the code after a panic that
 //! escapes tokio's own `catch_unwind`. The check costs about 60 instructions for each read outside of a
@@ -61,11 +68,15 @@ use tokio::task::Id;
 use crate::current::discard_panic;
 use crate::current::{self, Contents, TaskContext};
 use crate::on_drop::OnDrop;
+use crate::storage::Map;
 
 /// Adds contexts to the tasks of a runtime. Only tokio's [`Builder`] implements it.
 pub trait InheritContext: sealed::Sealed {
     /// Makes every task of the runtime inherit a copy of the context that is current where the task is
     /// spawned.
+    ///
+    /// A task that outlives the request that spawned it keeps the request's values alive. See
+    /// [`inherit_context_if`](Self::inherit_context_if).
     ///
     /// This sets all four of tokio's task hooks, and replaces hooks that were set before. To have hooks of
     /// your own, use [`inherit_context_with`](Self::inherit_context_with).
@@ -80,6 +91,52 @@ pub trait InheritContext: sealed::Sealed {
     ///   detected, and must not be sent to another thread.
     fn inherit_context(&mut self) -> &mut Self {
         self.inherit_context_with(Hooks::new())
+    }
+
+    /// Makes a task inherit a context if `f` returns true for it. Every other task has an empty context of
+    /// its own, as [`task::spawn_in_empty_context`](crate::task::spawn_in_empty_context) gives: the task can
+    /// set variables, and keeps no value of its spawner alive.
+    ///
+    /// Use it for tasks that a library starts on first use and that outlive the request: the connections of a
+    /// pool, a client's background task, a lazily started worker. With
+    /// [`inherit_context`](Self::inherit_context), such a task has the context of the first request as long
+    /// as it lives.
+    ///
+    /// `f` runs at each spawn, on the spawner's thread and in the spawner's context. A panic in `f`
+    /// propagates to the code that spawns the task, and the task never runs.
+    ///
+    /// The place of the spawn, `TaskMeta::spawned_at` (tokio 1.46.1 or newer), distinguishes a library's
+    /// tasks from yours. It is the call of `tokio::spawn` in the library's source. The path of a dependency's
+    /// file contains the crate's name and version, as in `../hyper-util-0.1.17/src/rt/tokio.rs`. The
+    /// compiler's option `--remap-path-prefix` changes the path. hyper-util starts the tasks of clients and
+    /// of servers in this file, so a server's HTTP/2 streams have empty contexts as well.
+    ///
+    /// To have hooks of your own as well, use [`Hooks::inherit_if`].
+    ///
+    /// ```
+    /// use contextvar::ContextVar;
+    /// use contextvar::runtime::InheritContext;
+    /// use tokio::runtime::{Builder, TaskMeta};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// /// Crates whose tasks outlive the request that starts them.
+    /// const POOLS: [&str; 2] = ["hyper-util-", "sqlx-core-"];
+    ///
+    /// fn inherits(task: &TaskMeta<'_>) -> bool {
+    ///     let file = task.spawned_at().file();
+    ///     !POOLS.iter().any(|name| file.contains(name))
+    /// }
+    ///
+    /// let runtime = Builder::new_multi_thread().enable_all().inherit_context_if(inherits).build().unwrap();
+    /// runtime.block_on(async {
+    ///     USER.set("ada");
+    ///     // The call is in this file, so the task inherits.
+    ///     assert_eq!(tokio::spawn(async { USER.get() }).await.unwrap(), "ada");
+    /// });
+    /// ```
+    fn inherit_context_if(&mut self, f: impl Fn(&TaskMeta<'_>) -> bool + Send + Sync + 'static) -> &mut Self {
+        self.inherit_context_with(Hooks::new().inherit_if(f))
     }
 
     /// Makes every task inherit a context, as [`inherit_context`](Self::inherit_context) does, and calls your
@@ -110,13 +167,13 @@ mod sealed {
 
 impl InheritContext for Builder {
     fn inherit_context_with(&mut self, hooks: Hooks) -> &mut Self {
-        let Hooks { spawn, before_poll, after_poll, terminate } = hooks;
+        let Hooks { inherits, spawn, before_poll, after_poll, terminate } = hooks;
         let has_hooks = before_poll.is_some() || after_poll.is_some() || terminate.is_some();
         let contexts = Arc::new(Contexts { has_hooks, ..Contexts::default() });
 
         let of = Arc::clone(&contexts);
         self.on_task_spawn(move |task| {
-            of.add(task.id());
+            of.add(task.id(), || inherits.as_ref().is_none_or(|inherits| inherits(task)));
             call(&spawn, task);
         });
         let of = Arc::clone(&contexts);
@@ -150,7 +207,7 @@ impl InheritContext for Builder {
     }
 }
 
-type Hook = Option<Box<dyn Fn(&TaskMeta<'_>) + Send + Sync>>;
+type Hook<R = ()> = Option<Box<dyn Fn(&TaskMeta<'_>) -> R + Send + Sync>>;
 
 fn call(hook: &Hook, task: &TaskMeta<'_>) {
     call_in(hook, task, |hook| hook());
@@ -164,7 +221,7 @@ fn call_in(hook: &Hook, task: &TaskMeta<'_>, run: impl FnOnce(&dyn Fn())) {
 }
 
 /// Your own hooks for a runtime whose tasks inherit contexts. They correspond to the methods of tokio's
-/// [`Builder`] with the same names.
+/// [`Builder`] with the same names. [`inherit_if`](Self::inherit_if) selects the tasks that inherit.
 ///
 /// The spawn hook runs in the spawner's context. The other three run in a copy of the task's context, which
 /// they can read but not write, because tokio calls them outside of the task: before each poll, after each
@@ -175,6 +232,7 @@ fn call_in(hook: &Hook, task: &TaskMeta<'_>, run: impl FnOnce(&dyn Fn())) {
 #[derive(Default)]
 #[must_use = "hooks do nothing unless they are passed to `inherit_context_with`"]
 pub struct Hooks {
+    inherits: Hook<bool>,
     spawn: Hook,
     before_poll: Hook,
     after_poll: Hook,
@@ -185,6 +243,32 @@ impl Hooks {
     /// Returns an empty set of hooks.
     pub fn new() -> Self {
         Hooks::default()
+    }
+
+    /// Selects the tasks that inherit a context. Every other task has an empty context of its own. See
+    /// [`InheritContext::inherit_context_if`].
+    ///
+    /// `f` runs before the hook of [`on_task_spawn`](Self::on_task_spawn). Without it, every task inherits.
+    ///
+    /// ```
+    /// use contextvar::ContextVar;
+    /// use contextvar::runtime::{Hooks, InheritContext};
+    /// use tokio::runtime::Builder;
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// let hooks = Hooks::new()
+    ///     .inherit_if(|task| !task.spawned_at().file().contains("hyper-util-"))
+    ///     .on_task_spawn(|task| println!("spawned at {}", task.spawned_at()));
+    /// let runtime = Builder::new_current_thread().inherit_context_with(hooks).build().unwrap();
+    /// runtime.block_on(async {
+    ///     USER.set("ada");
+    ///     assert_eq!(tokio::spawn(async { USER.get() }).await.unwrap(), "ada");
+    /// });
+    /// ```
+    pub fn inherit_if(mut self, f: impl Fn(&TaskMeta<'_>) -> bool + Send + Sync + 'static) -> Self {
+        self.inherits = Some(Box::new(f));
+        self
     }
 
     /// Sets the hook that runs when a task is spawned. See [`Builder::on_task_spawn`].
@@ -240,8 +324,8 @@ impl Contexts {
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes a context for a task that was spawned.
-    fn add(&self, task: Id) {
+    /// Makes a context for a task that was spawned: an inherited one, or an empty one.
+    fn add(&self, task: Id, inherits: impl FnOnce() -> bool) {
         // After its shutdown, a runtime ends a task before it calls the spawn hook.
         if ENDED_WITHOUT_CONTEXT.get() == Some(task) {
             return ENDED_WITHOUT_CONTEXT.set(None);
@@ -250,8 +334,8 @@ impl Contexts {
         let has_hooks = self.has_hooks || crate::observe::is_set();
         #[cfg(not(feature = "observe"))]
         let has_hooks = self.has_hooks;
-        let context =
-            TaskContext::new(task, Contents::handed_over(current::copy_map().inherited()), has_hooks);
+        let map = if inherits() { current::copy_map().inherited() } else { Map::EMPTY };
+        let context = TaskContext::new(task, Contents::handed_over(map), has_hooks);
         self.shard(task).insert(task, context);
     }
 

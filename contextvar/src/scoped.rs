@@ -106,24 +106,24 @@ impl<F> Scoped<F> {
 }
 
 impl<F> Scoped<F> {
-    /// Runs the closure in its context. A closure that is dropped without running is dropped in its context
-    /// as well.
-    pub(crate) fn call<R>(self) -> R
-    where
-        F: FnOnce() -> R,
-    {
-        let (result, context) = self.call_and_context();
+    /// Passes the closure to `call`, which calls it, in its context. A closure that is dropped without a call
+    /// is dropped in its context as well.
+    pub(crate) fn call<R>(self, call: impl FnOnce(F) -> R) -> R {
+        let (result, context) = self.call_and_context(call);
         // Dropped here and not at the end, where a panic of the drop would leak the result.
         drop(context);
         result
     }
 
-    pub(crate) fn call_and_context<R>(mut self) -> (R, Context)
-    where
-        F: FnOnce() -> R,
-    {
+    pub(crate) fn call_and_context<R>(mut self, call: impl FnOnce(F) -> R) -> (R, Context) {
         let f = self.inner.take().expect("a closure is taken once, by a method that takes `self`");
-        (self.context.run(f), mem::take(&mut self.context))
+        (self.context.run(|| call(f)), mem::take(&mut self.context))
+    }
+
+    /// Calls the closure in its context, and wraps the future that the closure returns in the same context.
+    pub(crate) fn call_and_scope<Fut>(self, call: impl FnOnce(F) -> Fut) -> Scoped<Fut> {
+        let (future, context) = self.call_and_context(call);
+        context.scope(future)
     }
 }
 

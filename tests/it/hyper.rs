@@ -181,3 +181,67 @@ fn the_requests_of_a_connection_do_not_share_a_context() {
         assert_eq!(seen_by_two(service).await, ["the server, ada", "the server, the server"]);
     });
 }
+
+#[cfg(tokio_unstable)]
+#[test]
+fn a_pooled_connection_keeps_no_context() {
+    use std::net::SocketAddr;
+
+    use contextvar::runtime::InheritContext;
+    use hyper_util::client::legacy::Client;
+    use hyper_util::client::legacy::connect::HttpConnector;
+    use tokio::net::TcpListener;
+    use tokio::runtime::{Builder, TaskMeta};
+
+    async fn serve(listener: TcpListener) {
+        let (stream, _) = listener.accept().await.unwrap();
+        let service = service_fn(async |_| Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())));
+        auto::Builder::new(TokioExecutor::new())
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+            .await
+            .unwrap();
+    }
+
+    async fn get(client: Client<HttpConnector, Empty<Bytes>>, server: SocketAddr) {
+        assert!(HELD.is_set());
+        let response = client.get(format!("http://{server}/").parse().unwrap()).await.unwrap();
+        response.into_body().collect().await.unwrap();
+    }
+
+    /// Sends two requests over one connection of a pool. Waits between them until the context of the first
+    /// one is gone, unless the connection keeps it.
+    async fn two_requests(keeps_context: bool) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(serve(listener));
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let held = Arc::new(());
+        let request =
+            || ada().with_value(&HELD, held.clone()).run(|| tokio::spawn(get(client.clone(), address)));
+        request().await.unwrap();
+        if keeps_context {
+            assert!(Arc::strong_count(&held) > 1);
+        } else {
+            until_released(&held).await;
+        }
+        // The server accepts no other connection.
+        request().await.unwrap();
+        drop(client);
+        server.await.unwrap();
+        until_released(&held).await;
+    }
+
+    async fn until_released(held: &Arc<()>) {
+        while Arc::strong_count(held) > 1 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    let inherits = |task: &TaskMeta<'_>| !task.spawned_at().file().contains("hyper-util-");
+    for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
+        let plain = builder.enable_all().inherit_context().build().unwrap();
+        plain.block_on(two_requests(true));
+        let selecting = builder.inherit_context_if(inherits).build().unwrap();
+        selecting.block_on(two_requests(false));
+    }
+}

@@ -14,6 +14,7 @@ mod inheritance;
 mod other_contexts;
 mod own_hooks;
 mod panics;
+mod selection;
 mod shutdown;
 
 #[context_var]

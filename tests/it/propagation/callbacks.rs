@@ -1,13 +1,16 @@
 //! Closures passed to other code, and messages to other tasks.
 
-use std::sync::Arc;
+use std::future::pending;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 
 use contextvar::{Context, copy_context, inherit_context};
 use futures::channel::oneshot;
-use tokio::task::yield_now;
+use tokio::task::{JoinHandle, spawn_blocking, yield_now};
+use tokio_util::task::LocalPoolHandle;
 
-use super::{USER, ada, assert_inherited};
-use crate::support::{on_both_flavors, panic_text};
+use super::{USER, ada, assert_inherited, until_released};
+use crate::support::{OnDrop, on_both_flavors, panic_text};
 
 #[test]
 fn closures_of_each_kind() {
@@ -38,6 +41,111 @@ fn closures_of_each_kind() {
         assert_eq!(USER.get(), "ada");
     });
     assert_eq!(Arc::strong_count(&held), 1);
+}
+
+#[test]
+fn closures_that_make_futures() {
+    /// The signature of axum's `WebSocketUpgrade::on_upgrade`.
+    fn on_upgrade<C, Fut>(callback: C) -> JoinHandle<()>
+    where
+        C: FnOnce(String) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        tokio::spawn(async move { callback("a socket".to_owned()).await })
+    }
+    async fn handle(socket: String) {
+        assert_inherited();
+        USER.set("grace");
+        yield_now().await;
+        assert_eq!((socket.as_str(), USER.get()), ("a socket", "grace"));
+    }
+
+    on_both_flavors(|| async {
+        let held = Arc::new(());
+        let pool = LocalPoolHandle::new(1);
+        let pinned = ada(&held).run(|| {
+            let make = || {
+                assert_inherited();
+                // Stays on the thread of the pool.
+                let local = Rc::new(USER.get());
+                USER.set("grace");
+                async move {
+                    yield_now().await;
+                    format!("{local}, then {}", USER.get())
+                }
+            };
+            pool.spawn_pinned(inherit_context().bind_async(make))
+        });
+        assert_eq!(pinned.await.unwrap(), "ada, then grace");
+
+        // With `bind`, the future has no context.
+        let plain = ada(&held).run(|| pool.spawn_pinned(inherit_context().bind(|| async { USER.is_set() })));
+        assert!(!plain.await.unwrap());
+
+        let upgraded = ada(&held).run(|| on_upgrade(inherit_context().bind_async_with(handle)));
+        upgraded.await.unwrap();
+
+        // A future that is aborted, and one that panics.
+        for panics in [false, true] {
+            let (sender, dropped) = oneshot::channel();
+            let (started, starts) = oneshot::channel();
+            let task = ada(&held).run(|| {
+                pool.spawn_pinned(inherit_context().bind_async(move || async move {
+                    let mut sender = Some(sender);
+                    let _report = OnDrop(move || sender.take().unwrap().send(USER.get()).unwrap());
+                    started.send(()).unwrap();
+                    yield_now().await;
+                    assert!(!panics, "on purpose");
+                    pending::<()>().await;
+                }))
+            });
+            starts.await.unwrap();
+            if !panics {
+                task.abort();
+            }
+            assert_eq!(dropped.await.unwrap(), "ada");
+            assert_eq!(task.await.unwrap_err().is_panic(), panics);
+        }
+        until_released(&held).await;
+        assert_eq!(USER.get(), "nobody");
+    });
+}
+
+#[test]
+fn closures_with_an_argument() {
+    /// The signature of deadpool's `interact`.
+    async fn interact<T, F, R>(connection: &Arc<Mutex<T>>, f: F) -> R
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut T) -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        let connection = connection.clone();
+        spawn_blocking(move || f(&mut connection.lock().unwrap())).await.unwrap()
+    }
+    fn call_with<R: Send + 'static>(f: impl FnOnce(u64) -> R + Send + 'static) -> R {
+        std::thread::spawn(|| f(7)).join().unwrap()
+    }
+
+    on_both_flavors(|| async {
+        let held = Arc::new(());
+        let rows = Arc::new(Mutex::new(Vec::new()));
+        let insert = |rows: &mut Vec<&'static str>| {
+            assert_inherited();
+            rows.push(USER.get());
+            USER.set("grace");
+            rows.len()
+        };
+        for n in 1..3 {
+            let bound = ada(&held).run(|| inherit_context().bind_mut(insert));
+            assert_eq!(interact(&rows, bound).await, n);
+        }
+        assert_eq!(*rows.lock().unwrap(), ["ada", "ada"]);
+
+        let bound = ada(&held).run(|| inherit_context().bind_with(|n: u64| (n, USER.get())));
+        assert_eq!(call_with(bound), (7, "ada"));
+        assert_eq!(Arc::strong_count(&held), 1);
+    });
 }
 
 #[test]
