@@ -431,9 +431,9 @@ impl Context {
 }
 
 /// A [`ContextVar`] of any type. For [`Context::only`].
-pub trait AnyContextVar: sealed::Erase {}
+pub trait AnyContextVar: sealed::Erase + Sync {}
 
-impl<T> AnyContextVar for ContextVar<T> {}
+impl<T> AnyContextVar for ContextVar<T> where ContextVar<T>: Sync {}
 
 mod sealed {
     use crate::storage::AnyVariable;

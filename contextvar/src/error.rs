@@ -56,6 +56,9 @@ impl Error for LookupError {}
 /// Returned by [`try_set`](crate::ContextVar::try_set) if the current context cannot be written. Holds the
 /// value. The message explains why, and what to do.
 ///
+/// In a request handler, put a `contextvar::tower::ContextLayer` around the handler. Do not give the server's
+/// task for the connection a context: the connection's requests would share it.
+///
 /// ```
 /// # #[cfg(feature = "tokio")] {
 /// use contextvar::{ContextVar, WriteErrorKind};

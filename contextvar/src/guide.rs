@@ -2,6 +2,7 @@
 //!
 //! - [Propagation](propagation): does the context follow into tasks, threads, callbacks, streams and
 //!   connections? One row for each way of handing work over.
+//! - [Ways to lose a context](lost): what code sees then, how it is reported, and what to write instead.
 //! - [Baggage](baggage): context variables across processes.
 //! - [Testing](testing): tests that start from an empty context.
 //! - [Migrating](migrating): programs before and after, from Python, `tokio::task_local!`, `tracing` and
@@ -12,6 +13,9 @@
 
 #[doc = include_str!("guide/propagation.md")]
 pub mod propagation {}
+
+#[doc = include_str!("guide/lost.md")]
+pub mod lost {}
 
 #[doc = include_str!("guide/baggage.md")]
 pub mod baggage {}

@@ -28,12 +28,13 @@
 //! It prints, once for each place and variable:
 //!
 //! ```text
-//! contextvar: src/main.rs:11:44: context variable `tenant` was read in tokio task 3, which has no context; spawn it with ..
+//! contextvar: src/main.rs:11:44: context variable `tenant` was read in tokio task 3, which was given no context. Start a ..
 //! ```
 //!
 //! # What is reported
 //!
-//! Each [`Cause`] is a mistake:
+//! [Ways to lose a context](crate::guide::lost) lists the mistakes that we know. What is reported, each with
+//! its [`Cause`]:
 //!
 //! - A read of an unset variable in a tokio task that was given no context, whether the variable has a
 //!   default or not. Also a read in a copy that such a task has taken, for example in the body of a function
@@ -47,6 +48,7 @@
 //!
 //! # What is not
 //!
+//! - A read in a copy that a thread has taken of its own context, which is a context, even if it is empty.
 //! - Code in an empty context that was made on purpose: in a [`Context::new`](crate::Context::new), a task of
 //!   `task::spawn_in_empty_context`, or a function with `#[with_empty_context]`.
 //! - [`is_set`](crate::ContextVar::is_set), [`copy_context`](crate::copy_context), and the reads of loggers
@@ -222,8 +224,8 @@ static REPORTS_THREADS: AtomicBool = AtomicBool::new(false);
 /// variable, on the thread and at the time of the first access. Replaces the last reporter, and does not
 /// repeat what was reported before.
 ///
-/// Use [`stderr`], [`panic()`], `tracing` (feature `tracing`), or a closure. What the reporter itself reads is
-/// not reported.
+/// Use [`stderr`], [`panic()`], `tracing` (feature `tracing`), or a closure. What the reporter itself reads
+/// is not reported.
 ///
 /// ```
 /// use std::sync::mpsc;
@@ -462,7 +464,8 @@ mod spawns {
     }
 
     /// A hook for tokio's `Builder::on_task_spawn` that records where each task is spawned, for
-    /// [`Report::spawned_at`](super::Report::spawned_at). Needs feature `runtime-hooks`, with tokio 1.46.1 or newer.
+    /// [`Report::spawned_at`](super::Report::spawned_at). Needs feature `runtime-hooks`, with tokio 1.46.1 or
+    /// newer.
     ///
     /// ```
     /// use contextvar::report;

@@ -16,6 +16,10 @@ use crate::inherit;
 /// Spawns a task that runs in a copy of the current context: [`tokio::spawn`] with the context, asyncio's
 /// `create_task(f())`.
 ///
+/// Do not use it for a server's task for a connection: all requests of the connection would share the task's
+/// context, and see what the last one has set. Use plain [`tokio::spawn`] there, and give each request a
+/// context with `contextvar::tower::ContextLayer` or `contextvar::hyper::ContextService`.
+///
 /// # Panics
 ///
 /// Panics outside of a tokio runtime, as tokio's function does.

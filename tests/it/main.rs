@@ -9,6 +9,7 @@ mod drop_order_and_size;
 mod hyper;
 mod impls_traits_modules;
 mod logging;
+mod lost;
 mod macro_hygiene;
 mod main_and_tests;
 mod methods;

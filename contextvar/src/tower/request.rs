@@ -19,7 +19,12 @@ use crate::var::{ContextValue, ContextVar};
 ///
 /// The inner service and the body of its response run in the same context, not in copies. So the layers
 /// between a handler and this layer see the values that the handler has set, and so does a body that is
-/// streamed. Put this layer outside of the layers that read the variables.
+/// streamed.
+///
+/// Put this layer outside of the layers that read the variables: it is the last `.layer()` of an axum router,
+/// and the first of a `tower::ServiceBuilder`. Put a layer that catches panics, such as tower-http's
+/// `CatchPanicLayer`, beside it: axum closes the connection of a handler or extractor that panics without an
+/// answer.
 ///
 /// The context is [empty](Self::new) at first, or a [copy](Self::from_current) of the context that is current
 /// where the request arrives.
@@ -78,6 +83,9 @@ type TrySet<R> = dyn Fn(&Parts) -> Result<(), R> + Send + Sync;
 
 impl ContextLayer {
     /// Returns a layer that gives each request an empty context, unless it is [nested](Self#nested-layers).
+    ///
+    /// Values that `main` knows and every request should see are [set](Self::set) on the layer, for example
+    /// with `.set(&REGION, move |_| region.clone())`.
     pub fn new() -> Self {
         ContextLayer { copies_current: false, setters: Vec::new() }
     }

@@ -1,0 +1,170 @@
+//! A connection is not a request: the requests of a connection must not share a context.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::http::HeaderMap;
+use bytes::Bytes;
+use contextvar::hyper::ContextService;
+use contextvar::report::Cause;
+use contextvar::{copy_context, task};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::support::on_both_flavors;
+
+/// Serves an app on a port of its own, for as long as the runtime runs.
+pub(super) async fn serve(app: Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async { axum::serve(listener, app).await.unwrap() });
+    address
+}
+
+/// A client with one connection.
+pub(super) struct Client(SendRequest<Empty<Bytes>>);
+
+impl Client {
+    pub(super) async fn new(address: SocketAddr) -> Client {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(async { drop(connection.await) });
+        Client(sender)
+    }
+
+    /// Sends a request with the header `x-user`, unless `user` is empty.
+    pub(super) async fn send(&mut self, path: &str, user: &'static str) -> Response<Incoming> {
+        let mut request = Request::builder().uri(path).header("host", "localhost");
+        if !user.is_empty() {
+            request = request.header("x-user", user);
+        }
+        self.0.ready().await.unwrap();
+        self.0.send_request(request.body(Empty::new()).unwrap()).await.unwrap()
+    }
+
+    pub(super) async fn get(&mut self, path: &str, user: &'static str) -> String {
+        let body = self.send(path, user).await.into_body().collect().await.unwrap();
+        String::from_utf8(body.to_bytes().into()).unwrap()
+    }
+}
+
+/// Returns the user of a request without one that follows a request of ada's on the same connection.
+async fn next_request(address: SocketAddr) -> String {
+    let mut client = Client::new(address).await;
+    assert_eq!(client.get("/", "ada").await, "ada");
+    client.get("/", "").await
+}
+
+/// Declares `handler`, which signs in the user of the header. Otherwise the user is whoever is current.
+macro_rules! handler {
+    () => {
+        async fn handler(headers: &HeaderMap) -> String {
+            if headers.contains_key("x-user") {
+                USER.set("ada");
+            }
+            USER.get().to_owned()
+        }
+    };
+}
+
+/// An accept loop that gives each connection's task a context.
+#[test]
+fn an_accept_loop() {
+    user!("an_accept_loop");
+    handler!();
+
+    async fn serve(request: Request<Incoming>) -> Result<Response<String>, Infallible> {
+        Ok(Response::new(handler(request.headers()).await))
+    }
+
+    async fn accept(fixed: bool) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let stream = TokioIo::new(listener.accept().await.unwrap().0);
+            let http = hyper::server::conn::http1::Builder::new();
+            if fixed {
+                let service = ContextService::new(service_fn(serve));
+                task::spawn(async move { drop(http.serve_connection(stream, service).await) });
+            } else {
+                task::spawn(async move { drop(http.serve_connection(stream, service_fn(serve)).await) });
+            }
+        });
+        address
+    }
+
+    on_both_flavors(|| async {
+        assert_eq!(next_request(accept(true).await).await, "nobody");
+    });
+    assert_eq!(causes(USER.name()), []);
+    on_both_flavors(|| async {
+        assert_eq!(next_request(accept(false).await).await, "ada", "somebody else's identity");
+    });
+    assert_eq!(causes(USER.name()), [Cause::Connection]);
+    let _ = reported;
+}
+
+/// Returns the causes of a variable's reports.
+fn causes(variable: &str) -> Vec<Cause> {
+    let reports = contextvar::report::all().into_iter();
+    reports.filter(|report| report.variable() == variable).map(|report| report.cause()).collect()
+}
+
+/// A `set` in a task that serves no connection, and one in a request that has a context of its own.
+#[test]
+fn other_tasks_can_set() {
+    user!("other_tasks_can_set");
+    on_both_flavors(|| {
+        ada().scope(async {
+            task::spawn(async { drop(USER.set("grace")) }).await.unwrap();
+            let base = copy_context();
+            let changed = base.clone().with_value(&USER, "grace");
+            task::spawn(async move { changed.apply_changes_to_current(&base) }).await.unwrap();
+        })
+    });
+    assert_eq!(reported(), []);
+}
+
+/// A server on a runtime whose tasks all inherit.
+#[cfg(tokio_unstable)]
+#[test]
+fn a_runtime_with_hooks() {
+    use axum::body::Body;
+    use axum::middleware::{Next, from_fn};
+    use axum::routing::get;
+    use contextvar::runtime::InheritContext;
+    use contextvar::tower::ContextLayer;
+    use tokio::runtime::Builder;
+
+    user!("a_runtime_with_hooks");
+    handler!();
+
+    fn app() -> Router {
+        Router::new().route("/", get(async |headers: HeaderMap| handler(&headers).await))
+    }
+
+    /// Signs in outside of the layer.
+    async fn sign_in(request: Request<Body>, next: Next) -> axum::response::Response {
+        handler(request.headers()).await;
+        next.run(request).await
+    }
+
+    let run = |app: fn() -> Router| {
+        [Builder::new_current_thread(), Builder::new_multi_thread()].map(|mut builder| {
+            let runtime = builder.enable_all().inherit_context().build().unwrap();
+            runtime.block_on(async { next_request(serve(app()).await).await })
+        })
+    };
+    assert_eq!(run(|| app().layer(ContextLayer::new())), ["nobody"; 2]);
+    assert_eq!(causes(USER.name()), []);
+    assert_eq!(run(app), ["ada"; 2]);
+    assert_eq!(causes(USER.name()), [Cause::Connection]);
+    assert_eq!(run(|| app().layer(ContextLayer::from_current()).layer(from_fn(sign_in))), ["ada"; 2]);
+    let _ = reported;
+}
