@@ -391,7 +391,11 @@ impl<T: 'static> ContextVar<T> {
         #[cfg(feature = "report")]
         let location = Location::caller();
         #[cfg(feature = "report")]
-        let on_no_context = move |no_context| self.report_read(no_context, location);
+        let on_no_context = move |no_context| {
+            if crate::report::is_on() {
+                self.report_read(no_context, location);
+            }
+        };
         current::read(&self.variable, on_no_context, default, f)
     }
 
@@ -508,7 +512,9 @@ impl<T: 'static> ContextVar<T> {
             }
             Err(kind) => {
                 #[cfg(feature = "report")]
-                self.report_write(kind, location);
+                if crate::report::is_on() {
+                    self.report_write(kind, location);
+                }
                 Err(SetError::new(self.name(), kind, value))
             }
         })
