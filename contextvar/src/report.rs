@@ -304,6 +304,15 @@ struct Place {
     next: Link,
 }
 
+impl Place {
+    /// A write that is refused and one in a connection's context are different mistakes, also at one place.
+    #[inline]
+    fn is_of_kind(&self, access: Access, cause: Cause) -> bool {
+        let is_in_connection = |cause| cause == Cause::Connection;
+        self.access == access && is_in_connection(self.cause) == is_in_connection(cause)
+    }
+}
+
 type Link = OnceRef<'static, Place>;
 
 const BUCKETS: usize = 256;
@@ -336,7 +345,10 @@ pub(crate) fn note(
     let start = &PLACES[hash % BUCKETS];
     let mut link = start;
     while let Some(place) = link.get() {
-        if ptr::eq(place.location, location) && ptr::eq(place.variable, variable) && place.access == access {
+        if ptr::eq(place.location, location)
+            && ptr::eq(place.variable, variable)
+            && place.is_of_kind(access, cause)
+        {
             place.count.fetch_add(1, Ordering::Relaxed);
             return;
         }
@@ -355,8 +367,9 @@ fn find_or_add(
     cause: Cause,
     location: &'static Location<'static>,
 ) {
-    let is_it =
-        |place: &Place| place.access == access && place.location == location && place.variable == variable;
+    let is_it = |place: &Place| {
+        place.location == location && place.variable == variable && place.is_of_kind(access, cause)
+    };
     match find(start, is_it) {
         Ok(place) => {
             place.count.fetch_add(1, Ordering::Relaxed);

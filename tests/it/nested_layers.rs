@@ -31,7 +31,7 @@ fn seen() -> String {
 /// Calls a service with a layer of its own, as an inner router does.
 async fn inner() -> String {
     let layer = ContextLayer::new().set(&ROUTE, |_| "inner");
-    let service = service_fn(async |_: HttpRequest<()>| Ok::<_, Infallible>(response(seen())));
+    let service = service_fn(|_: HttpRequest<()>| async { Ok::<_, Infallible>(response(seen())) });
     text(layer.layer(service).oneshot(HttpRequest::new(())).await.unwrap()).await
 }
 

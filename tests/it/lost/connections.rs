@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 
 use axum::Router;
-use axum::http::HeaderMap;
 use bytes::Bytes;
 use contextvar::hyper::ContextService;
 use contextvar::report::Cause;
@@ -54,60 +53,57 @@ impl Client {
     }
 }
 
-/// Returns the user of a request without one that follows a request of ada's on the same connection.
-async fn next_request(address: SocketAddr) -> String {
-    let mut client = Client::new(address).await;
-    assert_eq!(client.get("/", "ada").await, "ada");
-    client.get("/", "").await
-}
-
-/// Declares `handler`, which signs in the user of the header. Otherwise the user is whoever is current.
-macro_rules! handler {
-    () => {
-        async fn handler(headers: &HeaderMap) -> String {
-            if headers.contains_key("x-user") {
-                USER.set("ada");
-            }
-            USER.get().to_owned()
-        }
-    };
-}
-
-/// An accept loop that gives each connection's task a context.
+/// An accept loop that gives each connection's task a context, one that gives it none, and one that gives each
+/// request a context.
 #[test]
 fn an_accept_loop() {
     user!("an_accept_loop");
-    handler!();
 
-    async fn serve(request: Request<Incoming>) -> Result<Response<String>, Infallible> {
-        Ok(Response::new(handler(request.headers()).await))
+    #[derive(Clone, Copy, PartialEq)]
+    enum Context {
+        OfConnection,
+        OfRequest,
+        None,
     }
 
-    async fn accept(fixed: bool) -> SocketAddr {
+    /// Signs in the user of the header. Otherwise the user is whoever is current.
+    async fn serve(request: Request<Incoming>) -> Result<Response<String>, Infallible> {
+        if request.headers().contains_key("x-user") && USER.try_set("ada").is_err() {
+            return Ok(Response::new("refused".to_owned()));
+        }
+        Ok(Response::new(user().await.to_owned()))
+    }
+
+    async fn accept(context: Context) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {
             let stream = TokioIo::new(listener.accept().await.unwrap().0);
             let http = hyper::server::conn::http1::Builder::new();
-            if fixed {
+            if context == Context::OfRequest {
                 let service = ContextService::new(service_fn(serve));
                 task::spawn(async move { drop(http.serve_connection(stream, service).await) });
-            } else {
-                task::spawn(async move { drop(http.serve_connection(stream, service_fn(serve)).await) });
+                return;
             }
+            let connection = async move { drop(http.serve_connection(stream, service_fn(serve)).await) };
+            drop(if context == Context::None { tokio::spawn(connection) } else { task::spawn(connection) });
         });
         address
     }
 
-    on_both_flavors(|| async {
-        assert_eq!(next_request(accept(true).await).await, "nobody");
-    });
+    let users = |context, [first, next]: [&'static str; 2]| {
+        on_both_flavors(move || async move {
+            let mut client = Client::new(accept(context).await).await;
+            assert_eq!([client.get("/", "ada").await, client.get("/", "").await], [first, next]);
+        });
+    };
+    users(Context::OfRequest, ["ada", "nobody"]);
     assert_eq!(causes(USER.name()), []);
-    on_both_flavors(|| async {
-        assert_eq!(next_request(accept(false).await).await, "ada", "somebody else's identity");
-    });
-    assert_eq!(causes(USER.name()), [Cause::Connection]);
-    let _ = reported;
+    users(Context::None, ["refused", "nobody"]);
+    assert_eq!(causes(USER.name()), [Cause::NoContext; 2]);
+    // Somebody else's identity.
+    users(Context::OfConnection, ["ada", "ada"]);
+    assert_eq!(causes(USER.name()), [Cause::NoContext, Cause::NoContext, Cause::Connection]);
 }
 
 /// Returns the causes of a variable's reports.
@@ -136,6 +132,7 @@ fn other_tasks_can_set() {
 #[test]
 fn a_runtime_with_hooks() {
     use axum::body::Body;
+    use axum::http::HeaderMap;
     use axum::middleware::{Next, from_fn};
     use axum::routing::get;
     use contextvar::runtime::InheritContext;
@@ -143,7 +140,14 @@ fn a_runtime_with_hooks() {
     use tokio::runtime::Builder;
 
     user!("a_runtime_with_hooks");
-    handler!();
+
+    /// Signs in the user of the header. Otherwise the user is whoever is current.
+    async fn handler(headers: &HeaderMap) -> String {
+        if headers.contains_key("x-user") {
+            USER.set("ada");
+        }
+        USER.get().to_owned()
+    }
 
     fn app() -> Router {
         Router::new().route("/", get(async |headers: HeaderMap| handler(&headers).await))
@@ -153,6 +157,13 @@ fn a_runtime_with_hooks() {
     async fn sign_in(request: Request<Body>, next: Next) -> axum::response::Response {
         handler(request.headers()).await;
         next.run(request).await
+    }
+
+    /// Returns the user of a request without one that follows a request of ada's on the same connection.
+    async fn next_request(address: SocketAddr) -> String {
+        let mut client = Client::new(address).await;
+        assert_eq!(client.get("/", "ada").await, "ada");
+        client.get("/", "").await
     }
 
     let run = |app: fn() -> Router| {
@@ -166,5 +177,4 @@ fn a_runtime_with_hooks() {
     assert_eq!(run(app), ["ada"; 2]);
     assert_eq!(causes(USER.name()), [Cause::Connection]);
     assert_eq!(run(|| app().layer(ContextLayer::from_current()).layer(from_fn(sign_in))), ["ada"; 2]);
-    let _ = reported;
 }
