@@ -223,16 +223,16 @@ impl Context {
         let (map, base) = (&self.contents.map, &base.contents.map);
         #[cfg(feature = "report")]
         let note = |cause| {
-            crate::report::note("apply_changes_to_current", crate::report::Access::Write, cause, location);
+            crate::report::note(crate::report::APPLY, crate::report::Access::Write, cause, location);
         };
-        let on_first = || {
+        let on_watched = || {
             #[cfg(feature = "report")]
-            crate::report::note_first_write("apply_changes_to_current", location);
+            crate::report::note_watched_write(crate::report::APPLY, location);
         };
         current::write(|frame| match frame {
             Ok(frame) => {
                 let changed = map.changes_since(base);
-                frame.copy_states(&changed, map, on_first);
+                frame.copy_states(&changed, map, on_watched);
                 #[cfg(feature = "observe")]
                 changed.into_iter().for_each(crate::observe::changed);
                 Ok(())

@@ -172,15 +172,15 @@ pub(crate) fn remedy(cause: crate::report::Cause) -> &'static str {
 
 const NO_CONTEXT: &str = "this tokio task has no context of its own";
 const LOST_CONTEXT: &str = "the current context is a copy that was taken where there was no context";
-const OTHER_TASK: &str =
-    "this tokio task is polled inside the context of another, which it can read but not change";
+const OTHER_TASK: &str = "this tokio task is polled inside the context of another task or of other code, which it can read but not change";
 const THREAD_EXIT: &str = "this thread is exiting and its context is gone";
 
 // A task, a blocking call and a server's task for a connection look the same from inside.
-const USE_TASK: &str = "Start a task with `contextvar::task::spawn` and a blocking call with `task::spawn_blocking`, \
-     put `#[with_copied_context]` on the async fn, or wrap the future in `Context::scope`. Put a \
-     `contextvar::tower::ContextLayer` outside of request handlers, extractors and middleware; do not give the \
-     server's task for the connection a context, because all requests of the connection would share it";
+const USE_TASK: &str = "Start a task with `contextvar::task::spawn` or `spawn_local` and a blocking call with \
+     `task::spawn_blocking`, put `#[with_copied_context]` on the async fn and call it outside of the task, or wrap the \
+     future in `Context::scope`. Put a `contextvar::tower::ContextLayer` around request handlers and extractors, and \
+     outside of middleware; do not give the server's task for the connection a context, because all requests of the \
+     connection would share it";
 const COPY_EARLIER: &str = "Take the copy where the values are, before the work is handed over: call \
      `inherit_context()` or the annotated function there, and not inside the closure or the task. Use \
      `Context::bind_async` for a closure that makes a future, and a `contextvar::tower::ContextLayer` around a \

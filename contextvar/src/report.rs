@@ -41,8 +41,9 @@
 //!   with `#[with_copied_context]`.
 //! - A read of an unset variable without a default in a task that is polled inside another task's context.
 //! - A `set`, a `sync_scope` and an `apply_changes_to_current` where no context can be written.
-//! - The first `set` in the context of a task that serves a connection: the connection's next requests would
-//!   see the value. Backtraces show whether hyper serves a connection, so this needs a binary with symbols.
+//! - A `set` in the context of a task that serves a connection: the connection's next requests would see the
+//!   value. Backtraces show whether hyper serves a connection, so this needs a binary with symbols. It works
+//!   in tasks that are spawned after `set_reporter`.
 //! - With [`report_threads`], a read of an unset variable on a thread that is neither tokio's nor the main
 //!   thread, outside of any context.
 //!
@@ -60,22 +61,29 @@
 //!
 //! Reads and writes inside a context cost the same with and without this feature. A read without a context
 //! takes less than 100 instructions more once its place is known, and about 15 more without a reporter.
-//! With a reporter, the first `set` in a context that was made for another task looks for its place, too, and
-//! the 1st, 2nd, 4th, 8th, .. such `set` of a place takes a backtrace.
+//! With a reporter, a `set` in a context that another task made also looks up its place, and each time that
+//! their number at a place doubles, it takes a backtrace.
+
+mod places;
+#[cfg(all(feature = "runtime-hooks", tokio_unstable))]
+mod spawns;
 
 use std::backtrace::Backtrace;
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::fmt;
 use std::panic::Location;
-use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use once_cell::race::OnceRef;
+use places::Place;
+#[cfg(all(feature = "runtime-hooks", tokio_unstable))]
+pub use spawns::{forget_spawn, record_spawn};
 
-use crate::current::{TaskId, WriteErrorKind, task_id};
+use crate::current::{self, LookupErrorKind, WriteErrorKind, task_id};
 use crate::on_drop::OnDrop;
+
+/// The name that an `apply_changes_to_current` has in place of a variable's.
+pub(crate) const APPLY: &str = "apply_changes_to_current";
 
 /// A place that reads or writes a variable without a context.
 #[derive(Clone, Copy)]
@@ -105,7 +113,7 @@ pub enum Cause {
     /// The code runs in the context of a task that serves a connection, which the connection's requests
     /// share.
     Connection,
-    /// The code runs on a thread that is not tokio's, outside of any context.
+    /// The code runs on a thread that is not tokio's, in the thread's own context, which inherits nothing.
     Thread,
     /// The thread is exiting, and its own context is gone.
     ThreadExit,
@@ -146,18 +154,17 @@ impl Report {
     /// Returns the id of the tokio task that was the first one at this place.
     #[cfg(feature = "tokio")]
     pub fn task(&self) -> Option<tokio::task::Id> {
-        self.place.task
+        self.place.task()
     }
 
     /// Returns the place where that task was spawned, if its runtime has the hooks [`record_spawn`] and
     /// [`forget_spawn`].
     #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
     pub fn spawned_at(&self) -> Option<&'static Location<'static>> {
-        self.place.spawned_at
+        self.place.spawned_at()
     }
 
-    /// Returns how often this place has read or written the variable in this way so far. For
-    /// [`Cause::Connection`], that is the number of contexts in which it was the first to write.
+    /// Returns how often this place has read or written the variable in this way since its first report.
     pub fn count(&self) -> u64 {
         self.place.count.load(Ordering::Relaxed)
     }
@@ -171,29 +178,32 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Place { location, variable, access, cause, .. } = self.place;
-        let verb = match access {
-            Access::Read => "was read",
-            Access::Write if *cause == Cause::Connection => "was set",
-            Access::Write => "cannot be set",
-        };
-        write!(f, "{location}: context variable `{variable}` {verb} in ")?;
+        write!(f, "{location}: ")?;
+        let is_set = *cause == Cause::Connection;
+        match access {
+            _ if *variable == APPLY && is_set => f.write_str("the changes of a context were applied")?,
+            _ if *variable == APPLY => f.write_str("the changes of a context cannot be applied")?,
+            Access::Read => write!(f, "context variable `{variable}` was read")?,
+            Access::Write if is_set => write!(f, "context variable `{variable}` was set")?,
+            Access::Write => write!(f, "context variable `{variable}` cannot be set")?,
+        }
         #[cfg(feature = "tokio")]
-        match self.place.task {
-            Some(task) => write!(f, "tokio task {task}")?,
-            None => f.write_str("this thread")?,
+        match self.task() {
+            Some(task) => write!(f, " in tokio task {task}")?,
+            None => f.write_str(" in this thread")?,
         }
         #[cfg(not(feature = "tokio"))]
-        f.write_str("this thread")?;
+        f.write_str(" in this thread")?;
         #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
-        if let Some(location) = self.place.spawned_at {
+        if let Some(location) = self.spawned_at() {
             write!(f, " (spawned at {location})")?;
         }
         f.write_str(match cause {
             Cause::NoContext => ", which was given no context",
             Cause::LostContext => ", in a context that was copied where there was none",
-            Cause::OtherTask => ", which is polled inside the context of another task",
+            Cause::OtherTask => ", which is polled inside the context of another task or of other code",
             Cause::Connection => ", which serves a connection: its next requests see the value",
-            Cause::Thread => ", which runs outside of any context",
+            Cause::Thread => ", in the thread's own context, which inherits nothing",
             Cause::ThreadExit => ", which is exiting",
         })?;
         write!(f, ". {}", self.remedy())
@@ -291,36 +301,7 @@ pub fn all() -> Vec<Report> {
     ORDER.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-struct Place {
-    location: &'static Location<'static>,
-    variable: &'static str,
-    access: Access,
-    cause: Cause,
-    #[cfg_attr(not(feature = "tokio"), expect(dead_code, reason = "always `None`"))]
-    task: Option<TaskId>,
-    #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
-    spawned_at: Option<&'static Location<'static>>,
-    count: AtomicU64,
-    next: Link,
-}
-
-impl Place {
-    /// A write that is refused and one in a connection's context are different mistakes, also at one place.
-    #[inline]
-    fn is_of_kind(&self, access: Access, cause: Cause) -> bool {
-        let is_in_connection = |cause| cause == Cause::Connection;
-        self.access == access && is_in_connection(self.cause) == is_in_connection(cause)
-    }
-}
-
-type Link = OnceRef<'static, Place>;
-
-const BUCKETS: usize = 256;
-
-/// The known places, by a hash of the line and the variable. A list in each bucket, which only grows.
-static PLACES: [Link; BUCKETS] = [const { Link::new() }; BUCKETS];
-
-/// All places in the order of their reports. Locked while one is added.
+/// All places in the order of their reports.
 static ORDER: Mutex<Vec<Report>> = Mutex::new(Vec::new());
 
 /// Returns true if there is a reporter.
@@ -338,192 +319,77 @@ pub(crate) fn note(
     cause: Cause,
     location: &'static Location<'static>,
 ) {
-    if !is_on() || IGNORES.get() {
-        return;
+    if is_on() && !IGNORES.get() {
+        count(places::find_or_add(variable, access, cause, location));
     }
-    let hash = (location.line() as usize).wrapping_mul(31) ^ variable.as_ptr().addr() >> 3;
-    let start = &PLACES[hash % BUCKETS];
-    let mut link = start;
-    while let Some(place) = link.get() {
-        if ptr::eq(place.location, location)
-            && ptr::eq(place.variable, variable)
-            && place.is_of_kind(access, cause)
-        {
-            place.count.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        link = &place.next;
-    }
-    find_or_add(start, variable, access, cause, location);
 }
 
-/// Counts an access at a place that is new, or that is known by another address of its `Location`.
+/// Counts an access. Reports the place at its first one.
+#[inline]
+fn count(place: &'static Place) {
+    if place.count.fetch_add(1, Ordering::Relaxed) == 0 {
+        report(place);
+    }
+}
+
 #[cold]
 #[inline(never)]
-fn find_or_add(
-    start: &'static Link,
-    variable: &'static str,
-    access: Access,
-    cause: Cause,
-    location: &'static Location<'static>,
-) {
-    let is_it = |place: &Place| {
-        place.location == location && place.variable == variable && place.is_of_kind(access, cause)
-    };
-    match find(start, is_it) {
-        Ok(place) => {
-            place.count.fetch_add(1, Ordering::Relaxed);
-        }
-        Err(_) => add(start, is_it, variable, access, cause, location),
-    }
-}
-
-/// Returns the place, or the link at the end of the list.
-fn find(mut link: &'static Link, is_it: impl Fn(&Place) -> bool) -> Result<&'static Place, &'static Link> {
-    while let Some(place) = link.get() {
-        if is_it(place) {
-            return Ok(place);
-        }
-        link = &place.next;
-    }
-    Err(link)
-}
-
-#[cold]
-fn add(
-    start: &'static Link,
-    is_it: impl Fn(&Place) -> bool,
-    variable: &'static str,
-    access: Access,
-    cause: Cause,
-    location: &'static Location<'static>,
-) {
-    if cause == Cause::Thread && is_main_thread() {
-        return;
-    }
-    let task = task_id();
-    let mut order = ORDER.lock().unwrap_or_else(PoisonError::into_inner);
-    let end = match find(start, is_it) {
-        // Another thread has added it meanwhile.
-        Ok(place) => {
-            place.count.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        Err(end) => end,
-    };
-    let place: &'static Place = Box::leak(Box::new(Place {
-        location,
-        variable,
-        access,
-        cause,
-        task,
-        #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
-        spawned_at: task.and_then(spawns::location),
-        count: AtomicU64::new(1),
-        next: Link::new(),
-    }));
-    let is_free = end.set(place);
-    debug_assert!(is_free.is_ok(), "places are added under the lock");
-    order.push(Report { place });
-    drop(order);
+fn report(place: &'static Place) {
+    place.set_task(task_id());
+    ORDER.lock().unwrap_or_else(PoisonError::into_inner).push(Report { place });
     let reporter = REPORTER.read().unwrap_or_else(PoisonError::into_inner).clone();
     if let Some(reporter) = reporter {
         ignore(|| reporter(Report { place }));
     }
 }
 
-/// Notes a read of an unset variable on a thread that is not tokio's.
+/// Notes a read of an unset variable in a thread's own context.
 #[cold]
 pub(crate) fn note_on_thread(variable: &'static str, location: &'static Location<'static>) {
-    if REPORTS_THREADS.load(Ordering::Relaxed) {
-        note(variable, Access::Read, Cause::Thread, location);
+    thread_local! {
+        static IS_MAIN: Cell<Option<bool>> = const { Cell::new(None) };
+    }
+
+    if !REPORTS_THREADS.load(Ordering::Relaxed) {
+        return;
+    }
+    let is_main = IS_MAIN.get().unwrap_or_else(|| std::thread::current().name() == Some("main"));
+    IS_MAIN.set(Some(is_main));
+    if !is_main {
+        let is_exiting = current::lookup_error_kind() == LookupErrorKind::ThreadExit;
+        let cause = if is_exiting { Cause::ThreadExit } else { Cause::Thread };
+        note(variable, Access::Read, cause, location);
     }
 }
 
-/// Notes the first write in a context that was made for another task, if that task serves a connection.
+/// Notes a write in a context that another task made for this one. Reports it if this task serves a
+/// connection.
 #[cold]
-pub(crate) fn note_first_write(variable: &'static str, location: &'static Location<'static>) {
-    /// How often each place was the first to write in such a context.
-    static COUNTS: LazyLock<Mutex<HashMap<(&'static str, &'static Location<'static>), u64>>> =
-        LazyLock::new(Mutex::default);
-
-    if !IS_ON.load(Ordering::Relaxed) || IGNORES.get() || task_id().is_none() {
+pub(crate) fn note_watched_write(variable: &'static str, location: &'static Location<'static>) {
+    if !is_on() || IGNORES.get() {
         return;
     }
     #[cfg(any(feature = "hyper", feature = "tower"))]
     if crate::request::is_in_request() {
         return;
     }
-    let count = {
-        let mut counts = COUNTS.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry((variable, location)).or_default();
-        *count += 1;
-        *count
-    };
+    let place = places::find_or_add(variable, Access::Write, Cause::Connection, location);
+    let is_known = place.count.load(Ordering::Relaxed) > 0;
     // The same place can write in other tasks, too, so one look is not enough; each one is slow.
-    if count.is_power_of_two() && is_in_connection() {
-        note(variable, Access::Write, Cause::Connection, location);
+    if is_known || place.looks.fetch_add(1, Ordering::Relaxed).is_power_of_two() && is_in_connection() {
+        count(place);
     }
 }
 
 /// Returns true if hyper calls this code while it serves a connection, and not in the task of one stream of
 /// HTTP/2.
 fn is_in_connection() -> bool {
+    const SERVER: [&str; 3] =
+        ["hyper::server::conn::", "hyper::proto::h1::dispatch::", "hyper::proto::h2::server::Serving"];
+    const OTHER: [&str; 3] =
+        ["hyper::client::", "hyper::proto::h1::dispatch::Client", "hyper::proto::h2::server::H2Stream"];
+
     let backtrace = Backtrace::force_capture().to_string();
-    ["hyper::proto::h1::dispatch", "hyper::proto::h2::server::Serving"]
-        .iter()
-        .any(|it| backtrace.contains(it))
-}
-
-fn is_main_thread() -> bool {
-    std::thread::current().name() == Some("main")
-}
-
-#[cfg(all(feature = "runtime-hooks", tokio_unstable))]
-pub use spawns::{forget_spawn, record_spawn};
-
-/// The places where tasks were spawned.
-#[cfg(all(feature = "runtime-hooks", tokio_unstable))]
-mod spawns {
-    use std::collections::HashMap;
-    use std::panic::Location;
-    use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
-
-    use tokio::runtime::TaskMeta;
-    use tokio::task::Id;
-
-    type Spawns = HashMap<Id, &'static Location<'static>>;
-
-    static SPAWNS: LazyLock<Mutex<Spawns>> = LazyLock::new(Mutex::default);
-
-    fn lock() -> MutexGuard<'static, Spawns> {
-        SPAWNS.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A hook for tokio's `Builder::on_task_spawn` that records where each task is spawned, for
-    /// [`Report::spawned_at`](super::Report::spawned_at). Needs feature `runtime-hooks`, with tokio 1.46.1 or
-    /// newer.
-    ///
-    /// ```
-    /// use contextvar::report;
-    ///
-    /// let runtime = tokio::runtime::Builder::new_multi_thread()
-    ///     .on_task_spawn(report::record_spawn)
-    ///     .on_task_terminate(report::forget_spawn)
-    ///     .build()
-    ///     .unwrap();
-    /// # drop(runtime);
-    /// ```
-    pub fn record_spawn(task: &TaskMeta<'_>) {
-        lock().insert(task.id(), task.spawned_at());
-    }
-
-    /// A hook for tokio's `Builder::on_task_terminate` that removes what [`record_spawn`] recorded.
-    pub fn forget_spawn(task: &TaskMeta<'_>) {
-        lock().remove(&task.id());
-    }
-
-    pub(super) fn location(task: Id) -> Option<&'static Location<'static>> {
-        lock().get(&task).copied()
-    }
+    let contains = |name: &&str| backtrace.contains(*name);
+    SERVER.iter().any(contains) && !OTHER.iter().any(contains)
 }

@@ -496,16 +496,25 @@ impl<T: 'static> ContextVar<T> {
     #[inline(always)]
     #[cfg_attr(feature = "report", track_caller)]
     pub fn try_set(&'static self, value: T) -> Result<Token<T>, SetError<T>> {
+        self.set_value::<false>(value)
+    }
+
+    /// Sets the variable. A `sync_scope` restores it, and no other request sees the value.
+    #[inline(always)]
+    #[cfg_attr(feature = "report", track_caller)]
+    fn set_value<const IS_RESTORED: bool>(&'static self, value: T) -> Result<Token<T>, SetError<T>> {
         #[cfg(feature = "report")]
         let location = Location::caller();
         current::write(move |frame| match frame {
             Ok(frame) => {
                 let value = Value::new(&self.variable, value);
-                let on_first = || {
+                let on_watched = || {
                     #[cfg(feature = "report")]
-                    self.report_first_set(location);
+                    if !IS_RESTORED {
+                        self.report_watched_set(location);
+                    }
                 };
-                let token = Token { var: self, undo: frame.set(&self.variable, value, on_first) };
+                let token = Token { var: self, undo: frame.set(&self.variable, value, on_watched) };
                 #[cfg(feature = "observe")]
                 crate::observe::changed(&self.variable);
                 Ok(token)
@@ -523,9 +532,9 @@ impl<T: 'static> ContextVar<T> {
     #[cfg(feature = "report")]
     #[cold]
     #[inline(never)]
-    fn report_first_set(&self, location: &'static Location<'static>) {
+    fn report_watched_set(&self, location: &'static Location<'static>) {
         if self.variable.is_reported() {
-            crate::report::note_first_write(self.name(), location);
+            crate::report::note_watched_write(self.name(), location);
         }
     }
 
@@ -656,7 +665,11 @@ impl<T: 'static> ContextVar<T> {
     #[inline]
     #[track_caller]
     pub fn sync_scope<R>(&'static self, value: T, f: impl FnOnce() -> R) -> R {
-        let reset = self.set(value).reset_on_drop();
+        let token = match self.set_value::<true>(value) {
+            Ok(token) => token,
+            Err(error) => error::fail(&error),
+        };
+        let reset = token.reset_on_drop();
         let result = f();
         // Dropped here and not at the end, where a panic of the drop would leak the result.
         drop(reset);

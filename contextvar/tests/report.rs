@@ -70,10 +70,12 @@ fn a_read_in_a_task_without_a_context_is_reported_once_for_each_place() {
     let text = report.to_string();
     assert!(text.contains("context variable `user` was read in tokio task "), "{text}");
     assert!(
-        text.contains("which was given no context. Start a task with `contextvar::task::spawn`"),
+        text.contains(
+            "which was given no context. Start a task with `contextvar::task::spawn` or `spawn_local`"
+        ),
         "{text}"
     );
-    assert!(text.contains("`contextvar::tower::ContextLayer` outside of request handlers"), "{text}");
+    assert!(text.contains("`contextvar::tower::ContextLayer` around request handlers"), "{text}");
     assert!(format!("{report:?}").contains(r#"variable: "user", access: Read, cause: NoContext, count: 6"#));
 }
 

@@ -106,11 +106,12 @@ fn errors_name_the_variable() {
     let error = copy_context().run(|| USER.try_reset(error.into_token())).unwrap_err();
     assert_error(error, "context variable `USER` cannot be reset: the token was made in another context");
     let task = async {
-        let remedy = "this tokio task has no context of its own. Start a task with `contextvar::task::spawn` and a \
-                      blocking call with `task::spawn_blocking`, put `#[with_copied_context]` on the async fn, or \
-                      wrap the future in `Context::scope`. Put a `contextvar::tower::ContextLayer` outside of \
-                      request handlers, extractors and middleware; do not give the server's task for the \
-                      connection a context, because all requests of the connection would share it";
+        let remedy = "this tokio task has no context of its own. Start a task with `contextvar::task::spawn` or \
+                      `spawn_local` and a blocking call with `task::spawn_blocking`, put `#[with_copied_context]` on \
+                      the async fn and call it outside of the task, or wrap the future in `Context::scope`. Put a \
+                      `contextvar::tower::ContextLayer` around request handlers and extractors, and outside of \
+                      middleware; do not give the server's task for the connection a context, because all requests \
+                      of the connection would share it";
         let error = tokio::spawn(async { USER.try_set("ada".to_owned()) }).await.unwrap().unwrap_err();
         assert_error(error, &format!("context variable `USER` cannot be set: {remedy}"));
         let error = tokio::spawn(async { USER.try_get() }).await.unwrap().unwrap_err();

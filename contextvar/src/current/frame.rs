@@ -25,8 +25,8 @@ impl Contents {
 
     /// Returns the contents of a context for another task.
     #[inline]
-    pub(crate) const fn handed_over(map: Map) -> Self {
-        Contents { map, identity: Some(Identity::HANDED_OVER) }
+    pub(crate) fn handed_over(map: Map) -> Self {
+        Contents { map, identity: Identity::of_handed_over() }
     }
 }
 
@@ -171,17 +171,19 @@ fn check_and_leave(left: *const Frame, frame: &Frame, outer: *const Frame) {
     drop(stale);
 }
 
-/// Gives the contents an identity. Calls `on_first` if they were made for another task.
+/// Returns the identity of contents that have no plain one. If their writes are noted, calls `on_watched`.
 ///
 /// # Safety
-/// As for [`Frame::contents`]. A pointer, because `on_first` may run any code, which may use the contents.
+/// As for [`Frame::contents`]. A pointer, because `on_watched` may run any code, which may use the contents.
 #[cfg_attr(feature = "report", cold, inline(never))]
 #[cfg_attr(not(feature = "report"), inline)]
-unsafe fn assign_identity(contents: *mut Contents, on_first: impl FnOnce()) -> Identity {
-    let identity = Identity::new();
+unsafe fn assign_identity(contents: *mut Contents, on_watched: impl FnOnce()) -> Identity {
     // SAFETY: as the caller promises.
-    if unsafe { (*contents).identity.replace(identity) }.is_some() {
-        on_first();
+    let (identity, is_watched) = Identity::assign(unsafe { (*contents).identity });
+    // SAFETY: as above.
+    unsafe { (*contents).identity = Some(identity) };
+    if is_watched {
+        on_watched();
     }
     identity
 }
@@ -230,20 +232,21 @@ impl Frame {
         self.contents.set(contents);
     }
 
-    /// Sets `variable`. Before the first set in a context that was made for another task, calls `on_first`.
+    /// Sets `variable`. Before that calls `on_watched` if another task made the context for this one, and there
+    /// is a reporter.
     #[inline]
     pub(crate) fn set<T: 'static>(
         &self,
         variable: &'static Variable<T>,
         value: Value<T>,
-        on_first: impl FnOnce(),
+        on_watched: impl FnOnce(),
     ) -> Undo<T> {
         let contents = self.contents.get();
         // SAFETY: as in `contents`.
         let identity = match unsafe { (*contents).identity } {
-            Some(identity) if identity.is_assigned() => identity,
+            Some(identity) if identity.is_plain() => identity,
             // SAFETY: as in `contents`.
-            _ => unsafe { assign_identity(contents, on_first) },
+            _ => unsafe { assign_identity(contents, on_watched) },
         };
         Undo { old: self.write(variable, Some(value)), identity }
     }
@@ -291,16 +294,16 @@ impl Frame {
     }
 
     /// Copies the state of these variables from `source`. It is one write: no code sees a part of it. Calls
-    /// `on_first` as [`set`](Self::set) does.
+    /// `on_watched` as [`set`](Self::set) does.
     pub(crate) fn copy_states(
         &self,
         variables: &[&'static dyn AnyVariable],
         source: &Map,
-        on_first: impl FnOnce(),
+        on_watched: impl FnOnce(),
     ) {
-        if self.contents().identity.is_some_and(|it| !it.is_assigned()) && !variables.is_empty() {
-            self.contents().identity = None;
-            on_first();
+        if self.contents().identity.is_some_and(|it| !it.is_plain()) && !variables.is_empty() {
+            // SAFETY: as in `contents`.
+            unsafe { assign_identity(self.contents.get(), on_watched) };
         }
         let map = &mut self.contents().map;
         // The old map keeps the values that are replaced here alive.

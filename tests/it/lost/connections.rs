@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use axum::Router;
 use bytes::Bytes;
 use contextvar::hyper::ContextService;
-use contextvar::report::Cause;
-use contextvar::{copy_context, task};
+use contextvar::report::{self, Cause};
+use contextvar::tower::ContextLayer;
+use contextvar::{InContext, copy_context, inherit_context, task, with_copied_context};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -112,6 +113,118 @@ fn causes(variable: &str) -> Vec<Cause> {
     reports.filter(|report| report.variable() == variable).map(|report| report.cause()).collect()
 }
 
+/// Serves one connection, whose task has a context. `before` runs in the task, before it serves.
+async fn serve_connection<F, Fut>(before: fn(), handler: F) -> SocketAddr
+where
+    F: Fn() -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = &'static str> + Send,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let stream = TokioIo::new(listener.accept().await.unwrap().0);
+        task::spawn(async move {
+            before();
+            let service = service_fn(|_: Request<Incoming>| {
+                let answer = handler();
+                async { Ok::<_, Infallible>(Response::new(answer.await.to_owned())) }
+            });
+            drop(hyper::server::conn::http1::Builder::new().serve_connection(stream, service).await);
+        });
+    });
+    address
+}
+
+/// A `set` that the next request can't see: in a copy, and in a `sync_scope`.
+#[test]
+fn sets_that_stay_in_a_request() {
+    user!("sets_that_stay_in_a_request");
+
+    async fn handler() -> &'static str {
+        let part = async {
+            USER.set("ada");
+            USER.get()
+        };
+        assert_eq!(part.in_inherited_context().await, "ada");
+        assert_eq!(part_in_copy().await, "ada");
+        USER.sync_scope("ada", user_now)
+    }
+
+    #[with_copied_context]
+    async fn part_in_copy() -> &'static str {
+        let mut ctx = inherit_context();
+        ctx.run(|| USER.set("ada"));
+        ctx.run(user_now)
+    }
+
+    on_both_flavors(|| async {
+        let mut client = Client::new(serve_connection(|| (), handler).await).await;
+        assert_eq!(client.get("/", "").await, "ada");
+        // A body that is streamed, around which the layer's context is.
+        let stream = || async {
+            let set = async { drop(USER.set("ada")) };
+            set.in_inherited_context().await;
+            Ok::<_, Infallible>(user().await)
+        };
+        let body = move || async move { axum::body::Body::from_stream(futures::stream::once(stream())) };
+        let app = Router::new().route("/", axum::routing::get(body));
+        let app = app.layer(ContextLayer::new().set(&USER, |_| "layer"));
+        assert_eq!(Client::new(serve(app).await).await.get("/", "").await, "layer");
+    });
+    assert_eq!(reported(), []);
+}
+
+/// What a connection's task itself sets does not hide what the requests set, nor does what is not reported.
+#[test]
+fn a_connection_that_sets_before_its_requests() {
+    user!("a_connection_that_sets_before_its_requests");
+    #[contextvar::context_var(name = "peer")]
+    static PEER: u64;
+    #[contextvar::context_var(report = false)]
+    static LOCALE: &str;
+
+    async fn handler() -> &'static str {
+        LOCALE.set("en");
+        report::ignore(|| USER.set("ignored"));
+        USER.set("ada");
+        user().await
+    }
+
+    on_both_flavors(|| async {
+        let before = || drop(PEER.set(1));
+        for _ in 0..20 {
+            let mut client = Client::new(serve_connection(before, handler).await).await;
+            assert_eq!(client.get("/", "").await, "ada");
+        }
+    });
+    assert_eq!(causes("peer"), []);
+    let reports: Vec<_> = report::all().into_iter().filter(|it| it.variable() == USER.name()).collect();
+    let [report] = &*reports else { panic!("{reports:?}") };
+    assert_eq!((report.cause(), report.count()), (Cause::Connection, 40));
+    assert!(report.to_string().contains("was set in tokio task"), "{report}");
+}
+
+/// The connection of a client runs in the same code of hyper.
+#[test]
+fn a_connection_of_a_client() {
+    user!("a_connection_of_a_client");
+    on_both_flavors(|| async {
+        let echo = Router::new().route("/", axum::routing::post(async |body: axum::body::Bytes| body));
+        let stream = TcpStream::connect(serve(echo).await).await.unwrap();
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        task::spawn(async { drop(connection.await) });
+        let chunk = async {
+            USER.set("ada");
+            Ok::<_, Infallible>(Bytes::from_static(b"body"))
+        };
+        let body = axum::body::Body::from_stream(futures::stream::once(chunk));
+        let request = Request::post("/").header("host", "localhost").body(body).unwrap();
+        let answer = sender.send_request(request).await.unwrap().into_body().collect().await.unwrap();
+        assert_eq!(answer.to_bytes(), "body");
+    });
+    assert_eq!(reported(), []);
+}
+
 /// A `set` in a task that serves no connection, and one in a request that has a context of its own.
 #[test]
 fn other_tasks_can_set() {
@@ -136,7 +249,6 @@ fn a_runtime_with_hooks() {
     use axum::middleware::{Next, from_fn};
     use axum::routing::get;
     use contextvar::runtime::InheritContext;
-    use contextvar::tower::ContextLayer;
     use tokio::runtime::Builder;
 
     user!("a_runtime_with_hooks");

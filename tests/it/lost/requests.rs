@@ -90,7 +90,7 @@ fn an_extractor_without_a_layer() {
     let [report] = &*reports else { panic!("{reports:?}") };
     assert_eq!((report.access(), report.cause(), report.count()), (Access::Write, Cause::NoContext, 4));
     assert!(report.location().line() > LINE && report.location().file() == file!());
-    assert!(report.remedy().contains("`contextvar::tower::ContextLayer` outside"), "{report}");
+    assert!(report.remedy().contains("`contextvar::tower::ContextLayer` around"), "{report}");
 }
 
 /// A body that is streamed is polled after the handler has returned.
