@@ -3,8 +3,8 @@ use crate::scoped::Scoped;
 
 /// Closures that other code calls, later or elsewhere.
 ///
-/// The values that a closure sets stay in its context. If the returned closure is dropped without a call, `f`
-/// is dropped in this context. A panic in `f` propagates after the thread's context has been restored.
+/// The caller does not see what a closure sets. If the returned closure is dropped without a call, `f` is
+/// dropped in this context. A panic in `f` propagates after the thread's context has been restored.
 impl Context {
     /// Wraps a closure so that it runs in this context, for functions that take a `FnOnce()` to call it later
     /// or elsewhere. If the returned closure is dropped without a call, `f` is dropped in this context.

@@ -34,8 +34,8 @@ pub const fn new_var_with_default<T: ContextValue>(
 
 /// Returns `var`. rustc warns of the call and shows this function's name and note.
 #[deprecated(
-    note = "a change that one request makes in this default reaches all others. Remove the default and set a new \
-            value for each request, with `ContextLayer::set(&VAR, |_| ..)` or `#[with_copied_context(VAR = ..)]`; \
+    note = "if something inside this default can change, a change that one request makes reaches all others. Remove \
+            the default and set a new value for each request, with `ContextLayer::set(&VAR, |_| ..)` or `#[with_copied_context(VAR = ..)]`; \
             if sharing is intended, write `#[allow(deprecated)]` on the static"
 )]
 pub const fn default_shared_by_all_requests<T>(var: ContextVar<T>) -> ContextVar<T> {
