@@ -237,3 +237,83 @@ fn threads_that_meet_at_one_place_report_it_once() {
     assert_eq!(reports.take(), [(line, "tenant", Access::Read, Cause::NoContext)]);
     assert_eq!(report::all().iter().find(|report| report.location().line() == line).unwrap().count(), 100);
 }
+
+#[cfg(feature = "tracing")]
+#[test]
+fn the_reporter_for_logs_warns() {
+    use tracing_subscriber::fmt::MakeWriter;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl MakeWriter<'_> for Lines {
+        type Writer = Lines;
+
+        fn make_writer(&self) -> Lines {
+            self.clone()
+        }
+    }
+
+    let _reports = Reports::start();
+    report::set_reporter(report::tracing);
+    let lines = Lines::default();
+    let subscriber = tracing_subscriber::fmt().with_writer(lines.clone()).with_ansi(false).finish();
+    let [runtime, _] = runtimes();
+    let line = line!() + 2;
+    tracing::subscriber::with_default(subscriber, || {
+        runtime.block_on(async { tokio::spawn(async { USER.get() }).await.unwrap() });
+    });
+    let text = String::from_utf8(std::mem::take(&mut *lines.0.lock().unwrap())).unwrap();
+    let place = format!("report.rs:{line}:");
+    for part in [" WARN contextvar: ", "variable=\"user\"", &place, "was read in tokio task"] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    assert_eq!(text.lines().count(), 1);
+}
+
+/// Needs the runtime's hooks for the places of spawns.
+#[cfg(all(feature = "runtime-hooks", tokio_unstable))]
+#[test]
+fn a_report_names_the_place_of_the_spawn() {
+    use contextvar::runtime::{Hooks, InheritContext};
+
+    let _reports = Reports::start();
+    for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
+        let runtime = builder
+            .on_task_spawn(report::record_spawn)
+            .on_task_terminate(report::forget_spawn)
+            .build()
+            .unwrap();
+        let read = async || TENANT.get_or(0);
+        let line = line!() - 1;
+        let spawned = line!() + 1;
+        runtime.block_on(async { tokio::spawn(read()).await.unwrap() });
+        let all = report::all();
+        let report = all.iter().find(|report| report.location().line() == line).unwrap();
+        let place = report.spawned_at().unwrap();
+        assert!(place.file().ends_with("report.rs"));
+        assert_eq!(place.line(), spawned);
+        assert!(report.to_string().contains(&format!("(spawned at {place})")), "{report}");
+    }
+    // The same with the hooks that let tasks inherit, for the task of a `LocalSet`, which has no hooks.
+    let hooks = Hooks::new().on_task_spawn(report::record_spawn).on_task_terminate(report::forget_spawn);
+    let runtime = Builder::new_current_thread().inherit_context_with(hooks).build().unwrap();
+    let line = line!() + 1;
+    let read = async || TENANT.get_or(0);
+    runtime
+        .block_on(async { LocalSet::new().run_until(async { tokio::task::spawn_local(read()).await }).await })
+        .unwrap();
+    let all = report::all();
+    let report = all.iter().find(|report| report.location().line() == line).unwrap();
+    assert_eq!((report.cause(), report.spawned_at()), (Cause::NoContext, None));
+}
