@@ -23,8 +23,8 @@ use crate::var::{ContextValue, ContextVar};
 ///
 /// Put this layer outside of the layers that read the variables: it is the last `.layer()` of an axum router,
 /// and the first of a `tower::ServiceBuilder`. Put a layer that catches panics, such as tower-http's
-/// `CatchPanicLayer`, beside it: axum closes the connection of a handler or extractor that panics without an
-/// answer.
+/// `CatchPanicLayer`, inside of it: axum closes the connection of a handler or extractor that panics without
+/// an answer.
 ///
 /// The context is [empty](Self::new) at first, or a [copy](Self::from_current) of the context that is current
 /// where the request arrives.
