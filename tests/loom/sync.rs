@@ -71,18 +71,20 @@ macro_rules! atomic {
                 $name { initial, per_run: PerRun::new() }
             }
 
-            /// Makes as many loom objects with the values 0 and 1 as the models need.
+            /// Makes as many loom objects with each initial value as the models need.
             fn prepare() {
                 PREPARED.with(|prepared| {
-                    let make = |value| (0..16).map(|_| loom::sync::atomic::$name::new(value)).collect();
-                    *prepared.$field.borrow_mut() = [make(0), make(1)];
+                    let make =
+                        |value: u8| (0..16).map(|_| loom::sync::atomic::$name::new(value.into())).collect();
+                    *prepared.$field.borrow_mut() = INITIAL.map(make);
                 });
             }
 
             fn get(&self) -> &loom::sync::atomic::$name {
                 self.per_run.get(|| {
                     PREPARED.with(|prepared| {
-                        let object = prepared.$field.borrow_mut()[self.initial as usize].pop();
+                        let index = INITIAL.iter().position(|&value| self.initial == value.into());
+                        let object = prepared.$field.borrow_mut()[index.expect("in `INITIAL`")].pop();
                         object.expect("`prepare` makes enough objects")
                     })
                 })
@@ -120,11 +122,14 @@ macro_rules! atomic {
 atomic!(AtomicU32, u32, u32);
 atomic!(AtomicUsize, usize, usize);
 
-/// The loom objects that are not in use yet: those with the value 0, and those with the value 1.
+/// The initial values of atomics: of counts, flags, and the slot of a variable that was never written.
+const INITIAL: [u8; 3] = [0, 1, 31];
+
+/// The loom objects that are not in use yet, those with each initial value together.
 #[derive(Default)]
 struct Prepared {
-    u32: RefCell<[Vec<loom::sync::atomic::AtomicU32>; 2]>,
-    usize: RefCell<[Vec<loom::sync::atomic::AtomicUsize>; 2]>,
+    u32: RefCell<[Vec<loom::sync::atomic::AtomicU32>; INITIAL.len()]>,
+    usize: RefCell<[Vec<loom::sync::atomic::AtomicUsize>; INITIAL.len()]>,
 }
 
 thread_local! {
