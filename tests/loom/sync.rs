@@ -74,8 +74,9 @@ macro_rules! atomic {
             /// Makes as many loom objects with each initial value as the models need.
             fn prepare() {
                 PREPARED.with(|prepared| {
-                    let make =
-                        |value: u8| (0..16).map(|_| loom::sync::atomic::$name::new(value.into())).collect();
+                    let make = |value: u8| {
+                        (0..16).map(|_| loom::sync::atomic::$name::new(<$integer>::from(value))).collect()
+                    };
                     *prepared.$field.borrow_mut() = INITIAL.map(make);
                 });
             }
@@ -83,7 +84,7 @@ macro_rules! atomic {
             fn get(&self) -> &loom::sync::atomic::$name {
                 self.per_run.get(|| {
                     PREPARED.with(|prepared| {
-                        let index = INITIAL.iter().position(|&value| self.initial == value.into());
+                        let index = INITIAL.iter().position(|&value| self.initial == <$integer>::from(value));
                         let object = prepared.$field.borrow_mut()[index.expect("in `INITIAL`")].pop();
                         object.expect("`prepare` makes enough objects")
                     })
