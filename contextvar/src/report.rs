@@ -108,7 +108,7 @@ pub enum Cause {
     NoContext,
     /// The current context is a copy that was taken where there was no context, or a copy of such a copy.
     LostContext,
-    /// The code runs in a tokio task that is polled inside another task's context.
+    /// The code runs in a tokio task that is polled inside a context that another task or other code entered.
     OtherTask,
     /// The code runs in the context of a task that serves a connection, which the connection's requests
     /// share.
@@ -253,8 +253,8 @@ pub fn set_reporter(reporter: impl Fn(Report) + Send + Sync + 'static) {
     drop(old);
 }
 
-/// Sets whether reads on threads that are not tokio's are reported, outside of any context. The default is
-/// no. The main thread is never reported.
+/// Sets whether reads in the own contexts of threads that are not tokio's are reported. The default is no.
+/// The main thread is never reported.
 pub fn report_threads(reports: bool) {
     REPORTS_THREADS.store(reports, Ordering::Relaxed);
 }

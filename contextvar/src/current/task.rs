@@ -24,8 +24,8 @@ pub enum LookupErrorKind {
     NoContext,
     /// The current context is a copy that was taken where there was no context, or a copy of such a copy.
     LostContext,
-    /// The code runs in a tokio task that is polled inside another task's context, where the variable is not
-    /// set.
+    /// The code runs in a tokio task that is polled inside a context that another task or other code entered.
+    /// The variable is not set there.
     OtherTask,
     /// The thread is exiting, and its own context is gone.
     ThreadExit,
