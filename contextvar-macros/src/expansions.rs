@@ -26,6 +26,7 @@ fn with_empty_context(args: TokenStream, item: TokenStream) -> TokenStream {
 const SHAPES: &[(&str, Expand, &str, &str)] = &[
     ("context_var", context_var::expand, "", "/// Docs.\npub static USER: String;"),
     ("context_var", context_var::expand, "name = \"locale\", secret", "static LOCALE: &str = \"en\";"),
+    ("context_var", context_var::expand, "log = |user| &user.name, log_default", "static USER: User = nobody();"),
     ("context_var", context_var::expand, "", "static COUNTER: Arc<AtomicU64> = Arc::default();"),
     ("with_copied_context", with_copied_context, "", "pub async fn handler(user: User) -> Response { work(user).await }"),
     (
@@ -121,15 +122,18 @@ fn a_function_that_syn_cannot_parse_still_counts_as_a_function() {
     assert!(error_on("gen static NUMBERS: u64 = 1;").contains("goes on a function"));
 }
 
-/// The feature is off in this crate's own tests, and on if other crates in the same build turn it on.
+/// The features are off in this crate's own tests, and on if other crates in the same build turn them on.
 #[test]
-fn baggage_needs_its_feature() {
+fn arguments_need_their_features() {
     let tokens = |text: &str| TokenStream::from_str(text).expect("tokens");
-    let expanded =
-        context_var::expand(tokens("baggage = \"user\", log"), tokens("static USER: String;")).to_string();
-    let message = "`baggage` needs the feature `baggage` of contextvar: enable it in Cargo.toml";
-    let errors = if cfg!(feature = "baggage") { 0 } else { 1 };
-    assert_eq!(expanded.matches(message).count(), errors, "{expanded}");
-    assert_eq!(expanded.matches("compile_error").count(), errors, "{expanded}");
-    assert!(expanded.contains("static USER"), "{expanded}");
+    for (args, feature, is_on) in [
+        ("baggage = \"user\", log", "baggage", cfg!(feature = "baggage")),
+        ("secret, log = serde", "serde", cfg!(feature = "serde")),
+        ("log = serde, inherit = false", "serde", cfg!(feature = "serde")),
+    ] {
+        let expanded = context_var::expand(tokens(args), tokens("static USER: String;")).to_string();
+        let message = format!("needs the feature `{feature}` of contextvar: enable it in Cargo.toml");
+        assert_eq!(expanded.matches(&message).count(), usize::from(!is_on), "{expanded}");
+        assert!(expanded.contains("static USER"), "{expanded}");
+    }
 }

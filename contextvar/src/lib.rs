@@ -55,6 +55,7 @@
 //! - `hyper`: a context for each request of hyper's connections; an executor whose tasks inherit the context.
 //! - `tower`: a context for each request or connection of a server.
 //! - `tracing`: variables in logs; spans carried into tasks.
+//! - `serde`: `#[context_var(log = serde)]`, for values that logs show as JSON.
 //! - `opentelemetry`: OpenTelemetry's context carried into tasks.
 //! - `baggage`: variables sent to other processes as W3C Baggage.
 //! - `observe`: an observer of the contexts that threads enter and exit.
@@ -121,7 +122,7 @@ pub use error::{
 pub use in_context::InContext;
 #[cfg(feature = "stream")]
 pub use in_context::StreamInContext;
-pub use log::for_each_log_field;
+pub use log::{LogValue, for_each_log_field};
 pub use scoped::{Scoped, ScopedAndContext};
 pub use storage::Entry;
 pub use token::{ResetOnDrop, Token};
@@ -178,8 +179,13 @@ pub use var::{ContextValue, ContextVar};
 ///
 /// - `name = "..."`: the name for messages. The default is the static's identifier.
 /// - `secret`: the value is never shown. See [`ContextVar::secret`].
-/// - `log`: logs show the value with its `Display`, or with its `Debug` if it has no `Display`. See
-///   [`ContextVar::log`].
+/// - `log`: logs show the value if it is set, with its `Display`, or with its `Debug` if it has no `Display`.
+///   Numbers and booleans keep their types. An `Option` is shown as the value in it, and not at all if it is
+///   `None`. See [`ContextVar::log`].
+/// - `log = |value| &value.part`: logs show what the closure or function returns, in the same way.
+/// - `log = serde` (feature `serde`): logs show the value as JSON.
+/// - `log_default`: logs show the default as well, where the variable is not set.
+/// - `metric`: the value, or the default, is a label of metrics. See [`ContextVar::metric`].
 /// - `baggage = "key"`, `codec = Codec` (feature `baggage`): requests to other processes carry the value. See
 ///   `contextvar::baggage`.
 /// - `inherit = false`: other tasks and threads do not inherit the value. See [`ContextVar::inherit`].

@@ -1,23 +1,43 @@
 //! The variables in logs.
 
+#[cfg(feature = "macros")]
+pub(crate) mod defaults;
+mod value;
+
 use std::cell::Cell;
 use std::fmt;
 use std::ptr;
 
 use crate::current;
 use crate::on_drop::OnDrop;
-use crate::storage::{AnyVariable, Entry, logged_variables};
+use crate::storage::{AnyVariable, Shown, shown_variables};
+
+pub use value::LogValue;
+#[cfg(feature = "macros")]
+pub(crate) use value::Primitive;
+pub(crate) use value::show_display;
 
 /// Calls `f` with the name and the value of each variable that is marked [`log`](crate::ContextVar::log) and
-/// set in the current context, in the order in which the process first wrote the variables.
+/// set in the current context, in the order in which the process first wrote the variables. Then calls it for
+/// the defaults of variables that are declared with `#[context_var(log_default)]` and not set.
 ///
 /// It is for loggers. `contextvar::tracing` (feature `tracing`) uses it; with the `log` crate, call it in the
-/// logger's format function.
+/// logger's format function. A logger with a thread of its own calls it where a record is made, not in that
+/// thread.
+///
+/// A value has its type: numbers are numbers, and booleans are booleans. An `Option` is shown as the value in
+/// it, and `None` is not shown.
 ///
 /// It takes no lock, and takes a few nanoseconds if no variable is marked.
 ///
 /// The `Display` of a value can log. Such a log line shows the other variables; a line that their `Display`s
 /// log shows none.
+///
+/// # Names
+///
+/// No name occurs twice. If two variables that logs show have the same name, the one that the process writes
+/// first keeps it. The other is shown as `name_2`, the next one as `name_3`. Use `name = ".."` to give each a
+/// name of its own.
 ///
 /// ```
 /// use contextvar::{ContextVar, for_each_log_field};
@@ -31,31 +51,69 @@ use crate::storage::{AnyVariable, Entry, logged_variables};
 /// assert_eq!(fields, ["request_id=7"]);
 /// ```
 #[doc(alias = "MDC")]
-pub fn for_each_log_field(mut f: impl FnMut(&'static str, &dyn fmt::Display)) {
+pub fn for_each_log_field(mut f: impl FnMut(&'static str, &LogValue<'_>)) {
+    for_each_shown(ShownIn::Logs, &mut f);
+}
+
+/// Where values are shown.
+#[derive(Clone, Copy)]
+pub(crate) enum ShownIn {
+    Logs,
+    #[allow(dead_code, reason = "for feature `metrics`")]
+    Metrics,
+}
+
+/// Calls `f` for each variable that is shown there, as [`for_each_log_field`] does.
+pub(crate) fn for_each_shown(shown_in: ShownIn, f: &mut dyn FnMut(&'static str, &LogValue<'_>)) {
     let formatting = FORMATTING.get();
     current::read_map(|map| {
-        for variable in logged_variables().filter(|variable| !formatting.hides(*variable)) {
-            if let Some(entry) = map.entry(variable) {
-                f(entry.name(), &LogValue { variable, entry });
+        for &Shown { variable, name, .. } in shown_variables() {
+            let is_shown = match shown_in {
+                ShownIn::Logs => variable.is_logged(),
+                ShownIn::Metrics => variable.is_metric(),
+            };
+            let entry = (is_shown && !formatting.hides(variable)).then(|| map.entry(variable));
+            if let Some(entry) = entry.flatten() {
+                show_guarded(variable, formatting, |visit| entry.show(visit), &mut |value| f(name, value));
             }
         }
     });
+    #[cfg(feature = "macros")]
+    for (name, default) in defaults::defaults(shown_in) {
+        let variable = default.variable();
+        if !formatting.hides(variable) && !default.is_set() {
+            show_guarded(variable, formatting, |visit| default.show(visit), &mut |value| f(name, value));
+        }
+    }
 }
 
-struct LogValue<'a> {
+/// Calls `show`, which calls user code. That code is [`Formatting`] a value of `variable`, and `f` is not.
+fn show_guarded(
     variable: &'static dyn AnyVariable,
-    entry: Entry<'a>,
+    outer: Formatting,
+    show: impl FnOnce(&mut dyn FnMut(LogValue<'_>)),
+    f: &mut dyn FnMut(&LogValue<'_>),
+) {
+    let inner = outer.value_of(variable);
+    inner.enter(|| {
+        show(&mut |value| {
+            outer.enter(|| match value {
+                LogValue::Display(value) => f(&LogValue::Display(&Guarded { formatting: inner, value })),
+                value => f(&value),
+            });
+        });
+    });
 }
 
-impl fmt::Display for LogValue<'_> {
+/// A value whose `Display` runs as [`Formatting`] of a variable's value.
+struct Guarded<'a> {
+    formatting: Formatting,
+    value: &'a dyn fmt::Display,
+}
+
+impl fmt::Display for Guarded<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let outer = FORMATTING.get();
-        let _restore = OnDrop(|| FORMATTING.set(outer));
-        FORMATTING.set(match outer {
-            Formatting::Nothing => Formatting::Value(self.variable),
-            _ => Formatting::ValueInValue,
-        });
-        self.entry.fmt_log(f)
+        self.formatting.enter(|| self.value.fmt(f))
     }
 }
 
@@ -81,5 +139,20 @@ impl Formatting {
             Formatting::Value(formatted) => ptr::addr_eq(formatted, variable),
             Formatting::ValueInValue => true,
         }
+    }
+
+    /// Returns the state while a value of `variable` is formatted in this state.
+    fn value_of(self, variable: &'static dyn AnyVariable) -> Self {
+        match self {
+            Formatting::Nothing => Formatting::Value(variable),
+            _ => Formatting::ValueInValue,
+        }
+    }
+
+    /// Runs `f` in this state.
+    fn enter<R>(self, f: impl FnOnce() -> R) -> R {
+        let outer = FORMATTING.replace(self);
+        let _restore = OnDrop(|| FORMATTING.set(outer));
+        f()
     }
 }

@@ -1,5 +1,8 @@
 //! Support for the attributes' expansions. Not public API: it can change at any time.
 
+#[path = "private/show.rs"]
+pub mod show;
+
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -9,13 +12,13 @@ pub use std::boxed::Box;
 pub use std::future::Future;
 pub use std::mem::drop;
 
-#[cfg(feature = "baggage")]
 pub use inventory;
 
 #[cfg(feature = "baggage")]
 pub use crate::baggage::declared::{Coded, Declared};
 pub use crate::context::copy_context;
-use crate::storage::FormatFn;
+pub use crate::log::defaults::ShownDefault;
+use crate::storage::{FormatFn, ShowFn};
 use crate::var::{ContextValue, ContextVar};
 
 /// Makes a variable without a default.
@@ -43,8 +46,18 @@ pub const fn default_shared_by_all_requests<T>(var: ContextVar<T>) -> ContextVar
 }
 
 /// Makes logs show the variable.
-pub const fn show_in_logs<T>(var: ContextVar<T>, format: FormatFn<T>) -> ContextVar<T> {
-    var.with_log(Some(format))
+pub const fn log<T>(var: ContextVar<T>) -> ContextVar<T> {
+    var.with_log()
+}
+
+/// Makes the variable a label of metrics.
+pub const fn metric<T>(var: ContextVar<T>) -> ContextVar<T> {
+    var.with_metric()
+}
+
+/// Sets how logs and metrics show the variable.
+pub const fn with_show<T>(var: ContextVar<T>, show: ShowFn<T>) -> ContextVar<T> {
+    var.with_show(show)
 }
 
 /// Finds out whether `T` implements `Debug`. With [`NoDebug`] in scope, `DebugOf::<T>::FORMAT` is the
@@ -67,12 +80,10 @@ impl<T> NoDebug<T> for DebugOf<T> {}
 pub struct DisplayOf<T>(PhantomData<fn(T) -> T>);
 
 impl<T: fmt::Display> DisplayOf<T> {
-    pub const FORMAT: Option<FormatFn<T>> = Some(<T as fmt::Display>::fmt);
     pub const ENCODE: Option<fn(&T) -> String> = Some(|value| value.to_string());
 }
 
 pub trait NoDisplay<T> {
-    const FORMAT: Option<FormatFn<T>> = None;
     const ENCODE: Option<fn(&T) -> String> = None;
 }
 

@@ -14,8 +14,9 @@ use crate::current::NoContext;
 use crate::error::{self, LookupError, ResetError, ResetErrorKind, SetError};
 #[cfg(feature = "report")]
 use crate::error::{LookupErrorKind, WriteErrorKind};
+use crate::log;
 use crate::scoped::Scoped;
-use crate::storage::{FormatFn, Value, Variable};
+use crate::storage::{FormatFn, ShowFn, Value, Variable};
 use crate::token::Token;
 
 /// A context variable: a static whose value belongs to the current [`Context`](crate::Context).
@@ -138,6 +139,9 @@ impl<T: 'static> ContextVar<T> {
     /// use [`for_each_log_field`](crate::for_each_log_field). A [`secret`](Self::secret) variable is never
     /// shown.
     ///
+    /// Numbers and booleans keep their types. The attribute `#[context_var]` can do more: it accepts types
+    /// without `Display`, shows the value in an `Option`, a part of a value, a default, or JSON.
+    ///
     /// ```
     /// use contextvar::{ContextVar, for_each_log_field};
     ///
@@ -152,11 +156,40 @@ impl<T: 'static> ContextVar<T> {
     where
         T: fmt::Display,
     {
-        self.with_log(Some(<T as fmt::Display>::fmt))
+        self.with_show(log::show_display).with_log()
     }
 
-    pub(crate) const fn with_log(mut self, log: Option<FormatFn<T>>) -> Self {
-        self.variable = self.variable.log(log);
+    /// Makes this variable's value a label of metrics: those of `contextvar::metrics` and of
+    /// `contextvar::opentelemetry`. A [`secret`](Self::secret) variable is never a label.
+    ///
+    /// Each value makes a time series of its own. Use it for variables with few values, such as a tenant's
+    /// plan, and not for a request's id.
+    ///
+    /// ```
+    /// use contextvar::ContextVar;
+    ///
+    /// static PLAN: ContextVar<&str> = ContextVar::new("plan").metric();
+    /// # let _ = &PLAN;
+    /// ```
+    pub const fn metric(self) -> Self
+    where
+        T: fmt::Display,
+    {
+        self.with_show(log::show_display).with_metric()
+    }
+
+    pub(crate) const fn with_show(mut self, show: ShowFn<T>) -> Self {
+        self.variable = self.variable.show(show);
+        self
+    }
+
+    pub(crate) const fn with_log(mut self) -> Self {
+        self.variable = self.variable.log();
+        self
+    }
+
+    pub(crate) const fn with_metric(mut self) -> Self {
+        self.variable = self.variable.metric();
         self
     }
 
@@ -232,6 +265,12 @@ impl<T: 'static> ContextVar<T> {
     /// ```
     pub fn name(&self) -> &'static str {
         self.variable.name()
+    }
+
+    /// Returns the default, which is computed on first need.
+    #[cfg(feature = "macros")]
+    pub(crate) fn default_value(&'static self) -> Option<&'static T> {
+        self.default.get(&self.variable)
     }
 
     /// Returns a clone of the value in the current context, or otherwise of the default. Panics if there is

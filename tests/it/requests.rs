@@ -9,7 +9,7 @@ use std::task::Poll;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request};
-use axum::http::StatusCode;
+use axum::http::{HeaderName, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -27,6 +27,7 @@ use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::support::{OnDrop, on_both_flavors, panic_text};
 
@@ -180,6 +181,51 @@ fn outer_layers_and_the_body_see_what_the_handler_sets() {
         assert_eq!(text(response).await, "0 7 after the handler\n1 7 a line before\n2 7 a line before\n");
         assert!(!ROUTE.is_set());
     });
+}
+
+#[test]
+fn a_response_header_shows_a_variable() {
+    #[context_var]
+    static NOTE: String;
+    #[context_var(secret)]
+    static PASSWORD: String;
+
+    async fn handler(Path(path): Path<String>) -> Response {
+        match &*path {
+            "later" => drop(REQUEST_ID.set(8)),
+            "panic" => panic!("on purpose"),
+            "own" => return ([("x-request-id", "its own")], "").into_response(),
+            note => drop(NOTE.set(note.to_owned())),
+        }
+        ().into_response()
+    }
+
+    on_both_flavors(|| async {
+        let layer = layer()
+            .response_header(HeaderName::from_static("x-request-id"), &REQUEST_ID)
+            .response_header(HeaderName::from_static("x-note"), &NOTE);
+        let app = Router::new().route("/{path}", get(handler)).layer(CatchPanicLayer::new()).layer(layer);
+        for (path, id, status, expected) in [
+            ("/fine", "7", 200, [Some("7"), Some("fine")]),
+            ("/later", "7", 200, [Some("8"), None]),
+            ("/own", "7", 200, [Some("its own"), None]),
+            // No text that could be read as another header, or as something else.
+            ("/a%0D%0Ab:%20c", "7", 200, [Some("7"), None]),
+            ("/%C3%A9", "7", 200, [Some("7"), None]),
+            ("/panic", "7", 500, [Some("7"), None]),
+            ("/missing/route", "7", 404, [Some("7"), None]),
+            ("/rejected", "", 400, [None, None]),
+        ] {
+            let response = app.clone().oneshot(request::<Body>(path, id)).await.unwrap();
+            let header = |name| response.headers().get(name).map(|value| value.to_str().unwrap());
+            assert_eq!(
+                (response.status().as_u16(), ["x-request-id", "x-note"].map(header)),
+                (status, expected)
+            );
+        }
+    });
+    let refuse = || ContextLayer::new().response_header(HeaderName::from_static("x-password"), &PASSWORD);
+    assert_eq!(panic_text(refuse), "a response cannot show `PASSWORD`, which is secret");
 }
 
 #[test]

@@ -8,11 +8,12 @@
 //!   of std. All threads of a loom model run on one thread of the system and would share them.
 //! - tokio's promises about tasks: one thread at a time runs a task, and each poll happens before the next
 //!   one.
-//! - The statics `registry::LOGGED` and `BATCHES` of context identities stay plain atomics. A list item is
+//! - The statics `registry::SHOWN` and `BATCHES` of context identities stay plain atomics. A list item is
 //!   published with one release store, under the registry's lock; a batch is taken with a single `fetch_add`.
 
 mod context_ownership;
 mod defaults;
+mod log;
 mod slots;
 mod storage;
 mod sync;

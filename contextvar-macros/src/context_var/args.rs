@@ -3,16 +3,19 @@
 use proc_macro2::TokenStream;
 use syn::ext::IdentExt;
 use syn::parse::ParseStream;
-use syn::{Error, Ident, LitBool, LitStr, Path, Result, Token};
+use syn::{Error, Expr, Ident, LitBool, LitStr, Path, Result, Token};
 
 use crate::args::{parse_crate_path, parse_list, parse_value, reject_repeated, skip_to_comma};
 use crate::crate_path::CratePath;
 use crate::errors::Errors;
 
-/// `name = "...", log, baggage = "...", codec = Type, secret, inherit = false, report = false, crate = path`
+/// `name = "...", log, log = |value| .., log = serde, log_default, metric, baggage = "...", codec = Type, secret,
+/// inherit = false, report = false, crate = path`
 pub(crate) struct ContextVarArgs {
     pub(crate) name: Option<LitStr>,
-    pub(crate) log: Option<Ident>,
+    pub(crate) log: Option<Log>,
+    pub(crate) log_default: Option<Ident>,
+    pub(crate) metric: Option<Ident>,
     pub(crate) baggage: Option<LitStr>,
     pub(crate) codec: Option<Path>,
     pub(crate) secret: bool,
@@ -21,9 +24,26 @@ pub(crate) struct ContextVarArgs {
     pub(crate) krate: CratePath,
 }
 
+/// `log`, and what logs show.
+pub(crate) struct Log {
+    pub(crate) ident: Ident,
+    pub(crate) shown: Shown,
+}
+
+pub(crate) enum Shown {
+    /// The value, through `Display` or else `Debug`.
+    Value,
+    /// The part of the value that a function returns.
+    Part(Box<Expr>),
+    /// The value as JSON.
+    Json,
+}
+
 enum ContextVarArg {
     Name(LitStr),
-    Log(Ident),
+    Log(Log),
+    LogDefault(Ident),
+    Metric(Ident),
     Baggage(LitStr),
     Codec(Path),
     Secret,
@@ -37,6 +57,8 @@ impl ContextVarArgs {
         let mut parsed = ContextVarArgs {
             name: None,
             log: None,
+            log_default: None,
+            metric: None,
             baggage: None,
             codec: None,
             secret: false,
@@ -49,7 +71,9 @@ impl ContextVarArgs {
             reject_repeated(&ident, &mut seen, errors);
             match arg {
                 ContextVarArg::Name(name) => parsed.name = Some(name),
-                ContextVarArg::Log(ident) => parsed.log = Some(ident),
+                ContextVarArg::Log(log) => parsed.log = Some(log),
+                ContextVarArg::LogDefault(ident) => parsed.log_default = Some(ident),
+                ContextVarArg::Metric(ident) => parsed.metric = Some(ident),
                 ContextVarArg::Baggage(key) => parsed.baggage = Some(key),
                 ContextVarArg::Codec(codec) => parsed.codec = Some(codec),
                 ContextVarArg::Secret => parsed.secret = true,
@@ -67,7 +91,14 @@ impl ContextVarArgs {
     fn reject_contradictions(&mut self, errors: &mut Errors) {
         if let Some(log) = self.log.take_if(|_| self.secret) {
             let message = "a `secret` variable is never logged: remove `log` or `secret`";
-            errors.push(Error::new(log.span(), message));
+            errors.push(Error::new(log.ident.span(), message));
+        } else if let Some(log_default) = self.log_default.as_ref().filter(|_| self.log.is_none()) {
+            errors
+                .push(Error::new(log_default.span(), "`log_default` does nothing without `log`: add `log`"));
+        }
+        if let Some(metric) = self.metric.take_if(|_| self.secret) {
+            let message = "a `secret` variable is never a metric's label: remove `metric` or `secret`";
+            errors.push(Error::new(metric.span(), message));
         }
         if let Some(key) = self.baggage.take_if(|_| self.secret) {
             let message = "a `secret` variable never leaves the process: remove `baggage` or `secret`";
@@ -81,7 +112,7 @@ impl ContextVarArgs {
     }
 }
 
-const USAGE: &str = "`#[context_var]` takes `name = \"...\"`, `log`, `baggage = \"...\"`, `codec = Type`, \
+const USAGE: &str = "`#[context_var]` takes `name = \"...\"`, `log`, `log_default`, `metric`, `baggage = \"...\"`, `codec = Type`, \
      `secret`, `inherit = false`, `report = false` and `crate = path`";
 
 fn parse_arg(input: ParseStream<'_>) -> Result<(Ident, ContextVarArg)> {
@@ -95,11 +126,17 @@ fn parse_arg(input: ParseStream<'_>) -> Result<(Ident, ContextVarArg)> {
         .map_err(|error| Error::new(error.span(), format!("expected an argument: {USAGE}")))?;
     let arg = if ident == "name" {
         ContextVarArg::Name(parse_value(&ident, "`name` takes a string: write `name = \"user\"`", input)?)
-    } else if ident == "secret" || ident == "log" {
+    } else if ident == "log" {
+        ContextVarArg::Log(parse_log(&ident, input)?)
+    } else if ["secret", "log_default", "metric"].iter().any(|flag| ident == flag) {
         if input.peek(Token![=]) {
             return Err(input.error(format!("`{ident}` takes no value: write only `{ident}`")));
         }
-        if ident == "log" { ContextVarArg::Log(ident.clone()) } else { ContextVarArg::Secret }
+        match &*ident.to_string() {
+            "log_default" => ContextVarArg::LogDefault(ident.clone()),
+            "metric" => ContextVarArg::Metric(ident.clone()),
+            _ => ContextVarArg::Secret,
+        }
     } else if ident == "baggage" {
         ContextVarArg::Baggage(parse_baggage_key(&ident, input)?)
     } else if ident == "codec" {
@@ -122,6 +159,29 @@ fn parse_arg(input: ParseStream<'_>) -> Result<(Ident, ContextVarArg)> {
         return Err(Error::new(ident.span(), format!("unknown argument `{ident}`: {USAGE}")));
     };
     Ok((ident, arg))
+}
+
+/// Parses what follows `log`: nothing, `= serde` or `= |value| ..`.
+fn parse_log(ident: &Ident, input: ParseStream<'_>) -> Result<Log> {
+    let usage = "`log` takes nothing, `serde`, or a function that returns the part to show: write `log`, `log = serde` or \
+         `log = |value| &value.part`";
+    let shown = if input.peek(Token![=]) {
+        match parse_value(ident, usage, input)? {
+            Expr::Path(path) if path.path.is_ident("serde") => {
+                if !cfg!(feature = "serde") {
+                    let message =
+                        "`log = serde` needs the feature `serde` of contextvar: enable it in Cargo.toml";
+                    return Err(Error::new_spanned(path, message));
+                }
+                Shown::Json
+            }
+            part @ (Expr::Closure(_) | Expr::Path(_)) => Shown::Part(Box::new(part)),
+            other => return Err(Error::new_spanned(other, usage)),
+        }
+    } else {
+        Shown::Value
+    };
+    Ok(Log { ident: ident.clone(), shown })
 }
 
 /// Parses `= "key"` after `baggage`.

@@ -1,13 +1,13 @@
 //! A static, expanded to a context variable.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
-use syn::{Ident, LitStr, Type};
+use syn::{Error, Ident, LitStr, Type};
 
-use crate::context_var::args::ContextVarArgs;
+use crate::context_var::args::{ContextVarArgs, Shown};
 use crate::context_var::parse::Static;
 use crate::context_var::shared::find_shared;
 use crate::crate_path::CratePath;
@@ -20,7 +20,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let has_crate = args.krate.check("context_var", &mut crate_errors);
     let parse = |input: ParseStream<'_>| Static::parse(input, &mut errors);
     let item = match parse.parse2(item.clone()) {
-        Ok(item) if has_crate => expand_static(&args, item),
+        Ok(item) if has_crate => expand_static(&args, item, &mut errors),
         // With the error in place of the type, rustc reports nothing more about code that uses the variable.
         Ok(Static { vis, static_token, ident, .. }) => {
             let error = crate_errors.into_compile_errors();
@@ -45,7 +45,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
 //             || "nobody".to_owned(),
 //             { use ::contextvar::__private::NoDebug as _; <DebugOf<String>>::FORMAT },
 //         );
-fn expand_static(args: &ContextVarArgs, item: Static) -> TokenStream {
+fn expand_static(args: &ContextVarArgs, item: Static, errors: &mut Errors) -> TokenStream {
     let Static { attrs, vis, static_token, ident, ty, value } = item;
     let Some(ty) = ty else {
         let value = value.unwrap_or_else(|| quote!(()));
@@ -68,6 +68,11 @@ fn expand_static(args: &ContextVarArgs, item: Static) -> TokenStream {
         None => format_ident!("new_var", span = span),
     };
     let shared = value.as_ref().and_then(|_| find_shared(&ty));
+    let has_default = value.is_some();
+    if let Some(log_default) = args.log_default.as_ref().filter(|_| !has_default) {
+        let message = format!("`{ident}` has no default to log: remove `log_default`, or give it one");
+        errors.push(Error::new(log_default.span(), message));
+    }
     let default = value.map(|value| quote!(|| #value,));
     let secret = args.secret.then(|| quote!(.secret()));
     let inherit = args.inherit.as_ref().map(|inherit| quote!(.inherit(#inherit)));
@@ -75,20 +80,32 @@ fn expand_static(args: &ContextVarArgs, item: Static) -> TokenStream {
     let mut init = quote_spanned! {span=>
         #krate::__private::#constructor::<#ty>(#name, #default #debug) #secret #inherit #report
     };
-    if args.log.is_some() {
-        init = add_log(args, &ident, &ty, span, init);
+    if args.log.is_some() || args.metric.is_some() {
+        init = add_show(args, &ty, span, init);
     }
     if let Some(shared) = shared {
         init = warn_of_shared_default(krate, shared, init);
     }
+    let cfgs: Vec<_> = attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect();
     let baggage = args.baggage.as_ref().map(|key| {
-        let cfgs = attrs.iter().filter(|attr| attr.path().is_ident("cfg"));
         let declaration = declare_baggage(args, &ident, &ty, span, key);
         quote_spanned!(span=> #(#cfgs)* #declaration)
+    });
+    let (log, metric) = (args.log_default.is_some(), args.metric.is_some());
+    let shown_default = (has_default && (log || metric)).then(|| {
+        quote_spanned! {span=>
+            #(#cfgs)*
+            const _: () = {
+                #krate::__private::inventory::submit! {
+                    #krate::__private::ShownDefault::new(&#ident, #log, #metric)
+                }
+            };
+        }
     });
     quote! {
         #(#attrs)*
         #vis #static_token #ident: #krate::ContextVar<#ty> = #init;
+        #shown_default
         #baggage
     }
 }
@@ -100,23 +117,37 @@ fn warn_of_shared_default(krate: &CratePath, shared: &Ident, init: TokenStream) 
     quote!(#krate::__private::#warning(#init))
 }
 
-/// Wraps the initializer so that logs show the variable through `Display`, or else `Debug`.
-fn add_log(args: &ContextVarArgs, ident: &Ident, ty: &Type, span: Span, init: TokenStream) -> TokenStream {
+/// Wraps the initializer so that logs or metrics show the variable.
+fn add_show(args: &ContextVarArgs, ty: &Type, span: Span, init: TokenStream) -> TokenStream {
     let krate = args.krate.spanned(span);
-    let message = format!(
-        "`{ident}` can't be shown in logs, because its type implements neither `Display` nor `Debug`: implement one of them, or \
-         remove `log`"
-    );
-    quote_spanned! {span=>
-        #krate::__private::show_in_logs(#init, {
+    let show = quote_spanned!(span=> #krate::__private::show::show((&&&shown).form(), visit));
+    let whole = quote_spanned!(span=> |value| value);
+    let (part, show) = match args.log.as_ref().map(|log| &log.shown) {
+        None | Some(Shown::Value) => (whole, show),
+        Some(Shown::Part(part)) => (part.to_token_stream(), show),
+        Some(Shown::Json) => {
+            (whole, quote_spanned!(span=> #krate::__private::show::show_json(&shown, visit)))
+        }
+    };
+    let mut init = quote_spanned! {span=>
+        #krate::__private::with_show::<#ty>(#init, |value, visit| {
             #[allow(unused_imports)]
-            use #krate::__private::{NoDebug as _, NoDisplay as _};
-            match (<#krate::__private::DisplayOf<#ty>>::FORMAT, <#krate::__private::DebugOf<#ty>>::FORMAT) {
-                (Some(format), _) | (None, Some(format)) => format,
-                (None, None) => ::core::panic!("{}", #message),
-            }
+            use #krate::__private::show::{
+                HasDebugForm as _, HasDisplayForm as _, HasPrimitiveForm as _,
+                PartOfAnyType as _, PartOfOption as _, PartOfReference as _,
+            };
+            let part = #krate::__private::show::part::<#ty, _>(value, #part);
+            let shown = (&&&#krate::__private::show::Part(&part)).shown();
+            #show
         })
+    };
+    if args.log.is_some() {
+        init = quote_spanned!(span=> #krate::__private::log(#init));
     }
+    if args.metric.is_some() {
+        init = quote_spanned!(span=> #krate::__private::metric(#init));
+    }
+    init
 }
 
 /// Registers the variable and its codec under its baggage key.

@@ -11,6 +11,7 @@ use super::node::{Node, UNASSIGNED, WIDTH};
 use super::registry::{self, Registered};
 use super::value::{Value, Word};
 use super::variable::{AnyVariable, Variable};
+use crate::log::LogValue;
 use crate::sync::AtomicUsize;
 
 /// A persistent map from variables to values.
@@ -261,10 +262,10 @@ impl<'a> Entry<'a> {
         Some(unsafe { self.word.value() })
     }
 
-    /// Formats the value for logs.
-    pub(crate) fn fmt_log(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Passes the value to `visit` as logs and metrics show it.
+    pub(crate) fn show(&self, visit: &mut dyn FnMut(LogValue<'_>)) {
         // SAFETY: the word is in the variable's slot.
-        unsafe { self.variable.fmt_log(self.word, f) }
+        unsafe { self.variable.show(self.word, visit) }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The variables of the process, each with a slot.
 
+use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
 use once_cell::race::OnceRef;
@@ -8,16 +9,17 @@ use super::node;
 use super::variable::AnyVariable;
 use crate::sync::{Mutex, MutexGuard};
 
-static REGISTRY: Mutex<Registry> =
-    Mutex::new(Registry { inherited: Vec::new(), not_inherited: Vec::new(), end_of_logged: &LOGGED });
+static REGISTRY: Mutex<Registry> = Mutex::new(Registry::new(&SHOWN));
 
 /// The variables that have been written at least once. Each has a slot.
 pub(super) struct Registry {
     /// In the order of their slots, as `not_inherited` is: see [`node::slot`].
     inherited: Vec<Registered>,
     not_inherited: Vec<Registered>,
-    /// The end of the list that starts at [`LOGGED`].
-    end_of_logged: &'static Link,
+    /// The end of the list that starts at [`SHOWN`].
+    end_of_shown: &'static Link,
+    /// The names in that list, each with the last number that was added to it.
+    names: BTreeMap<&'static str, u32>,
 }
 
 #[derive(Clone, Copy)]
@@ -32,6 +34,15 @@ pub(super) fn lock() -> MutexGuard<'static, Registry> {
 }
 
 impl Registry {
+    const fn new(shown: &'static Link) -> Self {
+        Registry {
+            inherited: Vec::new(),
+            not_inherited: Vec::new(),
+            end_of_shown: shown,
+            names: BTreeMap::new(),
+        }
+    }
+
     /// Registers a variable and returns its slot.
     pub(super) fn add(&mut self, variable: &'static dyn AnyVariable, inherit: bool) -> u32 {
         let number = self.inherited.len() + self.not_inherited.len();
@@ -39,13 +50,33 @@ impl Registry {
         let slot = node::slot(of_this_kind.len(), inherit);
         let slot = slot.expect("fewer than 2^27 variables that are not inherited, and 2^32 in all");
         of_this_kind.push(Registered { variable, number: number as u32 });
-        if variable.is_logged() {
-            let logged: &'static Logged = Box::leak(Box::new(Logged { variable, next: Link::new() }));
-            let is_free = self.end_of_logged.set(logged);
+        if variable.is_logged() || variable.is_metric() {
+            let name = self.unused_name(variable.name());
+            let shown: &'static Shown = Box::leak(Box::new(Shown { variable, name, next: Link::new() }));
+            let is_free = self.end_of_shown.set(shown);
             debug_assert!(is_free.is_ok(), "only the last link is free");
-            self.end_of_logged = &logged.next;
+            self.end_of_shown = &shown.next;
         }
         slot
+    }
+
+    /// Returns `name` if no other variable has it, else the first of `name_2`, `name_3`, .. that none has. The
+    /// returned name is in use from now on.
+    fn unused_name(&mut self, name: &'static str) -> &'static str {
+        let Some(mut number) = self.names.get(name).copied() else {
+            self.names.insert(name, 1);
+            return name;
+        };
+        let numbered = loop {
+            number += 1;
+            let numbered = format!("{name}_{number}");
+            if !self.names.contains_key(&*numbered) {
+                break Box::leak(numbered.into_boxed_str());
+            }
+        };
+        self.names.insert(name, number);
+        self.names.insert(numbered, 1);
+        numbered
     }
 
     /// Returns the variable that has `slot`.
@@ -55,39 +86,40 @@ impl Registry {
     }
 }
 
-/// The list of the variables that logs show. It only grows, so readers need no lock.
-static LOGGED: Link = Link::new();
+/// The list of the variables that logs or metrics show. It only grows, so readers need no lock.
+static SHOWN: Link = Link::new();
 
 /// A pointer to the next item, or the end of the list.
 ///
 /// `OnceRef` and not std's `OnceLock`, because it is one atomic pointer: half the size, and a reader's step
 /// is one load.
-type Link = OnceRef<'static, Logged>;
+type Link = OnceRef<'static, Shown>;
 
-struct Logged {
-    variable: &'static dyn AnyVariable,
+/// A variable that logs or metrics show.
+pub(crate) struct Shown {
+    pub(crate) variable: &'static dyn AnyVariable,
+    /// The variable's name, or a numbered form of it if a variable that was registered before has that name.
+    pub(crate) name: &'static str,
     next: Link,
 }
 
-/// Returns the variables that logs show and that have a slot, in the order of their first writes. Takes no
-/// lock.
-pub(crate) fn logged_variables() -> impl Iterator<Item = &'static dyn AnyVariable> {
-    list_from(&LOGGED)
+/// Returns the variables that logs or metrics show and that have a slot, in the order of their first writes.
+/// Takes no lock.
+pub(crate) fn shown_variables() -> impl Iterator<Item = &'static Shown> {
+    list_from(&SHOWN)
 }
 
-fn list_from(start: &'static Link) -> impl Iterator<Item = &'static dyn AnyVariable> {
+fn list_from(start: &'static Link) -> impl Iterator<Item = &'static Shown> {
     let mut next = start;
     std::iter::from_fn(move || {
-        let logged = next.get()?;
-        next = &logged.next;
-        Some(logged.variable)
+        let shown = next.get()?;
+        next = &shown.next;
+        Some(shown)
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fmt;
-
     use super::*;
     use crate::storage::Variable;
 
@@ -95,8 +127,7 @@ mod tests {
     fn slots_are_unique() {
         static VARIABLE: Variable<u64> = Variable::new("variable");
 
-        let mut registry =
-            Registry { inherited: Vec::new(), not_inherited: Vec::new(), end_of_logged: &LOGGED };
+        let mut registry = Registry::new(&SHOWN);
         let mut slots = std::collections::HashSet::from([node::UNASSIGNED]);
         let count = if cfg!(miri) { 200 } else { 5000 };
         for number in 0..count {
@@ -112,15 +143,25 @@ mod tests {
     /// A walk of the whole list for each variable would take hours.
     #[test]
     fn a_million_logged_variables_register_quickly() {
-        static VARIABLE: Variable<u64> = Variable::new("variable").log(Some(fmt::Display::fmt));
+        static VARIABLE: Variable<u64> = Variable::new("variable").log();
 
-        let logged: &'static Link = Box::leak(Box::new(Link::new()));
-        let mut registry =
-            Registry { inherited: Vec::new(), not_inherited: Vec::new(), end_of_logged: logged };
+        let shown: &'static Link = Box::leak(Box::new(Link::new()));
+        let mut registry = Registry::new(shown);
         let count = if cfg!(miri) { 200 } else { 1_000_000 };
         for _ in 0..count {
             registry.add(&VARIABLE, true);
         }
-        assert_eq!(list_from(logged).count(), count);
+        assert_eq!(list_from(shown).count(), count);
+    }
+
+    #[test]
+    fn logged_variables_of_one_name_are_numbered() {
+        let shown: &'static Link = Box::leak(Box::new(Link::new()));
+        let mut registry = Registry::new(shown);
+        for name in ["user", "user_2", "user", "id", "user", "user_3"] {
+            registry.add(Box::leak(Box::new(Variable::<u64>::new(name).log())), true);
+        }
+        let names: Vec<&str> = list_from(shown).map(|shown| shown.name).collect();
+        assert_eq!(names, ["user", "user_2", "user_3", "id", "user_4", "user_3_2"]);
     }
 }

@@ -8,6 +8,7 @@ use super::map::Map;
 use super::node::UNASSIGNED;
 use super::registry;
 use super::value::Word;
+use crate::log::LogValue;
 use crate::sync::{AtomicU32, Ordering};
 
 /// A context variable without its default.
@@ -18,8 +19,10 @@ pub(crate) struct Variable<T> {
     /// [`UNASSIGNED`] until the first write.
     slot: AtomicU32,
     debug: Option<FormatFn<T>>,
-    /// Formats the value for logs. `None` if logs do not show it.
-    log: Option<FormatFn<T>>,
+    /// Shows the value in logs and metrics. `None` if they do not show it.
+    show: Option<ShowFn<T>>,
+    log: bool,
+    metric: bool,
     secret: bool,
     inherit: bool,
     report: bool,
@@ -31,6 +34,10 @@ pub(crate) struct Variable<T> {
 /// `<T as Debug>::fmt` or `<T as Display>::fmt`.
 pub(crate) type FormatFn<T> = fn(&T, &mut fmt::Formatter<'_>) -> fmt::Result;
 
+/// Passes a value to `visit`, in the form in which logs and metrics show it. Does not call `visit` if there
+/// is nothing to show.
+pub(crate) type ShowFn<T> = fn(&T, visit: &mut dyn FnMut(LogValue<'_>));
+
 impl<T> Variable<T> {
     pub(crate) const fn new(name: &'static str) -> Self
     where
@@ -40,7 +47,9 @@ impl<T> Variable<T> {
             name,
             slot: AtomicU32::new(UNASSIGNED),
             debug: None,
-            log: None,
+            show: None,
+            log: false,
+            metric: false,
             secret: false,
             inherit: true,
             report: true,
@@ -53,8 +62,18 @@ impl<T> Variable<T> {
         self
     }
 
-    pub(crate) const fn log(mut self, log: Option<FormatFn<T>>) -> Self {
-        self.log = log;
+    pub(crate) const fn show(mut self, show: ShowFn<T>) -> Self {
+        self.show = Some(show);
+        self
+    }
+
+    pub(crate) const fn log(mut self) -> Self {
+        self.log = true;
+        self
+    }
+
+    pub(crate) const fn metric(mut self) -> Self {
+        self.metric = true;
         self
     }
 
@@ -79,6 +98,11 @@ impl<T> Variable<T> {
         self.report
     }
 
+    #[allow(dead_code, reason = "for feature `tower`")]
+    pub(crate) fn is_secret(&self) -> bool {
+        self.secret
+    }
+
     pub(crate) const fn name(&self) -> &'static str {
         self.name
     }
@@ -93,10 +117,19 @@ impl<T> Variable<T> {
     }
 }
 
+impl<T> Variable<T> {
+    /// Passes a value of this variable to `visit` as logs and metrics show it.
+    pub(crate) fn show_value(&self, value: &T, visit: &mut dyn FnMut(LogValue<'_>)) {
+        if let Some(show) = self.show.filter(|_| !self.secret) {
+            show(value, visit);
+        }
+    }
+}
+
 impl<T: 'static> Variable<T> {
     /// Returns the slot, and assigns one if there is none yet.
     #[inline]
-    pub(super) fn slot_for_write(&'static self) -> u32 {
+    pub(crate) fn slot_for_write(&'static self) -> u32 {
         match self.slot() {
             UNASSIGNED => self.assign_slot(),
             slot => slot,
@@ -126,6 +159,9 @@ pub(crate) trait AnyVariable: Sync {
     /// Returns true if logs show the variable.
     fn is_logged(&self) -> bool;
 
+    /// Returns true if metrics have the variable as a label.
+    fn is_metric(&self) -> bool;
+
     /// Copies the variable's state from `source` to `target`: the value, or that it is unset.
     ///
     /// Drops the value in `target` if no other map has it.
@@ -137,11 +173,11 @@ pub(crate) trait AnyVariable: Sync {
     /// `word` holds a value of this variable.
     unsafe fn fmt_debug(&self, word: &Word, f: &mut fmt::Formatter<'_>) -> fmt::Result;
 
-    /// Formats a value for logs. Writes nothing if logs do not show the variable.
+    /// Passes a value to `visit` as logs and metrics show it. Does not call `visit` if they do not show it.
     ///
     /// # Safety
     /// `word` holds a value of this variable.
-    unsafe fn fmt_log(&self, word: &Word, f: &mut fmt::Formatter<'_>) -> fmt::Result;
+    unsafe fn show(&self, word: &Word, visit: &mut dyn FnMut(LogValue<'_>));
 }
 
 impl<T: 'static> AnyVariable for Variable<T> {
@@ -158,7 +194,11 @@ impl<T: 'static> AnyVariable for Variable<T> {
     }
 
     fn is_logged(&self) -> bool {
-        self.log.is_some() && !self.secret
+        self.log && !self.secret
+    }
+
+    fn is_metric(&self) -> bool {
+        self.metric && !self.secret
     }
 
     fn copy_state(&'static self, source: &Map, target: &mut Map) {
@@ -179,11 +219,8 @@ impl<T: 'static> AnyVariable for Variable<T> {
         }
     }
 
-    unsafe fn fmt_log(&self, word: &Word, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.log {
-            // SAFETY: as in `fmt_debug`.
-            Some(log) if !self.secret => log(unsafe { word.value() }, f),
-            _ => Ok(()),
-        }
+    unsafe fn show(&self, word: &Word, visit: &mut dyn FnMut(LogValue<'_>)) {
+        // SAFETY: as in `fmt_debug`.
+        self.show_value(unsafe { word.value() }, visit);
     }
 }

@@ -2,10 +2,10 @@ use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{self, Poll};
+use std::task::{self, Poll, ready};
 
 use http::request::Parts;
-use http::{Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -71,7 +71,11 @@ use crate::var::{ContextValue, ContextVar};
 pub struct ContextLayer<R = Infallible> {
     copies_current: bool,
     setters: Vec<Setter<R>>,
+    response_headers: Vec<WriteHeader>,
 }
+
+/// Writes a variable of a context to the headers of a response.
+type WriteHeader = Arc<dyn Fn(&Context, &mut HeaderMap) + Send + Sync>;
 
 /// Sets a variable in the current context, or returns the response that rejects the request.
 enum Setter<R> {
@@ -87,13 +91,13 @@ impl ContextLayer {
     /// Values that `main` knows and every request should see are [set](Self::set) on the layer, for example
     /// with `.set(&REGION, move |_| region.clone())`.
     pub fn new() -> Self {
-        ContextLayer { copies_current: false, setters: Vec::new() }
+        ContextLayer { copies_current: false, setters: Vec::new(), response_headers: Vec::new() }
     }
 
     /// Returns a layer that gives each request a copy of the context that is current where the request
     /// arrives: that of its connection, with [`MakeContextService`](super::MakeContextService).
     pub fn from_current() -> Self {
-        ContextLayer { copies_current: true, setters: Vec::new() }
+        ContextLayer { copies_current: true, ..ContextLayer::new() }
     }
 }
 
@@ -161,7 +165,47 @@ impl<R> ContextLayer<R> {
             var.set(value(request).map_err(&reject)?);
             Ok(())
         })));
-        ContextLayer { copies_current: self.copies_current, setters }
+        ContextLayer { copies_current: self.copies_current, setters, response_headers: self.response_headers }
+    }
+
+    /// Writes a variable to a header of each response, through its `Display`: the value that the variable has
+    /// in the request's context when the handler has answered.
+    ///
+    /// It writes no header if the variable is not set, if the text has characters that are not printable
+    /// ASCII, or if the response has a header of this name already. Rejections have the header as well, and
+    /// so do the answers of a layer inside of this one that catches panics.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the variable is [secret](ContextVar::secret).
+    ///
+    /// ```
+    /// use contextvar::ContextVar;
+    /// use contextvar::tower::ContextLayer;
+    /// use http::HeaderName;
+    ///
+    /// static REQUEST_ID: ContextVar<u64> = ContextVar::new("request_id");
+    ///
+    /// let layer = ContextLayer::new()
+    ///     .set(&REQUEST_ID, |_| 7)
+    ///     .response_header(HeaderName::from_static("x-request-id"), &REQUEST_ID);
+    /// # let _ = layer;
+    /// ```
+    #[must_use = "this returns the layer"]
+    #[track_caller]
+    pub fn response_header<T: ContextValue + fmt::Display>(
+        mut self,
+        name: HeaderName,
+        var: &'static ContextVar<T>,
+    ) -> Self {
+        assert!(!var.variable().is_secret(), "a response cannot show `{}`, which is secret", var.name());
+        self.response_headers.push(Arc::new(move |context, headers| {
+            let value = context.get(var).and_then(|value| HeaderValue::try_from(value.to_string()).ok());
+            if let Some(value) = value.filter(|value| value.to_str().is_ok()) {
+                headers.entry(&name).or_insert(value);
+            }
+        }));
+        self
     }
 
     /// Sets the variables that are declared as [baggage](crate::baggage) from the headers of each request.
@@ -247,7 +291,11 @@ impl Default for ContextLayer {
 
 impl<R> Clone for ContextLayer<R> {
     fn clone(&self) -> Self {
-        ContextLayer { copies_current: self.copies_current, setters: self.setters.clone() }
+        ContextLayer {
+            copies_current: self.copies_current,
+            setters: self.setters.clone(),
+            response_headers: self.response_headers.clone(),
+        }
     }
 }
 
@@ -270,7 +318,13 @@ impl<S, R> Layer<S> for ContextLayer<R> {
     type Service = ContextService<S, R>;
 
     fn layer(&self, inner: S) -> ContextService<S, R> {
-        ContextService { inner, copies_current: self.copies_current, setters: self.setters.clone().into() }
+        ContextService {
+            inner,
+            copies_current: self.copies_current,
+            setters: self.setters.clone().into(),
+            response_headers: (!self.response_headers.is_empty())
+                .then(|| self.response_headers.clone().into()),
+        }
     }
 }
 
@@ -279,6 +333,8 @@ pub struct ContextService<S, R = Infallible> {
     inner: S,
     copies_current: bool,
     setters: Arc<[Setter<R>]>,
+    /// `None` costs a request less than an empty slice.
+    response_headers: Option<Arc<[WriteHeader]>>,
 }
 
 impl<S: Clone, R> Clone for ContextService<S, R> {
@@ -287,6 +343,7 @@ impl<S: Clone, R> Clone for ContextService<S, R> {
             inner: self.inner.clone(),
             copies_current: self.copies_current,
             setters: self.setters.clone(),
+            response_headers: self.response_headers.clone(),
         }
     }
 }
@@ -323,24 +380,27 @@ where
             }
             Ok(self.inner.call(Request::from_parts(parts, body)))
         });
-        match called {
-            Ok(future) => {
-                ResponseFuture { future: Some(RequestFuture::new(context, future)), rejection: None }
-            }
-            Err(rejection) => {
-                ResponseFuture { future: None, rejection: Some((R::into_response(rejection), context)) }
-            }
-        }
+        let (future, rejection) = match called {
+            Ok(future) => (Some(RequestFuture::new(context, future)), None),
+            Err(rejection) => (None, Some((R::into_response(rejection), context))),
+        };
+        ResponseFuture { future, rejection, headers: self.response_headers.clone() }
     }
 }
 
 pin_project! {
     /// The future of [`ContextService`].
-    #[derive(Debug)]
     pub struct ResponseFuture<F, B> {
         #[pin]
         future: Option<RequestFuture<F>>,
         rejection: Option<(Response<B>, Context)>,
+        headers: Option<Arc<[WriteHeader]>>,
+    }
+}
+
+impl<F, B> fmt::Debug for ResponseFuture<F, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
 }
 
@@ -352,13 +412,19 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        match this.future.as_pin_mut() {
-            Some(future) => future.poll(cx),
+        let mut response = match this.future.as_pin_mut() {
+            Some(future) => ready!(future.poll(cx))?,
             None => {
                 let rejection = this.rejection.take();
                 let (response, context) = rejection.expect("`ResponseFuture` polled after it has finished");
-                Poll::Ready(Ok(response.map(|body| context.scope(body))))
+                response.map(|body| context.scope(body))
             }
+        };
+        if let Some(headers) = this.headers.take() {
+            let (mut parts, body) = response.into_parts();
+            headers.iter().for_each(|write| write(body.context(), &mut parts.headers));
+            response = Response::from_parts(parts, body);
         }
+        Poll::Ready(Ok(response))
     }
 }

@@ -20,13 +20,15 @@ fn json_lines() {
     assert_eq!(
         lines[0]["fields"],
         serde_json::json!({
-            "message": "\"fields\":{ is not where they are", "n": 1, "request_id": "7", "TENANT": "acme"
+            "message": "\"fields\":{ is not where they are", "n": 1, "request_id": 7, "TENANT": "acme"
         })
     );
     assert_eq!((&lines[0]["level"], &lines[0]["target"]), (&"INFO".into(), &"it::logging::json".into()));
     assert_eq!(
         lines[1]["fields"],
-        serde_json::json!({"request_id": 8, "TENANT": "acme", "SHAPE": "Shape { sides: 4 }"})
+        serde_json::json!({
+            "request_id": 8, "request_id_2": 7, "TENANT": "acme", "SHAPE": "Shape { sides: 4 }"
+        })
     );
     assert_eq!(lines[2]["fields"].as_object().unwrap().len(), 3);
     assert_eq!(lines[3]["fields"], serde_json::json!({"message": "outside"}));
@@ -50,5 +52,5 @@ fn flattened_json_lines() {
     let subscriber = subscriber.map_event_format(ContextFormat::new).finish();
     tracing::subscriber::with_default(subscriber, || acme().run(|| info!(n = 1, "hello")));
     let line: serde_json::Value = serde_json::from_str(&output.take()).unwrap();
-    assert_eq!((&line["request_id"], &line["message"]), (&"7".into(), &"hello".into()));
+    assert_eq!((&line["request_id"], &line["message"]), (&7.into(), &"hello".into()));
 }

@@ -1,0 +1,105 @@
+//! The variables, written to a line that a format or a layer has made.
+
+use std::borrow::Cow;
+use std::fmt::{self, Write};
+
+use super::json::{self, Object};
+use crate::log::{LogValue, for_each_log_field};
+use crate::storage::shown_variables;
+
+/// How a line shows the variables.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Style {
+    /// After the text: `name=value`.
+    Text { colored: bool },
+    /// On a line of its own, below the event and its spans.
+    Pretty { colored: bool },
+}
+
+/// Returns `line` with the variables in it. `is_taken` returns true for names that the line has already.
+pub(super) fn insert(line: &str, style: Style, is_taken: &dyn Fn(&str) -> bool) -> String {
+    match Object::parse(line) {
+        Some(object) => {
+            let mut out = object.open.to_owned();
+            let mut is_empty = object.is_empty();
+            for_each_log_field(|name, value| {
+                let name = unused_name(name, &|name| is_taken(name) || object.has_key(name));
+                if !is_empty {
+                    out.push(',');
+                }
+                is_empty = false;
+                write_json_field(&mut out, &name, value);
+            });
+            out + object.close
+        }
+        None => {
+            let text = line.trim_end_matches('\n');
+            let mut out = text.to_owned();
+            // A `String` accepts all text.
+            let _ = write_text(&mut out, style, is_taken);
+            out + &line[text.len()..]
+        }
+    }
+}
+
+pub(super) fn write_json_field(out: &mut String, name: &str, value: &LogValue<'_>) {
+    json::write_string(out, &name);
+    out.push(':');
+    json::write_value(out, value);
+}
+
+/// Writes the variables after the text of an event.
+pub(super) fn write_text(out: &mut dyn Write, style: Style, is_taken: &dyn Fn(&str) -> bool) -> fmt::Result {
+    let (mut before, colored) = match style {
+        Style::Text { colored } => ("", colored),
+        Style::Pretty { colored: false } => ("\n    context", false),
+        Style::Pretty { colored: true } => ("\n    \x1b[2m\x1b[3mcontext\x1b[0m", true),
+    };
+    let mut result = Ok(());
+    for_each_log_field(|name, value| {
+        if result.is_ok() {
+            let name = unused_name(name, is_taken);
+            result = if colored {
+                write!(out, "{before} \x1b[3m{name}\x1b[0m\x1b[2m=\x1b[0m{}", Text(value))
+            } else {
+                write!(out, "{before} {name}={}", Text(value))
+            };
+            before = "";
+        }
+    });
+    result
+}
+
+/// Returns `name`, or the first of `name_2`, `name_3`, .. if it is taken. Never returns the name of another
+/// variable that logs show.
+pub(super) fn unused_name(name: &'static str, is_taken: &dyn Fn(&str) -> bool) -> Cow<'static, str> {
+    if !is_taken(name) {
+        return name.into();
+    }
+    let is_variable = |name: &str| shown_variables().any(|shown| shown.name == name);
+    let mut numbered = (2..).map(|number| format!("{name}_{number}"));
+    numbered.find(|name| !is_taken(name) && !is_variable(name)).map_or(name.into(), Cow::Owned)
+}
+
+/// A value in a line of text. It is quoted and escaped if it could otherwise be read as more than a value.
+struct Text<'a>(&'a LogValue<'a>);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            LogValue::Str(text) | LogValue::Json(text) => write_quoted(f, text),
+            LogValue::Display(value) => write_quoted(f, &value.to_string()),
+            number => number.fmt(f),
+        }
+    }
+}
+
+fn write_quoted(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"\\=".contains(&byte);
+    if !text.is_empty() && text.bytes().all(is_plain) {
+        return f.write_str(text);
+    }
+    let quoted = format!("{text:?}");
+    let is_plain = !text.is_empty() && quoted[1..quoted.len() - 1] == *text && !text.contains([' ', '=']);
+    f.write_str(if is_plain { text } else { &quoted })
+}

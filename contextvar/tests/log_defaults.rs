@@ -1,0 +1,65 @@
+//! Variables whose defaults logs show. They would show in the logs of all other tests as well, so they need a
+//! process of their own.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use contextvar::{Context, context_var, for_each_log_field};
+
+/// Returns the fields whose names start with `prefix`.
+fn fields(prefix: &str) -> BTreeMap<&'static str, String> {
+    let mut fields = BTreeMap::new();
+    for_each_log_field(|name, value| {
+        if name.starts_with(prefix) {
+            assert_eq!(fields.insert(name, value.to_string()), None, "{name} occurs twice");
+        }
+    });
+    fields
+}
+
+#[test]
+fn a_default_is_shown_if_the_attribute_says_so() {
+    static COMPUTED: AtomicU32 = AtomicU32::new(0);
+
+    #[context_var(log, log_default, name = "default.tenant")]
+    static TENANT: &str = {
+        COMPUTED.fetch_add(1, Ordering::Relaxed);
+        "public"
+    };
+    #[context_var(log, name = "default.region")]
+    static REGION: &str = "eu";
+    #[context_var(log = |plan| plan.0, log_default, name = "default.plan")]
+    static PLAN: (u8, u8) = (7, 8);
+    #[context_var(log, log_default, name = "default.absent")]
+    static ABSENT: Option<u8> = None;
+
+    Context::new().run(|| {
+        let expected = [("default.plan", "7"), ("default.tenant", "public")];
+        assert_eq!(fields("default."), expected.map(|(name, value)| (name, value.to_owned())).into());
+        assert!(!TENANT.is_set());
+        let token = TENANT.set("acme");
+        REGION.set("us");
+        PLAN.set((1, 2));
+        let expected = [("default.plan", "1"), ("default.region", "us"), ("default.tenant", "acme")];
+        assert_eq!(fields("default."), expected.map(|(name, value)| (name, value.to_owned())).into());
+        TENANT.reset(token);
+        assert_eq!(fields("default.")["default.tenant"], "public");
+    });
+    assert_eq!((COMPUTED.load(Ordering::Relaxed), REGION.get(), ABSENT.get()), (1, "eu", None));
+}
+
+/// Reading the default calls code that logs, and so on.
+#[test]
+fn a_default_that_logs_while_it_is_computed() {
+    #[context_var(log, log_default, name = "logs.default")]
+    static LOGS: bool = fields("logs.").contains_key("logs.default");
+    #[context_var(log, name = "logs.other")]
+    static OTHER: u8;
+
+    OTHER.sync_scope(1, || {
+        assert_eq!(
+            fields("logs."),
+            [("logs.default", "false".to_owned()), ("logs.other", "1".to_owned())].into()
+        );
+    });
+}

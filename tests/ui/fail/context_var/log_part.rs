@@ -1,0 +1,19 @@
+use contextvar::context_var;
+
+struct NeitherDisplayNorDebug;
+
+struct User {
+    name: String,
+    shape: NeitherDisplayNorDebug,
+}
+
+#[context_var(log = |user| &user.nmae)]
+static NO_FIELD: User;
+
+#[context_var(log = |user| &user.shape)]
+static NOT_SHOWN: User;
+
+#[context_var(log = serde)]
+static NOT_SERIALIZED: User;
+
+fn main() {}
