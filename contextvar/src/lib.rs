@@ -92,6 +92,7 @@ mod log;
 #[cfg(feature = "observe")]
 pub mod observe;
 mod on_drop;
+mod panic_hook;
 #[cfg(feature = "report")]
 pub mod report;
 #[cfg(any(feature = "hyper", feature = "tower"))]
@@ -100,6 +101,7 @@ mod request;
 #[cfg_attr(docsrs, doc(cfg(all(feature = "runtime-hooks", tokio_unstable))))]
 pub mod runtime;
 mod scoped;
+mod snapshot;
 mod storage;
 mod sync;
 #[cfg(feature = "tokio")]
@@ -123,7 +125,9 @@ pub use in_context::InContext;
 #[cfg(feature = "stream")]
 pub use in_context::StreamInContext;
 pub use log::{LogValue, for_each_log_field};
+pub use panic_hook::set_panic_hook;
 pub use scoped::{Scoped, ScopedAndContext};
+pub use snapshot::ContextSnapshot;
 pub use storage::Entry;
 pub use token::{ResetOnDrop, Token};
 pub use var::{ContextValue, ContextVar};

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "macros")]
 pub(crate) mod defaults;
+mod text;
 mod value;
 
 use std::cell::Cell;
@@ -12,6 +13,7 @@ use crate::current;
 use crate::on_drop::OnDrop;
 use crate::storage::{AnyVariable, Shown, shown_variables};
 
+pub(crate) use text::Text;
 pub use value::LogValue;
 #[cfg(feature = "macros")]
 pub(crate) use value::Primitive;

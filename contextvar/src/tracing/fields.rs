@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 use super::json::{self, Object};
-use crate::log::{LogValue, for_each_log_field};
+use crate::log::{LogValue, Text, for_each_log_field};
 use crate::storage::shown_variables;
 
 /// How a line shows the variables.
@@ -79,27 +79,4 @@ pub(super) fn unused_name(name: &'static str, is_taken: &dyn Fn(&str) -> bool) -
     let is_variable = |name: &str| shown_variables().any(|shown| shown.name == name);
     let mut numbered = (2..).map(|number| format!("{name}_{number}"));
     numbered.find(|name| !is_taken(name) && !is_variable(name)).map_or(name.into(), Cow::Owned)
-}
-
-/// A value in a line of text. It is quoted and escaped if it could otherwise be read as more than a value.
-struct Text<'a>(&'a LogValue<'a>);
-
-impl fmt::Display for Text<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            LogValue::Str(text) | LogValue::Json(text) => write_quoted(f, text),
-            LogValue::Display(value) => write_quoted(f, &value.to_string()),
-            number => number.fmt(f),
-        }
-    }
-}
-
-fn write_quoted(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
-    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"\\=".contains(&byte);
-    if !text.is_empty() && text.bytes().all(is_plain) {
-        return f.write_str(text);
-    }
-    let quoted = format!("{text:?}");
-    let is_plain = !text.is_empty() && quoted[1..quoted.len() - 1] == *text && !text.contains([' ', '=']);
-    f.write_str(if is_plain { text } else { &quoted })
 }

@@ -1,0 +1,43 @@
+use std::io::{self, Write};
+use std::panic;
+
+use crate::snapshot::ContextSnapshot;
+
+/// Adds the variables that logs show to the message of every panic: a line `context: request_id=7` on
+/// standard error, below what the current hook writes. Nothing is added where no variable is shown.
+///
+/// Call it at the start of `main`, after other hooks are set: it calls the hook that is set at that moment
+/// first. A hook of your own can use [`ContextSnapshot::capture`] in the same way: it runs in the context of
+/// the code that panics.
+///
+/// A `Display` that panics there aborts the process, as any panic in a hook does. The value whose `Display`
+/// has caused the panic is left out.
+///
+/// # Panics
+///
+/// Panics if the thread is panicking, as [`std::panic::set_hook`] does.
+///
+/// ```
+/// use contextvar::ContextVar;
+///
+/// static REQUEST_ID: ContextVar<u64> = ContextVar::new("request_id").log();
+///
+/// contextvar::set_panic_hook();
+/// let result = std::panic::catch_unwind(|| REQUEST_ID.sync_scope(7, || panic!("disk full")));
+/// // thread 'main' panicked at src/main.rs:6:77:
+/// // disk full
+/// // context: request_id=7
+/// assert!(result.is_err());
+/// ```
+#[track_caller]
+pub fn set_panic_hook() {
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        hook(info);
+        let snapshot = ContextSnapshot::capture();
+        if !snapshot.is_empty() {
+            // `eprintln!` would panic, and so abort, if standard error is closed.
+            let _ = writeln!(io::stderr(), "context: {snapshot}");
+        }
+    }));
+}
