@@ -224,6 +224,17 @@ fn a_response_header_shows_a_variable() {
             );
         }
     });
+    // A refusal after the variable has been set.
+    let refusing = ContextLayer::new()
+        .set(&REQUEST_ID, |_| 9)
+        .set_or_reject(&NOTE, |_| Err("no"), |error| (StatusCode::FORBIDDEN, error).into_response())
+        .response_header(HeaderName::from_static("x-request-id"), &REQUEST_ID);
+    let app = Router::new().route("/", get(|| async {})).layer(refusing);
+    let response = futures::executor::block_on(app.oneshot(request::<Body>("/", ""))).unwrap();
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["x-request-id"]),
+        (403, &"9".parse().unwrap())
+    );
     let refuse = || ContextLayer::new().response_header(HeaderName::from_static("x-password"), &PASSWORD);
     assert_eq!(panic_text(refuse), "a response cannot show `PASSWORD`, which is secret");
 }
