@@ -14,6 +14,8 @@ pub use inventory;
 
 #[cfg(feature = "baggage")]
 pub use crate::baggage::declared::{Coded, Declared};
+#[cfg(feature = "baggage")]
+use crate::baggage::declared::{DecodeFn, EncodeFn};
 pub use crate::context::copy_context;
 use crate::storage::FormatFn;
 use crate::var::{ContextValue, ContextVar};
@@ -68,12 +70,14 @@ pub struct DisplayOf<T>(PhantomData<fn(T) -> T>);
 
 impl<T: fmt::Display> DisplayOf<T> {
     pub const FORMAT: Option<FormatFn<T>> = Some(<T as fmt::Display>::fmt);
-    pub const ENCODE: Option<fn(&T) -> String> = Some(|value| value.to_string());
+    #[cfg(feature = "baggage")]
+    pub const ENCODE: Option<EncodeFn<T>> = Some(|value, write| write(value));
 }
 
 pub trait NoDisplay<T> {
     const FORMAT: Option<FormatFn<T>> = None;
-    const ENCODE: Option<fn(&T) -> String> = None;
+    #[cfg(feature = "baggage")]
+    const ENCODE: Option<EncodeFn<T>> = None;
 }
 
 impl<T> NoDisplay<T> for DisplayOf<T> {}
@@ -83,11 +87,13 @@ impl<T> NoDisplay<T> for DisplayOf<T> {}
 pub struct FromStrOf<T>(PhantomData<fn(T) -> T>);
 
 impl<T: FromStr> FromStrOf<T> {
-    pub const DECODE: Option<fn(&str) -> Option<T>> = Some(|text| text.parse().ok());
+    #[cfg(feature = "baggage")]
+    pub const DECODE: Option<DecodeFn<T>> = Some(|text| text.parse().ok());
 }
 
 pub trait NoFromStr<T> {
-    const DECODE: Option<fn(&str) -> Option<T>> = None;
+    #[cfg(feature = "baggage")]
+    const DECODE: Option<DecodeFn<T>> = None;
 }
 
 impl<T> NoFromStr<T> for FromStrOf<T> {}

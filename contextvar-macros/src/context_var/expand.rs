@@ -123,10 +123,7 @@ fn add_log(args: &ContextVarArgs, ident: &Ident, ty: &Type, span: Span, init: To
 fn declare_baggage(args: &ContextVarArgs, ident: &Ident, ty: &Type, span: Span, key: &LitStr) -> TokenStream {
     let krate = args.krate.spanned(span);
     let coded = match &args.codec {
-        Some(codec) => {
-            let codec = quote!(<#codec as #krate::baggage::Codec<#ty>>);
-            quote_spanned!(span=> #krate::__private::Coded::<#ty>::new(&#ident, #codec::encode, #codec::decode))
-        }
+        Some(codec) => quote_spanned!(span=> #krate::__private::Coded::<#ty>::with_codec::<#codec>(&#ident)),
         None => {
             let message = format!(
                 "`{ident}` can't be sent as baggage, because its type does not implement both `Display` and `FromStr`: implement both, or \
@@ -146,7 +143,11 @@ fn declare_baggage(args: &ContextVarArgs, ident: &Ident, ty: &Type, span: Span, 
         const _: () = {
             static CODED: #krate::__private::Coded<#ty> = #coded;
             #krate::__private::inventory::submit! {
-                #krate::__private::Declared { key: #key, var: &CODED }
+                #krate::__private::Declared {
+                    key: #key,
+                    path: ::core::concat!(::core::module_path!(), "::", ::core::stringify!(#ident)),
+                    var: &CODED,
+                }
             }
         };
     }
