@@ -123,7 +123,16 @@ fn add_log(args: &ContextVarArgs, ident: &Ident, ty: &Type, span: Span, init: To
 fn declare_baggage(args: &ContextVarArgs, ident: &Ident, ty: &Type, span: Span, key: &LitStr) -> TokenStream {
     let krate = args.krate.spanned(span);
     let coded = match &args.codec {
-        Some(codec) => quote_spanned!(span=> #krate::__private::Coded::<#ty>::with_codec::<#codec>(&#ident)),
+        Some(codec) => {
+            let codec = quote!(<#codec as #krate::baggage::Codec<#ty>>);
+            quote_spanned! {span=>
+                #krate::__private::Coded::<#ty>::new(
+                    &#ident,
+                    |value, write| write(&#codec::encode(value)),
+                    #codec::decode,
+                )
+            }
+        }
         None => {
             let message = format!(
                 "`{ident}` can't be sent as baggage, because its type does not implement both `Display` and `FromStr`: implement both, or \

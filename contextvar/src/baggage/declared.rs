@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::OnceLock;
 
-use super::Codec;
 use crate::context::Context;
 use crate::error;
 use crate::var::{ContextValue, ContextVar};
@@ -78,14 +77,10 @@ pub struct Coded<T: 'static> {
 }
 
 impl<T> Coded<T> {
-    /// Returns a variable with its `Display` and `FromStr`.
+    /// Returns a variable with its `Display` and `FromStr`, or with the two functions of its
+    /// [`Codec`](super::Codec).
     pub const fn new(var: &'static ContextVar<T>, encode: EncodeFn<T>, decode: DecodeFn<T>) -> Self {
         Coded { var, encode, decode }
-    }
-
-    /// Returns a variable with its [`Codec`].
-    pub const fn with_codec<C: Codec<T>>(var: &'static ContextVar<T>) -> Self {
-        Coded { var, encode: |value, write| write(&C::encode(value)), decode: C::decode }
     }
 }
 

@@ -13,7 +13,7 @@ pub(super) const MAX_ENTRIES: usize = 64;
 /// A well-formed entry.
 pub(super) struct Entry<'a> {
     pub(super) key: Cow<'a, str>,
-    /// The value, decoded and without whitespace at its ends.
+    /// The decoded value.
     pub(super) value: Cow<'a, str>,
     raw_value: &'a str,
     properties: &'a str,
@@ -67,11 +67,7 @@ impl<'a> Entry<'a> {
             return Err("its key is not valid");
         }
         let raw_value = value.trim_ascii();
-        let value = match decode(raw_value)? {
-            Cow::Borrowed(value) => Cow::Borrowed(value.trim()),
-            Cow::Owned(value) => Cow::Owned(value.trim().to_owned()),
-        };
-        Ok(Entry { key, value, raw_value, properties })
+        Ok(Entry { key, value: decode(raw_value)?, raw_value, properties })
     }
 
     /// Appends the entry to a header, with its value and properties as they came.

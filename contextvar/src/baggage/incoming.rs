@@ -27,7 +27,7 @@ pub(super) fn extract<'a>(
     for entry in header::entries(headers) {
         let taken = entry.and_then(|entry| match find(declared, &entry.key) {
             Some(declared) => {
-                let set = declared.var.decode(&entry.value);
+                let set = declared.var.decode(entry.value.trim());
                 set.map_err(|reason| BaggageError::declared(declared.key, reason))
             }
             None if undeclared == Undeclared::HandOn => {
