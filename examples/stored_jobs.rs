@@ -1,8 +1,8 @@
 //! Jobs that wait in a database, each with the context of the request that stored it.
 //!
-//! One process handles requests and stores a job for each: a row with the job's input and the request's context.
-//! After a restart, another process runs the jobs. Their log lines and results have the request's id, tenant and
-//! locale, although no argument of a job identifies the request.
+//! One process handles requests and stores a job for each: a row with the job's input and the request's
+//! context. After a restart, another process runs the jobs. Their log lines and results have the request's
+//! id, tenant and locale, although no argument of a job identifies the request.
 //!
 //! ```console
 //! $ cargo run --example stored_jobs    # runs both processes, checks all rows and log lines, and exits
@@ -153,8 +153,8 @@ async fn check() -> Result<()> {
     assert_logs(&done, &ids, &["working", "done"], None);
     std::fs::remove_dir_all(&directory)?;
     println!(
-        "{REQUESTS} jobs ran after a restart: each log line and each result has the id, tenant and locale of the \
-         request that stored the job"
+        "{REQUESTS} jobs ran after a restart: each log line and each result has the id, tenant and locale of \
+         its request"
     );
     Ok(())
 }

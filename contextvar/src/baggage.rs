@@ -237,8 +237,8 @@ pub fn headers() -> HeaderMap {
 /// - if the current context cannot be written
 ///
 /// The variable of such an entry stays as it was, and so does a variable without an entry. All other entries
-/// count. The entries kept here replace those that an earlier call has kept in the same context, also if there
-/// is no header.
+/// count. The entries kept here replace those that an earlier call has kept in the same context, also if
+/// there is no header.
 ///
 /// `HashMap<String, String>` is an [`Extractor`]. For an `http::HeaderMap` use [`extract_headers`].
 ///
@@ -271,7 +271,8 @@ pub fn extract(extractor: &dyn Extractor) -> Vec<BaggageError> {
     extract_from(extractor, Undeclared::HandOn)
 }
 
-/// Sets the declared variables from the header `baggage`, as [`extract`] does. Does not hand on other entries.
+/// Sets the declared variables from the header `baggage`, as [`extract`] does. Does not hand on other
+/// entries.
 ///
 /// # Panics
 ///
@@ -330,7 +331,8 @@ pub fn extract_headers(headers: &HeaderMap) -> Vec<BaggageError> {
     extract_from_headers(headers, Undeclared::HandOn)
 }
 
-/// Sets the declared variables from HTTP headers, as [`extract_headers`] does. Does not hand on other entries.
+/// Sets the declared variables from HTTP headers, as [`extract_headers`] does. Does not hand on other
+/// entries.
 ///
 /// # Panics
 ///

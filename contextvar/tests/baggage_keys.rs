@@ -23,7 +23,7 @@ mod billing {
 static PANICS: Mutex<Vec<(String, String, u32)>> = Mutex::new(Vec::new());
 
 fn note(info: &PanicHookInfo<'_>) {
-    let text = info.payload_as_str().unwrap_or_default().to_owned();
+    let text = info.payload().downcast_ref::<String>().cloned().unwrap_or_default();
     let place = info.location().map(|place| (place.file().to_owned(), place.line()));
     let (file, line) = place.unwrap_or_default();
     PANICS.lock().unwrap().push((text, file, line));

@@ -39,8 +39,8 @@ impl BaggageError {
         BaggageError { key: Cow::Owned(text), reason }
     }
 
-    /// Returns the entry's key. If the entry has no valid key, returns the text before its `=`, escaped like a
-    /// byte string and cut after 64 bytes.
+    /// Returns the entry's key. If the entry has no valid key, returns the text before its `=`, escaped like
+    /// a byte string and cut after 64 bytes.
     pub fn key(&self) -> &str {
         &self.key
     }

@@ -73,6 +73,7 @@ impl<'a> Entry<'a> {
     /// Appends the entry to a header, with its value and properties as they came.
     pub(super) fn push_to(&self, header: &mut String) -> Result<(), &'static str> {
         let start = header.len();
+        header.reserve(self.key.len() + self.raw_value.len() + self.properties.len() + 3);
         if start > 0 {
             header.push(',');
         }
@@ -111,8 +112,8 @@ pub(super) fn push_properties(header: &mut String, properties: &str) -> Result<(
     Ok(())
 }
 
-/// Returns true if `text` is a token without `%`, which receivers would decode. The attribute accepts the same
-/// keys.
+/// Returns true if `text` is a token without `%`, which receivers would decode. The attribute accepts the
+/// same keys.
 pub(super) fn is_key(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_key_byte)
 }

@@ -164,8 +164,8 @@ impl<R> ContextLayer<R> {
         ContextLayer { copies_current: self.copies_current, setters }
     }
 
-    /// Sets the variables that are declared as [baggage](crate::baggage) from the headers of each request, and
-    /// keeps the other entries for the requests that the handler sends, as
+    /// Sets the variables that are declared as [baggage](crate::baggage) from the headers of each request,
+    /// and keeps the other entries for the requests that the handler sends, as
     /// [`extract_headers`](crate::baggage::extract_headers) does. Calls `on_error` for each entry that was
     /// ignored.
     ///

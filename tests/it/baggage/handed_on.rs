@@ -40,7 +40,8 @@ fn handed_on_entries_stay_as_they_came() {
     {
         assert_eq!(header(&sent_after(received, || ())), Some(received));
     }
-    // Only what a header must not contain is changed: spaces are dropped around delimiters and encoded elsewhere.
+    // Only what a header must not contain is changed: spaces are dropped around delimiters and encoded
+    // elsewhere.
     for (received, sent) in [
         (" x = 1 ;\tp = 2 ; q ,, y=2;; ,", "x=1;p=2;q,y=2"),
         ("x=a \"b\"\\c\td;p=a b", "x=a%20%22b%22%5Cc%09d;p=a%20b"),
