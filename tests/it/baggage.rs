@@ -286,6 +286,8 @@ fn forwarded_baggage_displaces_no_variable() {
             assert_eq!((id, tenant), (None, None), "{client}");
         }
     }
+    let (_, _, sent) = handed_on("x=1;p=%C3%A9%22", || ());
+    assert_eq!(entries(&sent), ["x=1;p=%C3%A9%22"]);
     let (_, _, sent) = handed_on("x=1;a;b=c", || ());
     assert_eq!(entries(&sent), ["x=1;a;b=c"]);
     let (_, _, sent) = handed_on("x=50%25%20off;a", || ());

@@ -98,7 +98,7 @@ pub(super) fn push_properties(header: &mut String, properties: &str) -> Result<(
             None => (property, None),
         };
         let is_valid = !key.is_empty() && key.bytes().all(|byte| byte == b'%' || is_key_byte(byte));
-        if !is_valid || value.is_some_and(|value| !value.is_ascii() || decode(value).is_err()) {
+        if !is_valid || value.is_some_and(|value| decode(value).is_err()) {
             header.truncate(start);
             return Err("a property of it is malformed");
         }

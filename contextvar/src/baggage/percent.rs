@@ -49,7 +49,7 @@ fn push(header: &mut String, text: &str, kept: &[bool; 256]) {
     header.push_str(&text[copied..]);
 }
 
-/// Decodes text that is ASCII.
+/// Decodes percent-encoded text.
 pub(super) fn decode(text: &str) -> Result<Cow<'_, str>, &'static str> {
     let Some((start, encoded)) = text.split_once('%') else { return Ok(Cow::Borrowed(text)) };
     let mut decoded = Vec::with_capacity(text.len());

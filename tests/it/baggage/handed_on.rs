@@ -189,6 +189,13 @@ fn declared_variables_have_the_first_claim_to_the_room() {
     let declared = "hand.tenant=".len() + 4000;
     let room = 8192 - declared - ",a=".len();
     assert_eq!((sent(room), sent(room + 1)), (8192, declared + ",theirs=1".len()));
+    let sent = |length| {
+        let received = format!("a=1,b={}", "x".repeat(length));
+        let sent = sent_after(&received, || drop(TENANT_OF_B.set("y".repeat(4000))));
+        header(&sent).unwrap().len()
+    };
+    let room = room - ",b=1".len();
+    assert_eq!((sent(room), sent(room + 1)), (8192, declared + "a=1,,theirs=1".len()));
 }
 
 #[test]
