@@ -1,4 +1,4 @@
-//! Sends context variables to other processes as [W3C Baggage], with OpenTelemetry's propagator.
+//! Sends context variables to other processes as [W3C Baggage].
 //!
 //! Declare a variable with `#[context_var(baggage = "key")]`. If it is set, [`inject`] adds it to an outgoing
 //! request. [`extract`] sets it from an incoming request. No other variable is ever sent or set.
@@ -6,7 +6,7 @@
 //! The type needs `Display` and `FromStr`, or else a [`Codec`]:
 //! `#[context_var(baggage = "key", codec = MyCodec)]`.
 //!
-//! ```
+//! ```standalone_crate
 //! use std::collections::HashMap;
 //!
 //! use contextvar::{Context, baggage, context_var};
@@ -26,39 +26,85 @@
 //! });
 //! ```
 //!
+//! # Entries that this process does not declare
+//!
+//! [`extract`] keeps them in the current context, and [`inject`] hands them on. So a value reaches the third
+//! service although the second one does not know it. They follow into tasks and copies as any variable does.
+//! The `Debug` of the context shows them as `undeclared_baggage`.
+//!
+//! ```standalone_crate
+//! use std::collections::HashMap;
+//!
+//! use contextvar::{Context, baggage, context_var};
+//!
+//! #[context_var(baggage = "tenant")]
+//! static TENANT: String;
+//!
+//! let incoming = HashMap::from([("baggage".to_owned(), "tenant=acme,session=s1".to_owned())]);
+//! let mut outgoing = HashMap::new();
+//! Context::new().run(|| {
+//!     baggage::extract(&incoming);
+//!     TENANT.set("globex".to_owned());
+//!     baggage::inject(&mut outgoing);
+//! });
+//! assert_eq!(outgoing["baggage"], "session=s1,tenant=globex");
+//! ```
+//!
+//! [`extract_declared`] only sets the declared variables.
+//!
 //! # Trust
 //!
 //! A client chooses the baggage that it sends. Extract baggage only from clients that may choose these
-//! values: a public gateway should not extract. Every service that receives a request can read its baggage. A
-//! `secret` variable cannot be declared as baggage.
+//! values. A public gateway should not extract, or should use [`extract_declared`]: [`extract`] hands a
+//! client's undeclared entries on to the next services, and these can declare other keys.
 //!
-//! If a service also has OpenTelemetry's propagator installed, that propagator stores the clients' baggage in
-//! OpenTelemetry's context, and [`inject`] sends it on. `inject` never sends a client's value under a key
-//! that a variable declares, whether the variable is set or not. The next service can declare other keys.
+//! Every service that receives a request can read its baggage. A `secret` variable cannot be declared as
+//! baggage.
+//!
+//! [`inject`] never sends a client's value under a key that a variable of this process declares, whether the
+//! variable is set or not. If OpenTelemetry's propagator is installed as well, that propagator stores the
+//! clients' baggage in OpenTelemetry's context, and [`inject`] sends it on.
+//!
+//! # Keys
+//!
+//! A key belongs to one variable of the process. If two variables declare the same key, every function of
+//! this module panics with the paths of both, and so do `ContextLayer::extract_baggage` and
+//! `InjectBaggageLayer::new`.
+//!
+//! If a header repeats a key, the entries set their variable one after the other, so the last one that can be
+//! read counts. OpenTelemetry does the same.
 //!
 //! # Limits
 //!
-//! The limits are those of the specification: 8192 bytes and 64 entries. Entries beyond them are not sent,
-//! and a longer header is not read. Values are percent-encoded, except whitespace at both ends, which is
-//! lost. Properties (`;`) are ignored. If two variables declare the same key, only one of them is sent.
+//! The limits are those of the specification: 8192 bytes and 64 entries. Entries beyond them are neither sent
+//! nor read. Declared variables have the first claim to the room in an outgoing header, and then entries that
+//! came in.
+//!
+//! Values are percent-encoded, except whitespace at both ends, which is lost. Properties (`;`) of declared
+//! entries are ignored, and those of other entries are handed on.
 //!
 //! [W3C Baggage]: https://www.w3.org/TR/baggage/
 
 pub(crate) mod declared;
+mod error;
+mod header;
+mod incoming;
+mod outgoing;
+mod percent;
+mod stored;
 
-use std::error::Error;
-use std::fmt;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use opentelemetry::propagation::{Extractor, Injector};
 
-use opentelemetry::baggage::{Baggage, BaggageExt};
-use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
-use opentelemetry_sdk::propagation::BaggagePropagator;
+pub use self::error::BaggageError;
+use self::incoming::Undeclared;
+pub use self::stored::{restore, store};
 
-use self::declared::{Declared, declared};
-use crate::context::copy_context;
+const BAGGAGE: &str = "baggage";
 
 /// Converts a variable's values to text and back.
 ///
-/// ```
+/// ```standalone_crate
 /// use std::time::Duration;
 ///
 /// use contextvar::{baggage, context_var};
@@ -89,148 +135,226 @@ pub trait Codec<T> {
     fn decode(text: &str) -> Option<T>;
 }
 
-/// Writes the declared variables that are set in the current context to the header `baggage`.
+/// Writes the baggage of the current context to the header `baggage`. If there is none it writes no header.
 ///
-/// After them it writes the entries of the current OpenTelemetry context, except those whose keys variables
-/// declare. If there are no entries it writes no header.
+/// The header has these entries, in this order:
 ///
-/// It leaves out entries that would make the header exceed 8192 bytes or 64 entries: receivers would drop the
-/// whole header.
+/// 1. the entries that [`extract`] has kept, because no variable declares their keys, in their order
+/// 2. the declared variables that are set, in the order of their keys
+/// 3. the entries of the current OpenTelemetry context with other keys
+///
+/// It leaves out entries that would make the header exceed 8192 bytes or 64 entries, because receivers would
+/// drop the whole header. The declared variables have the first claim to the room, and the entries of
+/// OpenTelemetry the last.
 ///
 /// `HashMap<String, String>` is an [`Injector`]. For an `http::HeaderMap` use [`inject_headers`].
+///
+/// # Panics
+///
+/// Panics if two variables of the process declare the same key.
+///
+/// # Examples
+///
+/// ```standalone_crate
+/// use std::collections::HashMap;
+///
+/// use contextvar::{baggage, context_var};
+///
+/// #[context_var(baggage = "tenant")]
+/// static TENANT: String;
+///
+/// let mut message = HashMap::new();
+/// TENANT.sync_scope("acme".to_owned(), || baggage::inject(&mut message));
+/// assert_eq!(message["baggage"], "tenant=acme");
+/// ```
+#[track_caller]
 pub fn inject(injector: &mut dyn Injector) {
-    let context = copy_context();
-    let mut outgoing = Outgoing { baggage: Baggage::new(), bytes: 0 };
-    for field in declared() {
-        if let Some(value) = field.var.encode(&context) {
-            outgoing.add(field.key, &value, "");
-        }
-    }
-    opentelemetry::Context::map_current(|current| {
-        for (key, (value, metadata)) in current.baggage() {
-            let key = key.as_str();
-            if !declared().any(|field| field.key == key) {
-                outgoing.add(key, value.as_str(), metadata.as_str());
-            }
-        }
-    });
-    if !outgoing.baggage.is_empty() {
-        let context = opentelemetry::Context::new().with_baggage(outgoing.baggage);
-        BaggagePropagator::new().inject_context(&context, injector);
-    }
-}
-
-/// The entries that fit into one header.
-struct Outgoing {
-    baggage: Baggage,
-    bytes: usize,
-}
-
-impl Outgoing {
-    fn add(&mut self, key: &str, value: &str, metadata: &str) {
-        const MAX_BYTES: usize = 8192;
-
-        // The propagator encodes every character that needs it except two: `%`, which would start an encoded
-        // character for a reader, and `\`, which other implementations reject. OpenTelemetry for Python reads
-        // a `+` as a space.
-        let value = value.trim().replace('%', "%25").replace('\\', "%5C").replace('+', "%2B");
-        // The propagator decodes incoming properties and does not encode them again: they could forge an
-        // entry or a header.
-        let metadata = if metadata.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b',') {
-            metadata
-        } else {
-            ""
-        };
-        // An upper bound: a character that the propagator might encode counts as encoded.
-        let encoded =
-            |byte: u8| if byte.is_ascii_alphanumeric() || b"-._~%/:".contains(&byte) { 1 } else { 3 };
-        let bytes = self.bytes + key.len() + value.bytes().map(encoded).sum::<usize>() + metadata.len() + 3;
-        if bytes <= MAX_BYTES {
-            self.bytes = bytes;
-            // This method limits the number of entries.
-            self.baggage.insert_with_metadata(key.to_owned(), value, metadata);
-        }
+    if let Some(header) = outgoing::header() {
+        injector.set(BAGGAGE, header);
     }
 }
 
 /// Writes the baggage of the current context to HTTP headers, as [`inject`] does.
-pub fn inject_headers(headers: &mut http::HeaderMap) {
-    struct Headers<'a>(&'a mut http::HeaderMap);
-
-    impl Injector for Headers<'_> {
-        fn set(&mut self, key: &str, value: String) {
-            let name = http::HeaderName::from_bytes(key.as_bytes());
-            if let (Ok(name), Ok(value)) = (name, http::HeaderValue::try_from(value)) {
-                self.0.insert(name, value);
-            }
-        }
+///
+/// # Panics
+///
+/// Panics if two variables of the process declare the same key.
+///
+/// # Examples
+///
+/// ```standalone_crate
+/// use contextvar::{baggage, context_var};
+///
+/// #[context_var(baggage = "tenant")]
+/// static TENANT: String;
+///
+/// let mut request = http::Request::new(());
+/// TENANT.sync_scope("acme".to_owned(), || baggage::inject_headers(request.headers_mut()));
+/// assert_eq!(request.headers()["baggage"], "tenant=acme");
+/// ```
+#[track_caller]
+pub fn inject_headers(headers: &mut HeaderMap) {
+    if let Some(header) = outgoing::header() {
+        let value = HeaderValue::try_from(header).expect("a header of printable ASCII");
+        headers.insert(HeaderName::from_static(BAGGAGE), value);
     }
-
-    inject(&mut Headers(headers));
 }
 
 /// Returns HTTP headers with the baggage of the current context, as [`inject`] writes it. For a client's
 /// request: `reqwest_client.get(url).headers(baggage::headers())`.
-pub fn headers() -> http::HeaderMap {
-    let mut headers = http::HeaderMap::new();
+///
+/// # Panics
+///
+/// Panics if two variables of the process declare the same key.
+///
+/// # Examples
+///
+/// ```standalone_crate
+/// use contextvar::{baggage, context_var};
+///
+/// #[context_var(baggage = "tenant")]
+/// static TENANT: String;
+///
+/// TENANT.set("acme".to_owned());
+/// assert_eq!(baggage::headers()["baggage"], "tenant=acme");
+/// ```
+#[track_caller]
+pub fn headers() -> HeaderMap {
+    let mut headers = HeaderMap::new();
     inject_headers(&mut headers);
     headers
 }
 
-/// Sets the declared variables in the current context from the header `baggage`. Returns an error for each
-/// entry that cannot set its variable.
+/// Sets the declared variables in the current context from the header `baggage`, and keeps the other entries
+/// for [`inject`]. Returns an error for each entry that was ignored.
 ///
-/// Such a variable stays as it was, and so does a variable without an entry. Entries that no variable
-/// declares are skipped, and so is text that does not follow the specification. If a key occurs twice, it
-/// counts once.
+/// An entry is ignored
+///
+/// - if its text is not a value of the variable's type
+/// - if it is malformed: it has no `=`, no valid key, or a byte that is not printable ASCII, or its
+///   percent-encoding does not decode to UTF-8
+/// - if it is beyond 8192 bytes or 64 entries. One error stands for all entries beyond the limit.
+/// - if the current context cannot be written
+///
+/// The variable of such an entry stays as it was, and so does a variable without an entry. All other entries
+/// count. The entries kept here replace those that an earlier call has kept in the same context, also if
+/// there is no header.
+///
+/// `HashMap<String, String>` is an [`Extractor`]. For an `http::HeaderMap` use [`extract_headers`].
+///
+/// # Panics
+///
+/// Panics if two variables of the process declare the same key.
+///
+/// # Examples
+///
+/// ```standalone_crate
+/// use std::collections::HashMap;
+///
+/// use contextvar::{Context, baggage, context_var};
+///
+/// #[context_var(baggage = "user.id")]
+/// static USER_ID: u64;
+///
+/// #[context_var(baggage = "tenant")]
+/// static TENANT: String;
+///
+/// let message = HashMap::from([("baggage".to_owned(), "user.id=ada,tenant=acme".to_owned())]);
+/// Context::new().run(|| {
+///     let errors = baggage::extract(&message);
+///     assert_eq!((errors.len(), errors[0].key()), (1, "user.id"));
+///     assert_eq!((TENANT.get().as_str(), USER_ID.is_set()), ("acme", false));
+/// });
+/// ```
+#[track_caller]
 pub fn extract(extractor: &dyn Extractor) -> Vec<BaggageError> {
-    let extracted = BaggagePropagator::new().extract_with_context(&opentelemetry::Context::new(), extractor);
-    let baggage = extracted.baggage();
-    let set = |field: &Declared| {
-        let value = baggage.get(field.key)?;
-        field.var.decode(value.as_str()).err().map(|reason| BaggageError { key: field.key, reason })
-    };
-    declared().filter_map(set).collect()
+    extract_from(extractor, Undeclared::HandOn)
 }
 
-/// Sets the declared variables from HTTP headers, as [`extract`] does. Several `baggage` headers count as
-/// one.
-pub fn extract_headers(headers: &http::HeaderMap) -> Vec<BaggageError> {
-    struct Headers(String);
-
-    impl Extractor for Headers {
-        fn get(&self, key: &str) -> Option<&str> {
-            (key == BAGGAGE).then_some(&*self.0)
-        }
-
-        fn keys(&self) -> Vec<&str> {
-            vec![BAGGAGE]
-        }
-    }
-
-    const BAGGAGE: &str = "baggage";
-    let values: Vec<&str> = headers.get_all(BAGGAGE).iter().filter_map(|value| value.to_str().ok()).collect();
-    if values.is_empty() { Vec::new() } else { extract(&Headers(values.join(","))) }
+/// Sets the declared variables from the header `baggage`, as [`extract`] does. Does not hand on other
+/// entries.
+///
+/// # Panics
+///
+/// Panics if two variables of the process declare the same key.
+///
+/// # Examples
+///
+/// ```standalone_crate
+/// use std::collections::HashMap;
+///
+/// use contextvar::{Context, baggage, context_var};
+///
+/// #[context_var(baggage = "tenant")]
+/// static TENANT: String;
+///
+/// let message = HashMap::from([("baggage".to_owned(), "tenant=acme,session=s1".to_owned())]);
+/// Context::new().run(|| {
+///     baggage::extract_declared(&message);
+///     assert_eq!(baggage::headers()["baggage"], "tenant=acme");
+/// });
+/// ```
+#[track_caller]
+pub fn extract_declared(extractor: &dyn Extractor) -> Vec<BaggageError> {
+    extract_from(extractor, Undeclared::Ignore)
 }
 
-/// Returned by [`extract`] for an incoming entry that cannot set its variable.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BaggageError {
-    key: &'static str,
-    reason: &'static str,
+#[track_caller]
+fn extract_from(extractor: &dyn Extractor, undeclared: Undeclared) -> Vec<BaggageError> {
+    let headers = extractor.get_all(BAGGAGE).unwrap_or_default();
+    incoming::extract(headers.into_iter().map(str::as_bytes), undeclared)
 }
 
-impl BaggageError {
-    /// Returns the key that the variable declares.
-    pub fn key(&self) -> &'static str {
-        self.key
-    }
+/// Sets the declared variables from HTTP headers and keeps the other entries, as [`extract`] does. Several
+/// `baggage` headers count as one.
+///
+/// # Panics
+///
+/// Panics if two variables of the process declare the same key.
+///
+/// # Examples
+///
+/// ```standalone_crate
+/// use contextvar::{Context, baggage, context_var};
+///
+/// #[context_var(baggage = "tenant")]
+/// static TENANT: String;
+///
+/// let request = http::Request::builder().header("baggage", "tenant=acme").body(()).unwrap();
+/// Context::new().run(|| {
+///     assert_eq!(baggage::extract_headers(request.headers()), []);
+///     assert_eq!(TENANT.get(), "acme");
+/// });
+/// ```
+#[track_caller]
+pub fn extract_headers(headers: &HeaderMap) -> Vec<BaggageError> {
+    extract_from_headers(headers, Undeclared::HandOn)
 }
 
-impl fmt::Display for BaggageError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "baggage entry `{}` was ignored: {}", self.key, self.reason)
-    }
+/// Sets the declared variables from HTTP headers, as [`extract_headers`] does. Does not hand on other
+/// entries.
+///
+/// # Panics
+///
+/// Panics if two variables of the process declare the same key.
+///
+/// # Examples
+///
+/// ```
+/// use contextvar::{Context, baggage};
+///
+/// let request = http::Request::builder().header("baggage", "session=s1").body(()).unwrap();
+/// Context::new().run(|| {
+///     assert_eq!(baggage::extract_declared_headers(request.headers()), []);
+///     assert!(baggage::headers().is_empty());
+/// });
+/// ```
+#[track_caller]
+pub fn extract_declared_headers(headers: &HeaderMap) -> Vec<BaggageError> {
+    extract_from_headers(headers, Undeclared::Ignore)
 }
 
-impl Error for BaggageError {}
+#[track_caller]
+fn extract_from_headers(headers: &HeaderMap, undeclared: Undeclared) -> Vec<BaggageError> {
+    incoming::extract(headers.get_all(BAGGAGE).iter().map(HeaderValue::as_bytes), undeclared)
+}

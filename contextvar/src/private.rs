@@ -16,6 +16,8 @@ pub use inventory;
 
 #[cfg(feature = "baggage")]
 pub use crate::baggage::declared::{Coded, Declared};
+#[cfg(feature = "baggage")]
+use crate::baggage::declared::{DecodeFn, EncodeFn};
 pub use crate::context::copy_context;
 pub use crate::log::defaults::ShownDefault;
 use crate::storage::{FormatFn, ShowFn};
@@ -80,11 +82,13 @@ impl<T> NoDebug<T> for DebugOf<T> {}
 pub struct DisplayOf<T>(PhantomData<fn(T) -> T>);
 
 impl<T: fmt::Display> DisplayOf<T> {
-    pub const ENCODE: Option<fn(&T) -> String> = Some(|value| value.to_string());
+    #[cfg(feature = "baggage")]
+    pub const ENCODE: Option<EncodeFn<T>> = Some(|value, write| write(value));
 }
 
 pub trait NoDisplay<T> {
-    const ENCODE: Option<fn(&T) -> String> = None;
+    #[cfg(feature = "baggage")]
+    const ENCODE: Option<EncodeFn<T>> = None;
 }
 
 impl<T> NoDisplay<T> for DisplayOf<T> {}
@@ -94,11 +98,13 @@ impl<T> NoDisplay<T> for DisplayOf<T> {}
 pub struct FromStrOf<T>(PhantomData<fn(T) -> T>);
 
 impl<T: FromStr> FromStrOf<T> {
-    pub const DECODE: Option<fn(&str) -> Option<T>> = Some(|text| text.parse().ok());
+    #[cfg(feature = "baggage")]
+    pub const DECODE: Option<DecodeFn<T>> = Some(|text| text.parse().ok());
 }
 
 pub trait NoFromStr<T> {
-    const DECODE: Option<fn(&str) -> Option<T>> = None;
+    #[cfg(feature = "baggage")]
+    const DECODE: Option<DecodeFn<T>> = None;
 }
 
 impl<T> NoFromStr<T> for FromStrOf<T> {}

@@ -156,7 +156,13 @@ fn declare_baggage(args: &ContextVarArgs, ident: &Ident, ty: &Type, span: Span, 
     let coded = match &args.codec {
         Some(codec) => {
             let codec = quote!(<#codec as #krate::baggage::Codec<#ty>>);
-            quote_spanned!(span=> #krate::__private::Coded::<#ty>::new(&#ident, #codec::encode, #codec::decode))
+            quote_spanned! {span=>
+                #krate::__private::Coded::<#ty>::new(
+                    &#ident,
+                    |value, write| write(&#codec::encode(value)),
+                    #codec::decode,
+                )
+            }
         }
         None => {
             let message = format!(
@@ -177,7 +183,11 @@ fn declare_baggage(args: &ContextVarArgs, ident: &Ident, ty: &Type, span: Span, 
         const _: () = {
             static CODED: #krate::__private::Coded<#ty> = #coded;
             #krate::__private::inventory::submit! {
-                #krate::__private::Declared { key: #key, var: &CODED }
+                #krate::__private::Declared {
+                    key: #key,
+                    path: ::core::concat!(::core::module_path!(), "::", ::core::stringify!(#ident)),
+                    var: &CODED,
+                }
             }
         };
     }

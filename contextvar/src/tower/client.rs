@@ -9,7 +9,7 @@ use crate::baggage;
 /// Adds the [baggage](crate::baggage) of the current context to each request of a client that is a tower
 /// service: hyper-util's client, a tonic channel.
 ///
-/// ```
+/// ```standalone_crate
 /// use std::convert::Infallible;
 ///
 /// use contextvar::context_var;
@@ -28,13 +28,26 @@ use crate::baggage;
 /// assert_eq!(sent, "tenant.id=7");
 /// # }
 /// ```
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct InjectBaggageLayer(());
 
 impl InjectBaggageLayer {
     /// Returns the layer.
+    ///
+    /// # Panics
+    ///
+    /// Panics if two variables of the process declare the same key.
+    #[track_caller]
     pub fn new() -> Self {
+        baggage::declared::declared();
         InjectBaggageLayer(())
+    }
+}
+
+impl Default for InjectBaggageLayer {
+    #[track_caller]
+    fn default() -> Self {
+        InjectBaggageLayer::new()
     }
 }
 

@@ -208,10 +208,18 @@ impl<R> ContextLayer<R> {
         self
     }
 
-    /// Sets the variables that are declared as [baggage](crate::baggage) from the headers of each request.
-    /// Calls `on_error` for each entry that cannot set its variable.
+    /// Sets the variables that are declared as [baggage](crate::baggage) from the headers of each request,
+    /// and keeps the other entries for the requests that the handler sends, as
+    /// [`extract_headers`](crate::baggage::extract_headers) does. Calls `on_error` for each entry that was
+    /// ignored.
     ///
     /// Use it only where clients may choose these values: see [Trust](crate::baggage#trust).
+    ///
+    /// # Panics
+    ///
+    /// Panics if two variables of the process declare the same key.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use contextvar::tower::ContextLayer;
@@ -221,12 +229,42 @@ impl<R> ContextLayer<R> {
     /// ```
     #[cfg(feature = "baggage")]
     #[must_use = "this returns the layer"]
+    #[track_caller]
     pub fn extract_baggage(
         self,
         on_error: impl Fn(crate::baggage::BaggageError) + Send + Sync + 'static,
     ) -> Self {
+        crate::baggage::declared::declared();
         self.with_setter(move |request| {
             crate::baggage::extract_headers(&request.headers).into_iter().for_each(&on_error);
+        })
+    }
+
+    /// Sets the variables that are declared as [baggage](crate::baggage) from the headers of each request, as
+    /// [`extract_baggage`](Self::extract_baggage) does. Does not hand on other entries.
+    ///
+    /// # Panics
+    ///
+    /// Panics if two variables of the process declare the same key.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use contextvar::tower::ContextLayer;
+    ///
+    /// let layer = ContextLayer::new().extract_declared_baggage(|error| eprintln!("{error}"));
+    /// # let _ = layer;
+    /// ```
+    #[cfg(feature = "baggage")]
+    #[must_use = "this returns the layer"]
+    #[track_caller]
+    pub fn extract_declared_baggage(
+        self,
+        on_error: impl Fn(crate::baggage::BaggageError) + Send + Sync + 'static,
+    ) -> Self {
+        crate::baggage::declared::declared();
+        self.with_setter(move |request| {
+            crate::baggage::extract_declared_headers(&request.headers).into_iter().for_each(&on_error);
         })
     }
 }
