@@ -54,8 +54,9 @@
 //! - `sink`, `http-body`: [`Scoped`] around sinks and HTTP bodies.
 //! - `hyper`: a context for each request of hyper's connections; an executor whose tasks inherit the context.
 //! - `tower`: a context for each request or connection of a server.
-//! - `tracing`: variables in logs; spans carried into tasks.
-//! - `opentelemetry`: OpenTelemetry's context carried into tasks.
+//! - `carry`: ambient values of other libraries carried into tasks.
+//! - `tracing`: variables in logs; spans carried into tasks. Implies `carry`.
+//! - `opentelemetry`: OpenTelemetry's context carried into tasks. Implies `carry`.
 //! - `baggage`: variables sent to other processes as W3C Baggage.
 //! - `observe`: an observer of the contexts that threads enter and exit.
 //! - `report`: reports of reads and writes that find no context.
@@ -67,6 +68,8 @@
 
 #[cfg(feature = "baggage")]
 pub mod baggage;
+#[cfg(feature = "carry")]
+pub mod carry;
 mod context;
 mod current;
 mod error;
