@@ -72,6 +72,8 @@
 //!
 //! A panic of the work itself passes through, after all values have been left.
 //!
+//! On a thread that is exiting, nothing more is captured once the thread-locals of the libraries can be gone.
+//!
 //! # Re-entrancy
 //!
 //! The closures of an [`Ambient`] can use this crate, register, and hand work over. That work carries the

@@ -596,6 +596,35 @@ fn work_can_be_dropped_while_a_thread_exits() {
 }
 
 #[test]
+fn a_thread_that_exits_does_not_capture() {
+    use contextvar::carry::{Ambient, register};
+
+    struct Spawns(mpsc::Sender<bool>);
+    impl Drop for Spawns {
+        fn drop(&mut self) {
+            self.0.send(thread::spawn(|| ()).join().is_ok()).unwrap();
+        }
+    }
+    thread_local! {
+        static SPAWNS: RefCell<Option<Spawns>> = const { RefCell::new(None) };
+        // With a destructor.
+        static NAME: RefCell<String> = const { RefCell::new(String::new()) };
+    }
+
+    // Panics where `NAME` is gone.
+    register(Ambient::guarded(|| NAME.with_borrow(|name| (!name.is_empty()).then(|| name.clone())), |_| ()));
+    let (sender, reported) = mpsc::channel();
+    std::thread::spawn(|| {
+        // Initialized first, so dropped last.
+        SPAWNS.set(Some(Spawns(sender)));
+        thread::spawn(|| ()).join().unwrap();
+    })
+    .join()
+    .unwrap();
+    assert!(reported.recv().unwrap());
+}
+
+#[test]
 fn a_task_local_of_any_crate_follows() {
     tokio::task_local! {
         static NAME: String;

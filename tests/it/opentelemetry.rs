@@ -98,14 +98,14 @@ fn a_task_does_not_see_the_context_that_it_is_polled_in() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     for other in others {
         let local = tokio::task::LocalSet::new();
-        let later = async move {
+        let later = || async move {
             tokio::task::yield_now().await;
             shown()
         };
-        let task = runtime.block_on(local.run_until(async { task::spawn_local(later) }));
-        let wrapped = local.spawn_local(later.in_inherited_context());
-        let plain = local.spawn_local(later);
-        let spawned = runtime.block_on(async { task::spawn(later) });
+        let task = runtime.block_on(local.run_until(async { task::spawn_local(later()) }));
+        let wrapped = local.spawn_local(later().in_inherited_context());
+        let plain = local.spawn_local(later());
+        let spawned = runtime.block_on(async { task::spawn(later()) });
         let _attached = other.attach();
         assert_ne!(shown(), nothing);
         let (task, wrapped, plain) =

@@ -35,10 +35,35 @@ pub(super) type Chain = Option<Box<dyn Link>>;
 /// Captures the registered values.
 #[inline]
 pub(super) fn capture() -> Chain {
-    if FIRST.get().is_none() || IN_USER_CODE.get() { None } else { capture_from(&FIRST) }
+    if FIRST.get().is_none() { None } else { capture_registered() }
 }
 
 #[cold]
+fn capture_registered() -> Chain {
+    if IN_USER_CODE.get() || HAS_CAPTURED.get() && ALIVE.try_with(|_| ()).is_err() {
+        return None;
+    }
+    let chain = capture_from(&FIRST);
+    HAS_CAPTURED.set(true);
+    let _ = ALIVE.try_with(|_| ());
+    chain
+}
+
+/// Its destructor makes a thread-local of this type unusable when the thread exits.
+struct Alive;
+
+impl Drop for Alive {
+    fn drop(&mut self) {}
+}
+
+thread_local! {
+    static HAS_CAPTURED: Cell<bool> = const { Cell::new(false) };
+
+    /// Is first used after the first capture on its thread, so that it ends before the thread-locals that the
+    /// capture has used. Without them a capture can panic, which would abort the process in a destructor.
+    static ALIVE: Alive = const { Alive };
+}
+
 fn capture_from(place: &'static Place) -> Chain {
     let entry = place.get()?;
     entry.ambient.capture.capture(&|| capture_from(&entry.next))

@@ -78,20 +78,20 @@ fn tasks_calls_and_threads_inherit_span_and_fields() {
 fn a_task_does_not_see_the_span_that_it_is_polled_in() {
     let _subscriber = tracing::subscriber::set_default(tracing_subscriber::registry());
     let current = || tracing::Span::current().metadata().map(|span| span.name());
-    let later = async move {
+    let later = || async move {
         tokio::task::yield_now().await;
         current()
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let local = tokio::task::LocalSet::new();
-    let task = runtime.block_on(local.run_until(async { task::spawn_local(later) }));
-    let wrapped = local.spawn_local(later.in_inherited_context());
-    let plain = local.spawn_local(later);
+    let task = runtime.block_on(local.run_until(async { task::spawn_local(later()) }));
+    let wrapped = local.spawn_local(later().in_inherited_context());
+    let plain = local.spawn_local(later());
     let panics =
         runtime.block_on(local.run_until(async { task::spawn_local(async { panic!("on purpose") }) }));
     let spanned = {
         let _entered = info_span!("own").entered();
-        local.spawn_local(later.in_inherited_context())
+        local.spawn_local(later().in_inherited_context())
     };
 
     let outer = info_span!("outer");
