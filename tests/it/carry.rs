@@ -13,6 +13,9 @@ use tracing::info_span;
 
 use crate::support::{Log, OnDrop, on_both_flavors};
 
+#[cfg(tokio_unstable)]
+mod hooks;
+
 /// Registers what these tests use. The process has one registry.
 fn set_up() {
     static REGISTERED: Once = Once::new();

@@ -76,34 +76,33 @@ mod span {
         }
 
         /// Enters the span. Without a span, exits those of other work.
-        pub(crate) fn enter(&self) -> SpanGuard<'_> {
+        #[inline]
+        pub(crate) fn enter(&self) -> Option<SpanGuard<'_>> {
             if self.0.is_none() {
-                SpanGuard::Exited { _spans: ExitedSpans::exit_all() }
-            } else {
-                SpanGuard::Entered { _span: self.0.enter() }
+                return ExitedSpans::exit_all().map(|spans| SpanGuard::Exited { _spans: spans });
             }
+            Some(SpanGuard::Entered { _span: self.0.enter() })
         }
 
         /// Does the same for longer than this value lives.
         #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
-        pub(crate) fn enter_owned(&self) -> OwnedSpanGuard {
+        pub(crate) fn enter_owned(&self) -> Option<OwnedSpanGuard> {
             if self.0.is_none() {
-                OwnedSpanGuard::Exited { _spans: ExitedSpans::exit_all() }
-            } else {
-                OwnedSpanGuard::Entered { _span: self.0.clone().entered() }
+                return ExitedSpans::exit_all().map(|spans| OwnedSpanGuard::Exited { _spans: spans });
             }
+            Some(OwnedSpanGuard::Entered { _span: self.0.clone().entered() })
         }
     }
 
     pub(crate) enum SpanGuard<'a> {
         Entered { _span: span::Entered<'a> },
-        Exited { _spans: Option<ExitedSpans> },
+        Exited { _spans: ExitedSpans },
     }
 
     #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
     pub(crate) enum OwnedSpanGuard {
         Entered { _span: span::EnteredSpan },
-        Exited { _spans: Option<ExitedSpans> },
+        Exited { _spans: ExitedSpans },
     }
 
     /// Returns true if no subscriber is interested in any span: the cheapest test.

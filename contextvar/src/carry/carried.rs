@@ -107,7 +107,7 @@ impl Carried {
         }
         #[cfg(feature = "tracing")]
         {
-            guards.span = Some(captured.span.enter_owned());
+            guards.span = captured.span.enter_owned();
         }
         if let Some(link) = &captured.registered {
             link.enter(&mut guards.registered);
@@ -119,21 +119,18 @@ impl Carried {
 impl Captured {
     #[inline(never)]
     fn run<R>(&self, work: impl FnOnce() -> R) -> R {
-        let mut work = Some(work);
-        let mut result = None;
-        self.run_dyn(&mut || result = work.take().map(|work| work()));
-        result.expect("the work is called once")
-    }
-
-    /// Calls `work` once, inside the values.
-    fn run_dyn(&self, work: &mut dyn FnMut()) {
         #[cfg(feature = "opentelemetry")]
         let _context = self.context.enter();
         #[cfg(feature = "tracing")]
         let _span = self.span.enter();
         match &self.registered {
             None => work(),
-            Some(link) => link.run(work),
+            Some(link) => {
+                let mut work = Some(work);
+                let mut result = None;
+                link.run(&mut || result = work.take().map(|work| work()));
+                result.expect("a link calls the work once")
+            }
         }
     }
 
@@ -142,7 +139,7 @@ impl Captured {
         let mut drop_work = Some(drop_work);
         let mut result = Ok(());
         let run = || {
-            self.run_dyn(&mut || {
+            self.run(|| {
                 if let Some(drop_work) = drop_work.take() {
                     result = panic::catch_unwind(AssertUnwindSafe(drop_work));
                 }
