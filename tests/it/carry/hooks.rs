@@ -105,7 +105,10 @@ fn plain_spawns_carry_what_guards_enter_at_each_poll() {
 #[test]
 fn the_span_is_entered_before_each_poll_and_left_after_it() {
     set_up();
-    let _subscriber = tracing::subscriber::set_default(tracing_subscriber::registry());
+    // Without tokio's own spans.
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_writer(std::io::sink);
+    let _subscriber = tracing::subscriber::set_default(subscriber.finish());
     let runtime = Builder::new_current_thread().inherit_context().build().unwrap();
     runtime.block_on(async {
         let task = info_span!("request").in_scope(|| {

@@ -76,7 +76,10 @@ fn tasks_calls_and_threads_inherit_span_and_fields() {
 /// Work that was handed over where there was no span does not see that of the work around it.
 #[test]
 fn a_task_does_not_see_the_span_that_it_is_polled_in() {
-    let _subscriber = tracing::subscriber::set_default(tracing_subscriber::registry());
+    // Without tokio's own spans.
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_writer(std::io::sink);
+    let _subscriber = tracing::subscriber::set_default(subscriber.finish());
     let current = || tracing::Span::current().metadata().map(|span| span.name());
     let later = || async move {
         tokio::task::yield_now().await;
