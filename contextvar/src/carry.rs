@@ -81,12 +81,15 @@
 //!
 //! # Cost
 //!
-//! A value that is captured costs one allocation, and all of them one more. Where nothing is captured, a poll
-//! costs two instructions more, and a spawn no allocation. With feature `tracing`, the check for a span
-//! around the poll adds about 10 instructions as long as the process has no subscriber.
+//! Each captured value takes one allocation, and all of them one more. Where nothing is captured, a spawn takes
+//! no allocation, and a poll a few instructions: one test, and up to ten if it keeps rustc from inlining the
+//! future. With feature `tracing`, work without a span is tested for spans around each of its polls. That takes
+//! about 20 instructions as long as no subscriber is interested in spans, and about 70 with one.
 //!
-//! With feature `opentelemetry` its context is always captured, because its API does not show whether a
-//! context with values is empty. That takes an allocation per spawn, and attaches the context at each poll.
+//! With feature `opentelemetry` its context is always captured, and attached at each poll: about 260
+//! instructions, and an allocation per spawn. OpenTelemetry's API does not show whether a context is empty. It
+//! shows the span, the baggage and the flag of a context, but no values of other types, except in `Debug`,
+//! which takes 600 instructions. Without attaching, work could see the context of another request.
 
 mod built_in;
 mod carried;
@@ -211,10 +214,7 @@ pub fn task_local<T>(key: &'static tokio::task::LocalKey<T>) -> Ambient
 where
     T: Clone + Send + Sync + 'static,
 {
-    Ambient::scoped(
-        || key.try_with(Clone::clone).ok(),
-        |value, work| key.sync_scope(value.clone(), || work()),
-    )
+    Ambient::scoped(|| key.try_with(Clone::clone).ok(), |value, work| key.sync_scope(value.clone(), work))
 }
 
 /// Returns the ambient value of tracing's default subscriber, as [`with_default`] and [`set_default`] set it for

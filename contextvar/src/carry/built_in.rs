@@ -106,6 +106,7 @@ mod span {
     }
 
     /// Returns true if no subscriber is interested in any span: the cheapest test.
+    #[inline]
     fn is_off() -> bool {
         LevelFilter::current() == LevelFilter::OFF
     }
