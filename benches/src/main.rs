@@ -4,6 +4,7 @@
 //! $ cargo run --release -p benches                    # the times and the chart
 //! $ cargo run --release -p benches -- --check         # also exits with 1 if a target is missed
 //! $ cargo run --release -p benches -- --instructions  # counted by callgrind; also with --check
+//! $ cargo run --release -p benches --features carry -- --instructions   # with spans and OpenTelemetry's context
 //! $ cargo run --release -p benches -- --growth        # how costs grow with variables, nesting, tasks, threads
 //! $ RUSTFLAGS="--cfg tokio_unstable" cargo run --release -p benches -- --hooks   # runtimes whose tasks inherit
 //! $ cargo run --release -p benches -- --load          # an HTTP service under load, with and without; needs wrk

@@ -16,6 +16,7 @@ pub(crate) enum Operation {
     RunInCopy,
     CopyOnWrite,
     Poll,
+    PollHandedOver,
     SpawnCurrentThread,
     SpawnMultiThread,
     Request,
@@ -25,7 +26,7 @@ pub(crate) enum Operation {
 use Operation::*;
 
 impl Operation {
-    pub(crate) const ALL: [Operation; 15] = [
+    pub(crate) const ALL: [Operation; 16] = [
         Get,
         GetInTurn,
         ReadString,
@@ -37,6 +38,7 @@ impl Operation {
         RunInCopy,
         CopyOnWrite,
         Poll,
+        PollHandedOver,
         SpawnCurrentThread,
         SpawnMultiThread,
         Request,
@@ -56,6 +58,7 @@ impl Operation {
             RunInCopy => "run a closure in an existing copy",
             CopyOnWrite => "copy, then the first set",
             Poll => "one poll of a wrapped future",
+            PollHandedOver => "one poll of a future for another task",
             SpawnCurrentThread => "spawn + join, current-thread",
             SpawnMultiThread => "spawn + join, multi-thread",
             Request => "the request",

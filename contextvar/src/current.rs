@@ -32,7 +32,7 @@ pub(crate) use task::task_id;
 pub use task::{LookupErrorKind, WriteErrorKind};
 #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
 pub(crate) use task_context::TaskContext;
-#[cfg(all(feature = "runtime-hooks", feature = "observe", tokio_unstable))]
+#[cfg(all(feature = "runtime-hooks", any(feature = "carry", feature = "observe"), tokio_unstable))]
 pub(crate) use task_context::discard_panic;
 pub(crate) use thread_context::this_thread;
 

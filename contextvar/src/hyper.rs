@@ -78,7 +78,8 @@ where
 /// variables that are [not inherited](crate::ContextVar::inherit).
 ///
 /// An HTTP/2 stream inherits from its connection. A client's connection inherits from the request that opened
-/// it.
+/// it. With feature `carry`, each task also runs in the ambient values of other libraries that are current
+/// there, such as the span.
 ///
 /// A client with a pool uses a connection for later requests as well. The connection's task keeps the first
 /// request's context alive until the connection closes. Give such a client hyper-util's executor without this

@@ -1,7 +1,8 @@
 #[cfg(feature = "stream")]
 use futures_core::Stream;
 
-use crate::context::{Context, copy_context, inherit_context};
+use crate::context::{Context, copy_context};
+use crate::inherit;
 use crate::scoped::Scoped;
 
 /// Wraps futures so that they run in a context.
@@ -47,6 +48,11 @@ pub trait InContext: Future + Sized {
     ///
     /// Use it with any API that starts tasks: a `JoinSet`, a `TaskTracker`, a runtime's handle.
     ///
+    /// With feature `carry`, the future also runs in the ambient values of other libraries that are current
+    /// at this call: with feature `tracing` the span, with feature `opentelemetry` OpenTelemetry's context,
+    /// and what was registered with `contextvar::carry`. These are nearer to the future than what is around
+    /// the returned future. So enter a new span inside: `f().instrument(span).in_inherited_context()`.
+    ///
     /// ```
     /// use contextvar::{ContextVar, InContext};
     ///
@@ -64,7 +70,7 @@ pub trait InContext: Future + Sized {
     /// # }
     /// ```
     fn in_inherited_context(self) -> Scoped<Self> {
-        self.in_context(inherit_context())
+        inherit::scope(self)
     }
 }
 
@@ -114,6 +120,9 @@ pub trait StreamInContext: Stream + Sized {
     /// Wraps the stream for another task that consumes it: it runs in a copy of the current context without
     /// the variables that are [not inherited](crate::ContextVar::inherit). The copy is taken at this call.
     ///
+    /// With feature `carry`, the stream also runs in the ambient values of other libraries, as
+    /// [`InContext::in_inherited_context`] says.
+    ///
     /// ```
     /// use contextvar::{ContextVar, StreamInContext};
     /// use futures::stream::{self, StreamExt};
@@ -127,7 +136,7 @@ pub trait StreamInContext: Stream + Sized {
     /// # });
     /// ```
     fn in_inherited_context(self) -> Scoped<Self> {
-        self.in_context(inherit_context())
+        inherit::scope(self)
     }
 }
 

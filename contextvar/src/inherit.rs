@@ -1,41 +1,54 @@
-//! Wraps the work that [`task`](crate::task) and [`thread`](crate::thread) start, so that it inherits the
-//! current context; with features `tracing` and `opentelemetry` also the current span and OpenTelemetry's
-//! context.
+//! Wraps the work that [`task`](crate::task), [`thread`](crate::thread) and others start, so that it inherits the
+//! current context and, with feature `carry`, the ambient values of other libraries.
 
-#[cfg(any(feature = "tracing", feature = "opentelemetry"))]
-mod surroundings;
-
+#[cfg(feature = "carry")]
+pub(crate) use crate::carry::Carried;
 #[cfg(feature = "tokio")]
 use crate::context::Context;
 use crate::context::inherit_context;
-#[cfg(feature = "tokio")]
 use crate::scoped::Scoped;
+
+/// Wraps a future or a stream for another task, or a closure for another thread.
+pub(crate) fn scope<F>(work: F) -> Scoped<F> {
+    let context = inherit_context();
+    Scoped::carrying(context, Carried::capture(), work)
+}
 
 /// Wraps a closure for another thread.
 pub(crate) fn closure<R>(f: impl FnOnce() -> R) -> impl FnOnce() -> R {
-    inherit_context().bind(in_surroundings(f))
+    let scope = scope(f);
+    move || scope.call(|f| f())
 }
 
 /// Wraps a closure for another thread. The closure returns its context as well.
 #[cfg(feature = "tokio")]
 pub(crate) fn closure_returning_context<R>(f: impl FnOnce() -> R) -> impl FnOnce() -> (R, Context) {
-    let scoped = inherit_context().scope(in_surroundings(f));
-    move || scoped.call_and_context(|f| f())
+    let scope = scope(f);
+    move || scope.call_and_context(|f| f())
 }
 
-fn in_surroundings<R>(f: impl FnOnce() -> R) -> impl FnOnce() -> R {
-    #[cfg(any(feature = "tracing", feature = "opentelemetry"))]
-    let f = {
-        let f = surroundings::Surroundings::current().wrap(f);
-        move || f.call()
-    };
-    f
-}
+/// The ambient values that work carries along: none without feature `carry`.
+#[cfg(not(feature = "carry"))]
+pub(crate) struct Carried;
 
-/// Wraps a future for another task.
-#[cfg(feature = "tokio")]
-pub(crate) fn future<F: Future>(future: F) -> Scoped<impl Future<Output = F::Output>> {
-    #[cfg(any(feature = "tracing", feature = "opentelemetry"))]
-    let future = surroundings::Surroundings::current().wrap(future);
-    inherit_context().scope(future)
+#[cfg(not(feature = "carry"))]
+impl Carried {
+    pub(crate) const NOTHING: Carried = Carried;
+
+    fn capture() -> Carried {
+        Carried
+    }
+
+    #[inline]
+    pub(crate) fn run<R>(&self, work: impl FnOnce() -> R) -> R {
+        work()
+    }
+
+    #[inline]
+    pub(crate) fn run_drop(&self, drop_work: impl FnOnce()) {
+        drop_work();
+    }
+
+    #[inline]
+    pub(crate) fn clear(&mut self) {}
 }

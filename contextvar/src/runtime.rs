@@ -38,6 +38,11 @@
 //! escapes tokio's own `catch_unwind`. The check costs about 60 instructions for each read outside of a
 //! further `run` or `scope`.
 //!
+//! With feature `carry`, the ambient values of other libraries follow as well, such as the span: those that
+//! guards enter, and not those of `contextvar::carry::Ambient::scoped`. They are entered before each poll and
+//! left after it, around the context: the library's code runs outside of the task's context. Its panics are
+//! discarded.
+//!
 //! # Limits
 //!
 //! tokio calls no hook in these cases, or calls it at an unexpected time:
@@ -48,11 +53,14 @@
 //!   `LocalRuntime`.
 //! - A task that has not finished when the runtime shuts down is dropped outside of its context. A task that
 //!   is aborted is dropped inside. A future in a [`Scoped`](crate::Scoped) is dropped in its context in both
-//!   cases.
+//!   cases. Ambient values of other libraries are not entered in either case.
 //! - If one thread spawns a task while another shuts the runtime down, and the task never runs, its context
 //!   can remain until the runtime's builder and the last handle of the runtime and of its tasks are dropped.
 //! - A context is dropped just after its task has ended. Code that awaits the task can see the end of the
 //!   task a moment earlier.
+
+#[cfg(feature = "carry")]
+mod entered;
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -64,9 +72,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::{Builder, TaskMeta};
 use tokio::task::Id;
 
-#[cfg(feature = "observe")]
+#[cfg(any(feature = "carry", feature = "observe"))]
 use crate::current::discard_panic;
 use crate::current::{self, Contents, TaskContext};
+#[cfg(feature = "carry")]
+use crate::inherit::Carried;
 use crate::on_drop::OnDrop;
 use crate::storage::Map;
 
@@ -178,26 +188,43 @@ impl InheritContext for Builder {
         });
         let of = Arc::clone(&contexts);
         self.on_before_task_poll(move |task| match of.get(task.id()) {
-            Some(context) => {
+            Some(Task {
+                context,
+                #[cfg(feature = "carry")]
+                carried,
+            }) => {
                 call_in(&before_poll, task, |hook| context.run_in_copy(hook));
                 #[cfg(feature = "observe")]
                 if crate::observe::is_set() {
                     context.run_in_copy(|| discard_panic(crate::observe::entered));
                 }
+                #[cfg(feature = "carry")]
+                entered::enter(task.id(), &carried);
                 context.enter();
             }
             None => call(&before_poll, task),
         });
-        self.on_after_task_poll(move |task| match TaskContext::leave(task.id()) {
-            Some(context) => {
-                #[cfg(feature = "observe")]
-                discard_panic(crate::observe::exited);
-                call_in(&after_poll, task, |hook| context.run_in_copy(hook));
+        self.on_after_task_poll(move |task| {
+            let context = TaskContext::leave(task.id());
+            #[cfg(feature = "carry")]
+            entered::leave(task.id());
+            match context {
+                Some(context) => {
+                    #[cfg(feature = "observe")]
+                    discard_panic(crate::observe::exited);
+                    call_in(&after_poll, task, |hook| context.run_in_copy(hook));
+                }
+                None => call(&after_poll, task),
             }
-            None => call(&after_poll, task),
         });
         self.on_task_terminate(move |task| match contexts.remove(task.id()) {
-            Some(context) => {
+            Some(Task {
+                context,
+                #[cfg(feature = "carry")]
+                carried,
+            }) => {
+                #[cfg(feature = "carry")]
+                discard_panic(|| drop(carried));
                 // Also ends the context if the user's hook panics: tokio catches that panic.
                 let _end = OnDrop(|| context.end());
                 call_in(&terminate, task, |hook| context.run_in_copy(hook));
@@ -305,9 +332,16 @@ impl fmt::Debug for Hooks {
 /// The contexts of a runtime's tasks, spread over shards to reduce contention.
 #[derive(Default)]
 struct Contexts {
-    shards: [Mutex<HashMap<Id, Arc<TaskContext>, Hash>>; 1 << SHARDS],
+    shards: [Mutex<HashMap<Id, Task, Hash>>; 1 << SHARDS],
     /// True if the user has hooks that run in copies of the contexts.
     has_hooks: bool,
+}
+
+#[derive(Clone)]
+struct Task {
+    context: Arc<TaskContext>,
+    #[cfg(feature = "carry")]
+    carried: Carried,
 }
 
 const SHARDS: u32 = 5;
@@ -318,7 +352,7 @@ thread_local! {
 }
 
 impl Contexts {
-    fn shard(&self, task: Id) -> impl DerefMut<Target = HashMap<Id, Arc<TaskContext>, Hash>> {
+    fn shard(&self, task: Id) -> impl DerefMut<Target = HashMap<Id, Task, Hash>> {
         let hash = Hash::default().hash_one(task);
         let shard = &self.shards[(hash >> 32) as usize % self.shards.len()];
         shard.lock().unwrap_or_else(PoisonError::into_inner)
@@ -334,22 +368,27 @@ impl Contexts {
         let has_hooks = self.has_hooks || crate::observe::is_set();
         #[cfg(not(feature = "observe"))]
         let has_hooks = self.has_hooks;
-        let map = if inherits() { current::copy_map().inherited() } else { Map::EMPTY };
-        let context = TaskContext::new(task, Contents::handed_over(map), has_hooks);
-        self.shard(task).insert(task, context);
+        let inherits = inherits();
+        let map = if inherits { current::copy_map().inherited() } else { Map::EMPTY };
+        let new = Task {
+            context: TaskContext::new(task, Contents::handed_over(map), has_hooks),
+            #[cfg(feature = "carry")]
+            carried: if inherits { Carried::capture() } else { Carried::NOTHING },
+        };
+        self.shard(task).insert(task, new);
     }
 
-    fn get(&self, task: Id) -> Option<Arc<TaskContext>> {
+    fn get(&self, task: Id) -> Option<Task> {
         self.shard(task).get(&task).cloned()
     }
 
     /// Removes and returns the context of a task that has ended.
-    fn remove(&self, task: Id) -> Option<Arc<TaskContext>> {
-        let context = self.shard(task).remove(&task);
-        if context.is_none() {
+    fn remove(&self, task: Id) -> Option<Task> {
+        let removed = self.shard(task).remove(&task);
+        if removed.is_none() {
             ENDED_WITHOUT_CONTEXT.set(Some(task));
         }
-        context
+        removed
     }
 }
 

@@ -6,6 +6,7 @@ use std::task::{self, Poll};
 use pin_project_lite::pin_project;
 
 use crate::context::Context;
+use crate::inherit::Carried;
 
 #[cfg(feature = "http-body")]
 mod body;
@@ -26,6 +27,10 @@ pin_project! {
     /// When the future finishes, the future and then the context are dropped before the poll returns.
     /// [`and_context`](Self::and_context) returns the context instead. A stream or a body finishes when it
     /// returns `None`. A sink and its context are dropped with the `Scoped`.
+    ///
+    /// With feature `carry`, a `Scoped` that hands work to another task or thread also holds the values that
+    /// are [carried along](crate::InContext::in_inherited_context). They are entered inside the context, at
+    /// the same times. They are dropped in the context, after the future.
     ///
     /// # Cancel safety
     ///
@@ -53,6 +58,7 @@ pin_project! {
     pub struct Scoped<F> {
         #[pin]
         inner: Option<F>,
+        carried: Carried,
         context: Context,
     }
 
@@ -60,15 +66,24 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             if this.inner.is_some() {
-                this.context.run(|| this.inner.set(None));
+                this.context.run(|| {
+                    this.carried.run_drop(|| this.inner.set(None));
+                    this.carried.clear();
+                });
             }
         }
     }
 }
 
 impl<F> Scoped<F> {
+    #[inline]
     pub(crate) fn new(context: Context, inner: F) -> Self {
-        Scoped { inner: Some(inner), context }
+        Scoped::carrying(context, Carried::NOTHING, inner)
+    }
+
+    #[inline]
+    pub(crate) fn carrying(context: Context, carried: Carried, inner: F) -> Self {
+        Scoped { inner: Some(inner), carried, context }
     }
 
     /// Returns the context with the changes that the polls so far have made. Returns an empty context after
@@ -117,7 +132,12 @@ impl<F> Scoped<F> {
 
     pub(crate) fn call_and_context<R>(mut self, call: impl FnOnce(F) -> R) -> (R, Context) {
         let f = self.inner.take().expect("a closure is taken once, by a method that takes `self`");
-        (self.context.run(|| call(f)), mem::take(&mut self.context))
+        let result = self.context.run(|| {
+            let result = self.carried.run(|| call(f));
+            self.carried.clear();
+            result
+        });
+        (result, mem::take(&mut self.context))
     }
 
     /// Calls the closure in its context, and wraps the future that the closure returns in the same context.
@@ -132,11 +152,17 @@ impl<F: Future> Scoped<F> {
     fn poll_with_context(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<(F::Output, Context)> {
         let mut this = self.project();
         let output = this.context.run(|| {
-            let future = this.inner.as_mut().as_pin_mut();
-            let output = future.expect("`Scoped` polled after it has finished").poll(cx);
+            let output = this.carried.run(|| {
+                let future = this.inner.as_mut().as_pin_mut();
+                let output = future.expect("`Scoped` polled after it has finished").poll(cx);
+                if output.is_ready() {
+                    // Dropped in here, so that the future's destructors see its context.
+                    this.inner.set(None);
+                }
+                output
+            });
             if output.is_ready() {
-                // Dropped in here, so that the future's destructors see its context.
-                this.inner.set(None);
+                this.carried.clear();
             }
             output
         });
@@ -170,9 +196,15 @@ impl<F> Scoped<F> {
             return Poll::Ready(None);
         }
         let item = this.context.run(|| {
-            let item = this.inner.as_mut().as_pin_mut().map_or(Poll::Ready(None), poll);
+            let item = this.carried.run(|| {
+                let item = this.inner.as_mut().as_pin_mut().map_or(Poll::Ready(None), poll);
+                if matches!(item, Poll::Ready(None)) {
+                    this.inner.set(None);
+                }
+                item
+            });
             if matches!(item, Poll::Ready(None)) {
-                this.inner.set(None);
+                this.carried.clear();
             }
             item
         });

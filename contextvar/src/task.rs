@@ -2,7 +2,8 @@
 //!
 //! Each takes the same arguments as tokio's function. Unless its name indicates otherwise, it runs its work
 //! in a copy of the current context without the variables that are
-//! [not inherited](crate::ContextVar::inherit). The copy is taken in the caller, at the call.
+//! [not inherited](crate::ContextVar::inherit). The copy is taken in the caller, at the call. With feature
+//! `carry`, the work also runs in the ambient values of other libraries that are current at the call.
 //!
 //! A task that plain `tokio::spawn` starts has no context: no variable is set there, and `try_set` returns a
 //! [`SetError`](crate::SetError).
@@ -44,11 +45,12 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    tokio::task::spawn(inherit::future(future))
+    tokio::task::spawn(inherit::scope(future))
 }
 
 /// Spawns a task that runs in an empty context: [`tokio::spawn`] for work that outlives the request that
-/// started it, such as the refresh of a cache. The task keeps no value of the current context alive.
+/// started it, such as the refresh of a cache. The task keeps no value of the current context alive, and
+/// carries no ambient values of other libraries along.
 ///
 /// If the task needs some of the values, pick them with [`Context::only`]:
 /// `tokio::spawn(copy_context().only(&[&TENANT]).scope(f))`.
@@ -180,5 +182,5 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    tokio::task::spawn_local(inherit::future(future))
+    tokio::task::spawn_local(inherit::scope(future))
 }

@@ -2,7 +2,8 @@
 //!
 //! Each takes the same arguments as std's function and returns the same. Each runs its closure in a copy of
 //! the current context without the variables that are [not inherited](crate::ContextVar::inherit). The copy
-//! is taken in the caller, at the call.
+//! is taken in the caller, at the call. With feature `carry`, the closure also runs in the ambient values of
+//! other libraries that are current at the call.
 
 use std::fmt;
 use std::io;

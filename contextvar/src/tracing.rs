@@ -42,10 +42,8 @@
 //!
 //! # Spans
 //!
-//! With this feature, [`task`](crate::task) and [`thread`](crate::thread) carry the current span along: it is
-//! entered at each poll of the task and while the task is dropped.
-//! [`task::spawn_in_empty_context`](crate::task::spawn_in_empty_context) does not, and
-//! [`in_inherited_context`](crate::InContext::in_inherited_context) carries only the context.
+//! With this feature, work that is handed to another task or thread carries the current span along. See
+//! [`carry`](crate::carry).
 
 mod fields;
 mod format;

@@ -286,7 +286,8 @@ fn bound_closures_are_send_and_small() {
         assert_eq!(size_of_val(&copy_context().bind(|| ())), size_of_val(&copy_context().scope(|| ())));
         let big = [0_u64; 8];
         let bound = copy_context().bind_async_with(move |n: usize| async move { big[n] });
-        assert!(size_of_val(&bound) <= size + size_of_val(&big) + 8, "{}", size_of_val(&bound));
+        // The tag of an `Option`. Other tests of the workspace turn on feature `carry`, which adds a word.
+        assert!(size_of_val(&bound) <= size + size_of_val(&big) + 16, "{}", size_of_val(&bound));
         assert_eq!(block_on(bound(3)), 0);
     });
 }

@@ -3,6 +3,7 @@ mod asyncio;
 mod auto_traits;
 mod baggage;
 mod bodies;
+mod carry;
 mod connections;
 mod coroutines;
 mod drop_order_and_size;

@@ -102,6 +102,9 @@ impl Peer for Contextvar {
                 })
             }),
             Operation::Poll => work::polls(meter, context.scope(work::endless())),
+            Operation::PollHandedOver => {
+                work::polls(meter, context.run(|| work::endless().in_inherited_context()))
+            }
             Operation::SpawnCurrentThread => {
                 let spawns = context.scope(work::spawns(meter, || task::spawn(async { NUMBER.get() })));
                 work::CURRENT_THREAD.block_on(async { tokio::spawn(spawns).await.unwrap() })

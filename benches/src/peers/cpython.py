@@ -187,6 +187,7 @@ OPERATIONS = {
     "RunInCopy": run_in_copy,
     "CopyOnWrite": copy_on_write,
     "Poll": poll,
+    "PollHandedOver": poll,
     "SpawnCurrentThread": spawn,
     "Request": request,
     "RequestWithoutBlocking": request_without_blocking,

@@ -81,7 +81,9 @@ impl Peer for Dcontext {
                 NUMBER.set(black_box(2));
                 copy
             }),
-            Operation::Poll => work::polls(meter, ContextFutureExt::capture(work::endless())),
+            Operation::Poll | Operation::PollHandedOver => {
+                work::polls(meter, ContextFutureExt::capture(work::endless()))
+            }
             Operation::SpawnCurrentThread => {
                 let spawns = ContextFutureExt::capture(work::spawns(meter, spawn));
                 work::CURRENT_THREAD.block_on(async { tokio::spawn(spawns).await.unwrap() })

@@ -39,7 +39,7 @@ impl Peer for Floor {
                 black_box(());
                 TEXT.with_borrow_mut(|current| mem::swap(current, &mut text));
             }),
-            Operation::Poll => work::polls(meter, work::endless()),
+            Operation::Poll | Operation::PollHandedOver => work::polls(meter, work::endless()),
             Operation::SpawnCurrentThread => {
                 let spawns = work::spawns(meter, || tokio::spawn(async { NUMBER.get() }));
                 work::CURRENT_THREAD.block_on(async { tokio::spawn(spawns).await.unwrap() })

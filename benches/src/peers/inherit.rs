@@ -75,7 +75,9 @@ fn measure(operation: Operation, variables: usize, meter: Meter) -> Option<Readi
         Operation::GetUnset => meter.time(|| UNSET.try_with(|&number| number).unwrap_or(7)),
         Operation::SetNumber => meter.time(|| NUMBER.sync_scope(black_box(2), || black_box(()))),
         Operation::SetString => meter.time(|| TEXT.sync_scope(black_box(String::new()), || black_box(()))),
-        Operation::Poll => work::polls(meter, work::endless().inherit_task_local()),
+        Operation::Poll | Operation::PollHandedOver => {
+            work::polls(meter, work::endless().inherit_task_local())
+        }
         Operation::SpawnCurrentThread => {
             let spawns = work::spawns(meter, spawn).inherit_task_local();
             work::CURRENT_THREAD.block_on(async { tokio::spawn(spawns).await.unwrap() })

@@ -96,7 +96,9 @@ impl Peer for OpenTelemetry {
             }),
             // A context never changes: `with_value` is both the copy and the set.
             Operation::CopyOnWrite => meter.time(|| Context::current_with_value(Number(black_box(2)))),
-            Operation::Poll => work::polls(meter, work::endless().with_context(context)),
+            Operation::Poll | Operation::PollHandedOver => {
+                work::polls(meter, work::endless().with_context(context))
+            }
             Operation::SpawnCurrentThread => {
                 let spawns = work::spawns(meter, spawn).with_context(context);
                 work::CURRENT_THREAD.block_on(async { tokio::spawn(spawns).await.unwrap() })

@@ -72,7 +72,7 @@ fn measure(operation: Operation, variables: usize, meter: Meter) -> Option<Readi
         Operation::GetUnset => meter.time(|| UNSET.try_with(|&number| number).unwrap_or(7)),
         Operation::SetNumber => meter.time(|| NUMBER.sync_scope(black_box(2), || black_box(()))),
         Operation::SetString => meter.time(|| TEXT.sync_scope(black_box(String::new()), || black_box(()))),
-        Operation::Poll => match variables {
+        Operation::Poll | Operation::PollHandedOver => match variables {
             1 => work::polls(meter, NUMBER.scope(1, work::endless())),
             8 => work::polls(meter, scope_eight(&[1; 8], 0, work::endless())),
             _ => work::polls(meter, scope_many(variables, work::endless())),

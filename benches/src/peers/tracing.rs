@@ -27,7 +27,9 @@ impl Peer for Tracing {
 
     fn run(&mut self, operation: Operation, _variables: usize, meter: Meter) -> Option<Reading> {
         Some(match operation {
-            Operation::Poll => work::polls(meter, work::endless().instrument(span())),
+            Operation::Poll | Operation::PollHandedOver => {
+                work::polls(meter, work::endless().instrument(span()))
+            }
             Operation::SpawnCurrentThread => {
                 let spawns = work::spawns(meter, spawn).instrument(span());
                 work::CURRENT_THREAD.block_on(async { tokio::spawn(spawns).await.unwrap() })

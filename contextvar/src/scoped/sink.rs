@@ -36,6 +36,6 @@ impl<S> Scoped<S> {
     /// Runs `f` in the context. Returns `None` if the sink was dropped.
     fn with_sink<R>(self: Pin<&mut Self>, f: impl FnOnce(Pin<&mut S>) -> R) -> Option<R> {
         let mut this = self.project();
-        this.context.run(|| this.inner.as_mut().as_pin_mut().map(f))
+        this.context.run(|| this.carried.run(|| this.inner.as_mut().as_pin_mut().map(f)))
     }
 }

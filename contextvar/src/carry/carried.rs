@@ -1,0 +1,176 @@
+#[cfg(all(feature = "runtime-hooks", tokio_unstable))]
+use std::any::Any;
+use std::panic::{self, AssertUnwindSafe, RefUnwindSafe, UnwindSafe};
+use std::sync::Arc;
+
+#[cfg(any(feature = "opentelemetry", feature = "tracing"))]
+use super::built_in;
+use super::registry::{self, Chain};
+
+/// The ambient values that work carries along.
+#[derive(Clone)]
+pub(crate) struct Carried(Option<Arc<Captured>>);
+
+// A run leaves all values, also after a panic.
+impl UnwindSafe for Carried {}
+impl RefUnwindSafe for Carried {}
+
+/// One or more captured values, in the order of their drop.
+#[derive(Default)]
+struct Captured {
+    registered: Chain,
+    #[cfg(feature = "tracing")]
+    span: built_in::Span,
+    #[cfg(feature = "opentelemetry")]
+    context: built_in::OpenTelemetry,
+}
+
+impl Carried {
+    /// For work that stays in its task or thread.
+    pub(crate) const NOTHING: Carried = Carried(None);
+
+    /// Captures the values that are current.
+    pub(crate) fn capture() -> Carried {
+        #[cfg(feature = "opentelemetry")]
+        let context = built_in::OpenTelemetry::capture();
+        #[cfg(feature = "tracing")]
+        let span = built_in::Span::capture();
+        let registered = registry::capture();
+        #[cfg(not(feature = "opentelemetry"))]
+        if registered.is_none() {
+            #[cfg(not(feature = "tracing"))]
+            return Carried::NOTHING;
+            #[cfg(feature = "tracing")]
+            if span.is_none() {
+                return Carried::no_span();
+            }
+        }
+        Carried::new(Captured {
+            registered,
+            #[cfg(feature = "tracing")]
+            span,
+            #[cfg(feature = "opentelemetry")]
+            context,
+        })
+    }
+
+    fn new(captured: Captured) -> Carried {
+        Carried(Some(Arc::new(captured)))
+    }
+
+    /// Returns what hides the spans of other work, without an allocation. Each thread has one of its own, so
+    /// that threads do not contend for its count.
+    #[cfg(all(feature = "tracing", not(feature = "opentelemetry")))]
+    fn no_span() -> Carried {
+        thread_local! {
+            static NO_SPAN: Carried = Carried::new(Captured::default());
+        }
+
+        NO_SPAN.try_with(Clone::clone).unwrap_or(Carried::NOTHING)
+    }
+
+    /// Runs `work` inside the values. A panic in `work` propagates after all values have been left.
+    #[inline]
+    pub(crate) fn run<R>(&self, work: impl FnOnce() -> R) -> R {
+        match &self.0 {
+            None => work(),
+            Some(captured) => captured.run(work),
+        }
+    }
+
+    /// Runs `drop_work` inside the values, or outside of them if they cannot be entered. A panic of the values is
+    /// discarded: the work is dropped in any case, and often where no caller could handle the panic.
+    #[inline]
+    pub(crate) fn run_drop(&self, drop_work: impl FnOnce()) {
+        match &self.0 {
+            None => drop_work(),
+            Some(captured) => captured.run_drop(drop_work),
+        }
+    }
+
+    /// Drops the values.
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        if let Some(captured) = self.0.take() {
+            drop(captured);
+        }
+    }
+
+    /// Enters the values that guards enter, until the returned value is dropped.
+    #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
+    pub(crate) fn enter(&self) -> Option<Guards> {
+        let captured = self.0.as_ref()?;
+        let mut guards = Guards::default();
+        #[cfg(feature = "opentelemetry")]
+        {
+            guards.context = captured.context.enter();
+        }
+        #[cfg(feature = "tracing")]
+        {
+            guards.span = captured.span.enter_owned();
+        }
+        if let Some(link) = &captured.registered {
+            link.enter(&mut guards.registered);
+        }
+        Some(guards)
+    }
+}
+
+impl Captured {
+    #[inline(never)]
+    fn run<R>(&self, work: impl FnOnce() -> R) -> R {
+        #[cfg(feature = "opentelemetry")]
+        let _context = self.context.enter();
+        #[cfg(feature = "tracing")]
+        let _span = self.span.enter();
+        match &self.registered {
+            None => work(),
+            Some(link) => {
+                let mut work = Some(work);
+                let mut result = None;
+                link.run(&mut || result = work.take().map(|work| work()));
+                result.expect("a link calls the work once")
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn run_drop(&self, drop_work: impl FnOnce()) {
+        let mut drop_work = Some(drop_work);
+        let mut result = Ok(());
+        let run = || {
+            self.run(|| {
+                if let Some(drop_work) = drop_work.take() {
+                    result = panic::catch_unwind(AssertUnwindSafe(drop_work));
+                }
+            });
+        };
+        let _of_values = panic::catch_unwind(AssertUnwindSafe(run));
+        if let Some(drop_work) = drop_work {
+            drop_work();
+        }
+        if let Err(panic) = result {
+            panic::resume_unwind(panic);
+        }
+    }
+}
+
+/// Values that were entered for a poll. The innermost is dropped first.
+#[cfg(all(feature = "runtime-hooks", tokio_unstable))]
+#[derive(Default)]
+pub(crate) struct Guards {
+    registered: Vec<Box<dyn Any>>,
+    #[cfg(feature = "tracing")]
+    span: Option<built_in::OwnedSpanGuard>,
+    #[cfg(feature = "opentelemetry")]
+    context: Option<opentelemetry::ContextGuard>,
+}
+
+#[cfg(all(feature = "runtime-hooks", tokio_unstable))]
+impl Drop for Guards {
+    fn drop(&mut self) {
+        while let Some(guard) = self.registered.pop() {
+            drop(guard);
+        }
+    }
+}
