@@ -466,8 +466,8 @@ fn a_function_that_does_not_call_the_work_or_calls_it_twice() {
 fn a_function_cannot_swallow_a_panic_of_the_work() {
     on_both_flavors(|| async {
         let task = with_mode(Mode::SwallowPanics, || task::spawn(async { panic!("on purpose") }));
-        let error: tokio::task::JoinError = task.await.map(|()| ()).unwrap_err();
-        assert_eq!(*error.into_panic().downcast::<&str>().unwrap(), "on purpose");
+        let panicked: Result<(), _> = task.await;
+        assert_eq!(*panicked.unwrap_err().into_panic().downcast::<&str>().unwrap(), "on purpose");
         assert!(tokio::spawn(async { ENTERED.with_borrow(Vec::is_empty) }).await.unwrap());
     });
 }
