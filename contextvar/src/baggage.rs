@@ -52,6 +52,19 @@
 //!
 //! [`extract_declared`] only sets the declared variables.
 //!
+//! # The trace
+//!
+//! OpenTelemetry's trace crosses with the baggage, in the headers `traceparent` and `tracestate` of
+//! [W3C Trace Context]. [`inject`] writes them if the current OpenTelemetry context has a span.
+//!
+//! On the other side, [`receive`] and `ContextLayer::extract_baggage` make the span of these headers current
+//! while the work runs, unless there is a span already, such as that of a layer for tracing. So the spans of
+//! the work are its children. [`extract`] cannot do that: a function that returns cannot leave a span behind.
+//!
+//! A service without spans of its own hands the headers on as they came.
+//!
+//! [W3C Trace Context]: https://www.w3.org/TR/trace-context/
+//!
 //! # Trust
 //!
 //! A client chooses the baggage that it sends. Extract baggage only from clients that may choose these
@@ -91,13 +104,16 @@ mod header;
 mod incoming;
 mod outgoing;
 mod percent;
+mod received;
 mod stored;
+pub(crate) mod trace;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::propagation::{Extractor, Injector};
 
 pub use self::error::BaggageError;
 use self::incoming::Undeclared;
+pub use self::received::{Received, receive, receive_headers};
 pub use self::stored::{restore, store};
 
 const BAGGAGE: &str = "baggage";
@@ -136,6 +152,7 @@ pub trait Codec<T> {
 }
 
 /// Writes the baggage of the current context to the header `baggage`. If there is none it writes no header.
+/// Writes the span of the current OpenTelemetry context, if it has one, to `traceparent` and `tracestate`.
 ///
 /// The header has these entries, in this order:
 ///
@@ -172,6 +189,7 @@ pub fn inject(injector: &mut dyn Injector) {
     if let Some(header) = outgoing::header() {
         injector.set(BAGGAGE, header);
     }
+    trace::inject(injector);
 }
 
 /// Writes the baggage of the current context to HTTP headers, as [`inject`] does.
@@ -198,6 +216,7 @@ pub fn inject_headers(headers: &mut HeaderMap) {
         let value = HeaderValue::try_from(header).expect("a header of printable ASCII");
         headers.insert(HeaderName::from_static(BAGGAGE), value);
     }
+    trace::inject(&mut trace::Outgoing(headers));
 }
 
 /// Returns HTTP headers with the baggage of the current context, as [`inject`] writes it. For a client's

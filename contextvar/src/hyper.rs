@@ -9,6 +9,7 @@ use hyper::service::Service;
 
 use crate::context::{Context, copy_context};
 use crate::in_context::InContext;
+use crate::inherit::Carried;
 pub use crate::request::RequestFuture;
 use crate::request::{is_in_request, run_request};
 use crate::scoped::Scoped;
@@ -70,7 +71,7 @@ where
         let mut context =
             if self.copies_current || is_in_request() { copy_context() } else { Context::new() };
         let future = run_request(&mut context, || self.inner.call(request));
-        RequestFuture::new(context, future)
+        RequestFuture::new(context, Carried::NOTHING, future)
     }
 }
 

@@ -29,6 +29,7 @@ pub(crate) fn closure_returning_context<R>(f: impl FnOnce() -> R) -> impl FnOnce
 
 /// The ambient values that work carries along: none without feature `carry`.
 #[cfg(not(feature = "carry"))]
+#[derive(Clone, Default)]
 pub(crate) struct Carried;
 
 #[cfg(not(feature = "carry"))]

@@ -1,6 +1,8 @@
 //! Which code runs inside a request that a service of this crate has given a context.
 
 use std::cell::Cell;
+use std::fmt;
+use std::mem;
 use std::pin::Pin;
 use std::task::{self, Poll, ready};
 
@@ -9,6 +11,7 @@ use pin_project_lite::pin_project;
 
 use crate::context::Context;
 use crate::current::{TaskId, task_id};
+use crate::inherit::Carried;
 use crate::on_drop::OnDrop;
 use crate::scoped::{Scoped, ScopedAndContext};
 
@@ -37,16 +40,23 @@ fn enter_request() -> impl Drop {
 
 pin_project! {
     /// Runs the future of a response in a request's context. The response's body runs in the same context.
-    #[derive(Debug)]
     pub struct RequestFuture<F> {
         #[pin]
         future: ScopedAndContext<F>,
+        carried: Carried,
+    }
+}
+
+impl<F> fmt::Debug for RequestFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestFuture").field("future", &self.future).finish_non_exhaustive()
     }
 }
 
 impl<F> RequestFuture<F> {
-    pub(crate) fn new(context: Context, future: F) -> Self {
-        RequestFuture { future: context.scope(future).and_context() }
+    /// Makes the future, and later the body, also run inside the ambient values that are `carried`.
+    pub(crate) fn new(context: Context, carried: Carried, future: F) -> Self {
+        RequestFuture { future: Scoped::carrying(context, carried.clone(), future).and_context(), carried }
     }
 }
 
@@ -58,7 +68,9 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
         let _in_request = enter_request();
-        let (response, context) = ready!(self.project().future.poll(cx));
-        Poll::Ready(response.map(|response| response.map(|body| context.scope(body))))
+        let this = self.project();
+        let (response, context) = ready!(this.future.poll(cx));
+        let carried = mem::take(this.carried);
+        Poll::Ready(response.map(|response| response.map(|body| Scoped::carrying(context, carried, body))))
     }
 }

@@ -4,6 +4,7 @@ mod handed_on;
 mod malformed;
 mod other_implementations;
 mod stored;
+mod trace;
 
 use std::collections::HashMap;
 use std::convert::Infallible;

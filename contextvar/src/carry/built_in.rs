@@ -19,6 +19,11 @@ mod opentelemetry_context {
     pub(crate) struct OpenTelemetry(Option<Context>);
 
     impl OpenTelemetry {
+        #[cfg(feature = "baggage")]
+        pub(crate) fn new(context: Context) -> Self {
+            OpenTelemetry(Some(context))
+        }
+
         pub(crate) fn capture() -> Self {
             OpenTelemetry(can_use().then(Context::current))
         }

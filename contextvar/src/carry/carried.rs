@@ -8,7 +8,7 @@ use super::built_in;
 use super::registry::{self, Chain};
 
 /// The ambient values that work carries along.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Carried(Option<Arc<Captured>>);
 
 // A run leaves all values, also after a panic.
@@ -19,8 +19,9 @@ impl RefUnwindSafe for Carried {}
 #[derive(Default)]
 struct Captured {
     registered: Chain,
+    /// `None` leaves the spans of the code that polls as they are.
     #[cfg(feature = "tracing")]
-    span: built_in::Span,
+    span: Option<built_in::Span>,
     #[cfg(feature = "opentelemetry")]
     context: built_in::OpenTelemetry,
 }
@@ -48,10 +49,16 @@ impl Carried {
         Carried::new(Captured {
             registered,
             #[cfg(feature = "tracing")]
-            span,
+            span: Some(span),
             #[cfg(feature = "opentelemetry")]
             context,
         })
+    }
+
+    /// Returns only a context of OpenTelemetry, for work that stays in its task.
+    #[cfg(feature = "baggage")]
+    pub(crate) fn opentelemetry(context: opentelemetry::Context) -> Carried {
+        Carried::new(Captured { context: built_in::OpenTelemetry::new(context), ..Captured::default() })
     }
 
     fn new(captured: Captured) -> Carried {
@@ -63,7 +70,8 @@ impl Carried {
     #[cfg(all(feature = "tracing", not(feature = "opentelemetry")))]
     fn no_span() -> Carried {
         thread_local! {
-            static NO_SPAN: Carried = Carried::new(Captured::default());
+            static NO_SPAN: Carried =
+                Carried::new(Captured { span: Some(built_in::Span::default()), ..Captured::default() });
         }
 
         NO_SPAN.try_with(Clone::clone).unwrap_or(Carried::NOTHING)
@@ -122,7 +130,7 @@ impl Captured {
         #[cfg(feature = "opentelemetry")]
         let _context = self.context.enter();
         #[cfg(feature = "tracing")]
-        let _span = self.span.enter();
+        let _span = self.span.as_ref().map(built_in::Span::enter);
         match &self.registered {
             None => work(),
             Some(link) => {

@@ -11,6 +11,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::context::{Context, copy_context};
+use crate::inherit::Carried;
 use crate::request::{RequestFuture, is_in_request, run_request};
 use crate::scoped::Scoped;
 use crate::var::{ContextValue, ContextVar};
@@ -69,9 +70,17 @@ use crate::var::{ContextValue, ContextVar};
 /// assert_eq!(response.status(), StatusCode::BAD_REQUEST);
 /// ```
 pub struct ContextLayer<R = Infallible> {
+    /// Shared with the services: axum makes one for each request.
+    settings: Arc<Settings<R>>,
+}
+
+struct Settings<R> {
     copies_current: bool,
     setters: Vec<Setter<R>>,
-    response_headers: Vec<WriteHeader>,
+    #[cfg(feature = "baggage")]
+    extracts_trace: bool,
+    /// `None` costs a response less than an empty slice.
+    response_headers: Option<Arc<[WriteHeader]>>,
 }
 
 /// Writes a variable of a context to the headers of a response.
@@ -91,20 +100,35 @@ impl ContextLayer {
     /// Values that `main` knows and every request should see are [set](Self::set) on the layer, for example
     /// with `.set(&REGION, move |_| region.clone())`.
     pub fn new() -> Self {
-        ContextLayer { copies_current: false, setters: Vec::new(), response_headers: Vec::new() }
+        ContextLayer::starting(false)
     }
 
     /// Returns a layer that gives each request a copy of the context that is current where the request
     /// arrives: that of its connection, with [`MakeContextService`](super::MakeContextService).
     pub fn from_current() -> Self {
-        ContextLayer { copies_current: true, ..ContextLayer::new() }
+        ContextLayer::starting(true)
+    }
+
+    fn starting(copies_current: bool) -> Self {
+        let settings = Settings {
+            copies_current,
+            setters: Vec::new(),
+            #[cfg(feature = "baggage")]
+            extracts_trace: false,
+            response_headers: None,
+        };
+        ContextLayer { settings: Arc::new(settings) }
     }
 }
 
 impl<R> ContextLayer<R> {
     fn with_setter(mut self, set: impl Fn(&Parts) + Send + Sync + 'static) -> Self {
-        self.setters.push(Setter::Set(Arc::new(set)));
+        self.settings_mut().setters.push(Setter::Set(Arc::new(set)));
         self
+    }
+
+    fn settings_mut(&mut self) -> &mut Settings<R> {
+        Arc::make_mut(&mut self.settings)
     }
 
     /// Sets a variable from each request. `value` runs in the request's context and sees the variables that
@@ -160,12 +184,21 @@ impl<R> ContextLayer<R> {
     where
         R: Rejection<B>,
     {
-        let mut setters = R::widen(self.setters);
+        let settings = Arc::unwrap_or_clone(self.settings);
+        let mut setters = R::widen(settings.setters);
         setters.push(Setter::SetOrReject(Arc::new(move |request| {
             var.set(value(request).map_err(&reject)?);
             Ok(())
         })));
-        ContextLayer { copies_current: self.copies_current, setters, response_headers: self.response_headers }
+        ContextLayer {
+            settings: Arc::new(Settings {
+                copies_current: settings.copies_current,
+                setters,
+                #[cfg(feature = "baggage")]
+                extracts_trace: settings.extracts_trace,
+                response_headers: settings.response_headers,
+            }),
+        }
     }
 
     /// Writes a variable to a header of each response, through its `Display`: the value that the variable has
@@ -199,12 +232,16 @@ impl<R> ContextLayer<R> {
         var: &'static ContextVar<T>,
     ) -> Self {
         assert!(!var.variable().is_secret(), "a response cannot show `{}`, which is secret", var.name());
-        self.response_headers.push(Arc::new(move |context, headers| {
+        let write: WriteHeader = Arc::new(move |context, headers| {
             let value = context.get(var).and_then(|value| HeaderValue::try_from(value.to_string()).ok());
             if let Some(value) = value.filter(|value| value.to_str().is_ok()) {
                 headers.entry(&name).or_insert(value);
             }
-        }));
+        });
+        let settings = self.settings_mut();
+        let others = settings.response_headers.take();
+        settings.response_headers =
+            Some(others.iter().flat_map(|others| &**others).cloned().chain([write]).collect());
         self
     }
 
@@ -212,6 +249,9 @@ impl<R> ContextLayer<R> {
     /// and keeps the other entries for the requests that the handler sends, as
     /// [`extract_headers`](crate::baggage::extract_headers) does. Calls `on_error` for each entry that was
     /// ignored.
+    ///
+    /// The span that the headers `traceparent` and `tracestate` name is current while the request runs, unless
+    /// there is a span already: see [the trace](crate::baggage#the-trace).
     ///
     /// Use it only where clients may choose these values: see [Trust](crate::baggage#trust).
     ///
@@ -234,10 +274,7 @@ impl<R> ContextLayer<R> {
         self,
         on_error: impl Fn(crate::baggage::BaggageError) + Send + Sync + 'static,
     ) -> Self {
-        crate::baggage::declared::declared();
-        self.with_setter(move |request| {
-            crate::baggage::extract_headers(&request.headers).into_iter().for_each(&on_error);
-        })
+        self.extracting_baggage(crate::baggage::extract_headers, on_error)
     }
 
     /// Sets the variables that are declared as [baggage](crate::baggage) from the headers of each request, as
@@ -262,10 +299,19 @@ impl<R> ContextLayer<R> {
         self,
         on_error: impl Fn(crate::baggage::BaggageError) + Send + Sync + 'static,
     ) -> Self {
+        self.extracting_baggage(crate::baggage::extract_declared_headers, on_error)
+    }
+
+    #[cfg(feature = "baggage")]
+    #[track_caller]
+    fn extracting_baggage(
+        mut self,
+        extract: fn(&HeaderMap) -> Vec<crate::baggage::BaggageError>,
+        on_error: impl Fn(crate::baggage::BaggageError) + Send + Sync + 'static,
+    ) -> Self {
         crate::baggage::declared::declared();
-        self.with_setter(move |request| {
-            crate::baggage::extract_declared_headers(&request.headers).into_iter().for_each(&on_error);
-        })
+        self.settings_mut().extracts_trace = true;
+        self.with_setter(move |request| extract(&request.headers).into_iter().for_each(&on_error))
     }
 }
 
@@ -329,9 +375,17 @@ impl Default for ContextLayer {
 
 impl<R> Clone for ContextLayer<R> {
     fn clone(&self) -> Self {
-        ContextLayer {
+        ContextLayer { settings: self.settings.clone() }
+    }
+}
+
+impl<R> Clone for Settings<R> {
+    fn clone(&self) -> Self {
+        Settings {
             copies_current: self.copies_current,
             setters: self.setters.clone(),
+            #[cfg(feature = "baggage")]
+            extracts_trace: self.extracts_trace,
             response_headers: self.response_headers.clone(),
         }
     }
@@ -348,7 +402,9 @@ impl<R> Clone for Setter<R> {
 
 impl<R> fmt::Debug for ContextLayer<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ContextLayer").field("copies_current", &self.copies_current).finish_non_exhaustive()
+        f.debug_struct("ContextLayer")
+            .field("copies_current", &self.settings.copies_current)
+            .finish_non_exhaustive()
     }
 }
 
@@ -356,33 +412,19 @@ impl<S, R> Layer<S> for ContextLayer<R> {
     type Service = ContextService<S, R>;
 
     fn layer(&self, inner: S) -> ContextService<S, R> {
-        ContextService {
-            inner,
-            copies_current: self.copies_current,
-            setters: self.setters.clone().into(),
-            response_headers: (!self.response_headers.is_empty())
-                .then(|| self.response_headers.clone().into()),
-        }
+        ContextService { inner, settings: self.settings.clone() }
     }
 }
 
 /// A service whose requests each have a context. Made by [`ContextLayer`].
 pub struct ContextService<S, R = Infallible> {
     inner: S,
-    copies_current: bool,
-    setters: Arc<[Setter<R>]>,
-    /// `None` costs a request less than an empty slice.
-    response_headers: Option<Arc<[WriteHeader]>>,
+    settings: Arc<Settings<R>>,
 }
 
 impl<S: Clone, R> Clone for ContextService<S, R> {
     fn clone(&self) -> Self {
-        ContextService {
-            inner: self.inner.clone(),
-            copies_current: self.copies_current,
-            setters: self.setters.clone(),
-            response_headers: self.response_headers.clone(),
-        }
+        ContextService { inner: self.inner.clone(), settings: self.settings.clone() }
     }
 }
 
@@ -406,23 +448,39 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> ResponseFuture<S::Future, B> {
+        let settings = &*self.settings;
         let mut context =
-            if self.copies_current || is_in_request() { copy_context() } else { Context::new() };
+            if settings.copies_current || is_in_request() { copy_context() } else { Context::new() };
         let (parts, body) = request.into_parts();
+        let carried = settings.carried(&parts.headers);
         let called = run_request(&mut context, || {
-            for setter in &*self.setters {
-                match setter {
-                    Setter::Set(set) => set(&parts),
-                    Setter::SetOrReject(set) => set(&parts)?,
+            carried.run(|| {
+                for setter in &settings.setters {
+                    match setter {
+                        Setter::Set(set) => set(&parts),
+                        Setter::SetOrReject(set) => set(&parts)?,
+                    }
                 }
-            }
-            Ok(self.inner.call(Request::from_parts(parts, body)))
+                Ok(self.inner.call(Request::from_parts(parts, body)))
+            })
         });
         let (future, rejection) = match called {
-            Ok(future) => (Some(RequestFuture::new(context, future)), None),
+            Ok(future) => (Some(RequestFuture::new(context, carried, future)), None),
             Err(rejection) => (None, Some((R::into_response(rejection), context))),
         };
-        ResponseFuture { future, rejection, headers: self.response_headers.clone() }
+        ResponseFuture { future, rejection, headers: settings.response_headers.clone() }
+    }
+}
+
+impl<R> Settings<R> {
+    /// Returns the trace that the request belongs to, if the layer extracts it.
+    fn carried(&self, _headers: &HeaderMap) -> Carried {
+        #[cfg(feature = "baggage")]
+        if self.extracts_trace {
+            let trace = crate::baggage::trace::extract_headers(_headers);
+            return trace.map_or(Carried::NOTHING, Carried::opentelemetry);
+        }
+        Carried::NOTHING
     }
 }
 
