@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt::{self, Write};
-use std::hash::Hash;
+use std::hash::{Hash, Hasher};
 use std::sync::{LazyLock, PoisonError, RwLock};
 
 use crate::context::AnyContextVar;
@@ -10,12 +10,14 @@ use crate::log::{LogValue, ShownIn, for_each_shown, unused_name};
 use crate::storage::{AnyVariable, shown_variables};
 
 /// A label in a metrics library's own form.
-pub(crate) trait Label: Clone + Eq + Hash {
+pub(crate) trait Label: Clone + Eq {
     fn new(name: &'static str, value: &LogValue<'_>) -> Self;
 
     fn name(&self) -> &str;
 
     fn rename(&mut self, name: String);
+
+    fn hash_value(&self, hasher: &mut impl Hasher);
 
     /// Returns the labels that stand for all sets beyond the limit. `names` are those of the variables.
     fn beyond_limit(names: impl Iterator<Item = &'static str>) -> Vec<Self>;
@@ -23,12 +25,12 @@ pub(crate) trait Label: Clone + Eq + Hash {
 
 /// Returns the text of a value.
 pub(crate) fn text(value: &LogValue<'_>) -> String {
-    let mut text = String::new();
-    match value {
-        LogValue::Str(value) => text.push_str(value),
-        // The text of a `Display` that fails is what it has written.
-        value => _ = write!(text, "{value}"),
+    if let LogValue::Str(text) = *value {
+        return text.to_owned();
     }
+    let mut text = String::new();
+    // The text of a `Display` that fails is what it has written.
+    let _ = write!(text, "{value}");
     text
 }
 
@@ -38,8 +40,19 @@ pub(crate) struct Labels<L> {
     variables: Option<Box<[&'static dyn AnyVariable]>>,
     /// How many sets have labels of their own.
     pub(crate) limit: usize,
-    /// The sets that came first, at most `limit`. Each is sorted by name.
-    known: LazyLock<RwLock<HashSet<Vec<L>>>>,
+    /// The sets that came first, at most `limit`.
+    known: LazyLock<RwLock<HashSet<Set<L>>>>,
+}
+
+/// Labels in the order of their names.
+#[derive(Clone, PartialEq, Eq)]
+struct Set<L>(Vec<L>);
+
+impl<L: Label> Hash for Set<L> {
+    /// Hashes the values only, which is faster: almost all sets have the same names.
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.0.iter().for_each(|label| label.hash_value(hasher));
+    }
 }
 
 impl<L> Labels<L> {
@@ -77,7 +90,10 @@ impl<L: Label> Labels<L> {
         }
         // Whether a value is set or a default determines the order, and not the set.
         labels.sort_unstable_by(|a, b| a.name().cmp(b.name()));
-        if !self.is_within_limit(&labels) {
+        let set = Set(labels);
+        let is_within_limit = self.is_within_limit(&set);
+        let mut labels = set.0;
+        if !is_within_limit {
             let shown = shown_variables().filter(|shown| self.shown_in().shows(shown.variable));
             labels = L::beyond_limit(shown.map(|shown| shown.name));
         }
@@ -93,7 +109,7 @@ impl<L: Label> Labels<L> {
 
     /// Returns true if `set` is one of the first sets, as many as the limit. Takes a shared lock if it is, or
     /// if there have been as many. No user code runs while the lock is held.
-    fn is_within_limit(&self, set: &[L]) -> bool {
+    fn is_within_limit(&self, set: &Set<L>) -> bool {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         if known.contains(set) {
             return true;
@@ -106,7 +122,7 @@ impl<L: Label> Labels<L> {
         if known.len() >= self.limit {
             return known.contains(set);
         }
-        known.insert(set.to_vec());
+        known.insert(set.clone());
         true
     }
 }

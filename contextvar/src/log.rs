@@ -13,7 +13,7 @@ use std::ptr;
 
 use crate::current;
 use crate::on_drop::OnDrop;
-use crate::storage::{AnyVariable, Shown, shown_variables};
+use crate::storage::{AnyVariable, Map, Shown, shown_variables};
 
 pub(crate) use text::Text;
 pub use value::LogValue;
@@ -61,7 +61,7 @@ pub fn for_each_log_field(mut f: impl FnMut(&'static str, &LogValue<'_>)) {
 
 /// Where values are shown.
 #[derive(Clone, Copy)]
-#[cfg_attr(not(any(feature = "metrics", feature = "opentelemetry")), allow(dead_code))]
+#[allow(dead_code, reason = "for features `metrics` and `opentelemetry`")]
 pub(crate) enum ShownIn<'a> {
     Logs,
     Metrics,
@@ -83,7 +83,7 @@ impl ShownIn<'_> {
 /// Calls `f` for each variable that is shown there, as [`for_each_log_field`] does.
 pub(crate) fn for_each_shown(shown_in: ShownIn<'_>, f: &mut dyn FnMut(&'static str, &LogValue<'_>)) {
     let formatting = FORMATTING.get();
-    current::read_map(|map| {
+    let mut show_set = |map: &Map| {
         for &Shown { variable, name, .. } in shown_variables() {
             let is_shown = shown_in.shows(variable) && !formatting.hides(variable);
             let entry = is_shown.then(|| map.entry(variable));
@@ -91,7 +91,10 @@ pub(crate) fn for_each_shown(shown_in: ShownIn<'_>, f: &mut dyn FnMut(&'static s
                 show_guarded(variable, formatting, |visit| entry.show(visit), &mut |value| f(name, value));
             }
         }
-    });
+    };
+    if shown_variables().next().is_some() {
+        current::read_map(&mut show_set);
+    }
     #[cfg(feature = "macros")]
     for (name, default) in defaults::defaults(shown_in) {
         let variable = default.variable();

@@ -68,6 +68,8 @@
 //!
 //! A `Display` can itself use a metric. That metric has the other variables as labels.
 
+use std::hash::Hasher;
+
 use ::metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 
 use crate::context::AnyContextVar;
@@ -188,6 +190,10 @@ impl Label for ::metrics::Label {
 
     fn rename(&mut self, name: String) {
         *self = Self::new(name, self.value().to_owned());
+    }
+
+    fn hash_value(&self, hasher: &mut impl Hasher) {
+        hasher.write(self.value().as_bytes());
     }
 
     fn beyond_limit(names: impl Iterator<Item = &'static str>) -> Vec<Self> {

@@ -74,6 +74,12 @@ fn each_kind_of_metric_has_the_variables_of_its_place_as_labels() {
 }
 
 #[test]
+fn a_recorder_can_be_installed_where_its_inner_one_can() {
+    fn check<T: metrics::Recorder + fmt::Debug + Send + Sync + Unpin + 'static>() {}
+    check::<ContextRecorder<DebuggingRecorder>>();
+}
+
+#[test]
 fn a_description_passes_through() {
     let (recorder, snapshotter) = recorder();
     with_local_recorder(&recorder, || {

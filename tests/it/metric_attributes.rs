@@ -181,14 +181,13 @@ fn threads_share_the_limit_of_attributes_exactly() {
 
     let attributes = MetricAttributes::new().with_variables(&[&TENANT]).with_limit(20);
     let start = Barrier::new(THREADS);
+    let run = &|thread: usize| {
+        start.wait();
+        let tenants = (0..100).map(|number| ((number + thread * 25) % 100).to_string());
+        let sets = tenants.map(|tenant| with_tenant(&tenant, || attributes.current(&[])));
+        sets.map(|set| set.iter().map(text).collect::<String>()).collect::<Vec<_>>()
+    };
     let sets: BTreeSet<_> = std::thread::scope(|scope| {
-        let run = |thread: usize| {
-            start.wait();
-            let tenants = (0..100).map(|number| format!("{}", (number + thread * 25) % 100));
-            let current = |tenant: String| with_tenant(&tenant, || attributes.current(&[]));
-            tenants.map(current).map(|set| set.iter().map(text).collect::<String>()).collect::<Vec<_>>()
-        };
-        let run = &run;
         let threads: Vec<_> = (0..THREADS).map(|thread| scope.spawn(move || run(thread))).collect();
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });

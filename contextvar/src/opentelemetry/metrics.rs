@@ -1,3 +1,5 @@
+use std::hash::{Hash, Hasher};
+
 use opentelemetry::{KeyValue, Value};
 
 use crate::context::AnyContextVar;
@@ -170,6 +172,10 @@ impl Label for KeyValue {
 
     fn rename(&mut self, name: String) {
         self.key = name.into();
+    }
+
+    fn hash_value(&self, hasher: &mut impl Hasher) {
+        self.hash(hasher);
     }
 
     fn beyond_limit(_: impl Iterator<Item = &'static str>) -> Vec<Self> {
