@@ -309,6 +309,31 @@ fn threads_share_the_limit_exactly() {
     assert_eq!(counts.values().sum::<u64>(), THREADS * TENANTS);
 }
 
+/// Threads that find room at the same time, where there is room for one.
+#[test]
+fn a_race_for_the_last_place_has_one_winner() {
+    const THREADS: usize = 8;
+
+    let rounds: Vec<_> = (0..500).map(|_| recorder()).map(|(r, s)| (r.with_limit(1), s)).collect();
+    let start = Barrier::new(THREADS);
+    std::thread::scope(|scope| {
+        for tenant in 0..THREADS {
+            let (rounds, start) = (&rounds, &start);
+            scope.spawn(move || {
+                with_tenant(tenant, || {
+                    for (recorder, _) in rounds {
+                        start.wait();
+                        with_local_recorder(recorder, || counter!("a").increment(1));
+                    }
+                });
+            });
+        }
+    });
+    for (_, snapshotter) in rounds {
+        assert_eq!(taken(&snapshotter).len(), 2);
+    }
+}
+
 /// All of them are under way at the same time, on several threads, and hand work over.
 #[test]
 fn a_hundred_requests_do_not_mix() {
