@@ -28,8 +28,8 @@
 //!
 //! Every combination of values is a time series of its own, for every metric. Mark variables that have few
 //! values: a tenant's plan, a region, a locale, a client's version, a route. Do not mark a request's id, a
-//! user, or text that a client chooses: those belong in logs and traces. Tenants are a label if there are
-//! hundreds of them and not if there are millions.
+//! user, or text that a client chooses: those belong in logs and traces. A tenant can be a label if there
+//! are hundreds of tenants, not if there are millions.
 //!
 //! [`ContextRecorder::with_variables`] takes a list instead of the marks.
 //!
@@ -39,7 +39,8 @@
 //! [`with_limit`](ContextRecorder::with_limit) sets another number. A combination that comes later is counted
 //! under one further set of labels, in which each of the variables is `other`. So a client that sends a new
 //! tenant with each request cannot use up the memory of this process or of the metrics' store. It can use up
-//! the limit: for a variable that clients choose, check the value before you set it.
+//! the limit, and all tenants that come later are `other`. Check a value that clients choose before you set
+//! the variable.
 //!
 //! The limit is for the variables. The metrics' own labels multiply the number of series.
 //!
@@ -67,6 +68,13 @@
 //! has no default is no label, and a [`secret`](crate::ContextVar::secret) variable never is.
 //!
 //! A `Display` can itself use a metric. That metric has the other variables as labels.
+//!
+//! # Cost
+//!
+//! With two variables that are text, `counter!("x").increment(1)` takes 2230 instructions more than without
+//! this recorder: one allocation for the labels, one for each value, and a lock that readers share. With
+//! metrics-tracing-context and a span with two fields it takes 2890 more. If variables are marked and none is
+//! set, it takes 290 more, and if none is marked, 145.
 
 use std::hash::Hasher;
 
@@ -100,6 +108,9 @@ impl<R> ContextRecorder<R> {
     /// Makes these variables the labels, instead of those that are marked `metric`. Each must be marked
     /// [`metric`](crate::ContextVar::metric) or [`log`](crate::ContextVar::log), because otherwise its values
     /// cannot be shown as text.
+    ///
+    /// Where a variable is not set, its default is used if it is declared with `#[context_var(metric)]` or
+    /// `#[context_var(log_default)]`.
     ///
     /// # Panics
     ///

@@ -375,6 +375,34 @@ fn a_hundred_requests_do_not_mix() {
     assert_eq!(taken(&snapshotter), expected);
 }
 
+#[test]
+fn an_aborted_task_counts_in_its_own_context() {
+    struct CountDrop;
+
+    impl Drop for CountDrop {
+        fn drop(&mut self) {
+            counter!("dropped").increment(1);
+        }
+    }
+
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let recorded = metrics_of(recorder(), || {
+        runtime.block_on(async {
+            let (sender, started) = tokio::sync::oneshot::channel();
+            let work = async {
+                let _count = CountDrop;
+                sender.send(()).unwrap();
+                std::future::pending::<()>().await;
+            };
+            let task = with_tenant("acme", || task::spawn(work));
+            started.await.unwrap();
+            task.abort();
+            assert!(with_tenant("initech", || task).await.unwrap_err().is_cancelled());
+        });
+    });
+    assert_eq!(recorded, ["dropped{tenant=acme}"]);
+}
+
 /// A value whose `Display` uses metrics, and the other variables.
 struct Counting;
 

@@ -64,6 +64,9 @@ impl MetricAttributes {
     /// [`metric`](crate::ContextVar::metric) or [`log`](crate::ContextVar::log), because otherwise its values
     /// cannot be shown.
     ///
+    /// Where a variable is not set, its default is used if it is declared with `#[context_var(metric)]` or
+    /// `#[context_var(log_default)]`.
+    ///
     /// # Panics
     ///
     /// Panics if a variable is marked neither `metric` nor `log`, or is `secret`.
