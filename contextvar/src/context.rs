@@ -430,7 +430,7 @@ impl Context {
     }
 }
 
-/// A [`ContextVar`] of any type. For [`Context::only`].
+/// A [`ContextVar`] of any type. For [`Context::only`] and other lists of variables.
 pub trait AnyContextVar: sealed::Erase + Sync {}
 
 impl<T> AnyContextVar for ContextVar<T> where ContextVar<T>: Sync {}

@@ -57,7 +57,9 @@
 //! - `carry`: ambient values of other libraries carried into tasks.
 //! - `tracing`: variables in logs; spans carried into tasks. Implies `carry`.
 //! - `serde`: `#[context_var(log = serde)]`, for values that logs show as JSON.
-//! - `opentelemetry`: OpenTelemetry's context carried into tasks. Implies `carry`.
+//! - `metrics`: variables as labels of the `metrics` crate.
+//! - `opentelemetry`: variables as attributes of OpenTelemetry's metrics; its context carried into tasks. Implies
+//!   `carry`.
 //! - `baggage`: variables sent to other processes as W3C Baggage.
 //! - `observe`: an observer of the contexts that threads enter and exit.
 //! - `report`: reports of reads and writes that find no context.
@@ -80,6 +82,7 @@ mod error;
     feature = "baggage",
     feature = "hyper",
     feature = "macros",
+    feature = "metrics",
     feature = "stream",
     feature = "tokio",
     feature = "tower",
@@ -91,10 +94,16 @@ pub mod guide;
 pub mod hyper;
 mod in_context;
 mod inherit;
+#[cfg(any(feature = "metrics", feature = "opentelemetry"))]
+mod labels;
 mod log;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 #[cfg(feature = "observe")]
 pub mod observe;
 mod on_drop;
+#[cfg(feature = "opentelemetry")]
+pub mod opentelemetry;
 mod panic_hook;
 #[cfg(feature = "report")]
 pub mod report;

@@ -5,13 +5,15 @@ pub(crate) mod defaults;
 mod text;
 mod value;
 
+#[cfg(any(feature = "metrics", feature = "opentelemetry", feature = "tracing"))]
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 use std::ptr;
 
 use crate::current;
 use crate::on_drop::OnDrop;
-use crate::storage::{AnyVariable, Shown, shown_variables};
+use crate::storage::{AnyVariable, Map, Shown, shown_variables};
 
 pub(crate) use text::Text;
 pub use value::LogValue;
@@ -59,27 +61,40 @@ pub fn for_each_log_field(mut f: impl FnMut(&'static str, &LogValue<'_>)) {
 
 /// Where values are shown.
 #[derive(Clone, Copy)]
-pub(crate) enum ShownIn {
+#[allow(dead_code, reason = "for features `metrics` and `opentelemetry`")]
+pub(crate) enum ShownIn<'a> {
     Logs,
-    #[allow(dead_code, reason = "for feature `metrics`")]
     Metrics,
+    /// Where only these variables are shown, of those that are shown in logs or in metrics.
+    List(&'a [&'static dyn AnyVariable]),
+}
+
+impl ShownIn<'_> {
+    /// Returns true if a value of `variable`, which is shown in logs or in metrics, is shown here.
+    pub(crate) fn shows(self, variable: &'static dyn AnyVariable) -> bool {
+        match self {
+            ShownIn::Logs => variable.is_logged(),
+            ShownIn::Metrics => variable.is_metric(),
+            ShownIn::List(list) => list.iter().any(|&listed| ptr::addr_eq(listed, variable)),
+        }
+    }
 }
 
 /// Calls `f` for each variable that is shown there, as [`for_each_log_field`] does.
-pub(crate) fn for_each_shown(shown_in: ShownIn, f: &mut dyn FnMut(&'static str, &LogValue<'_>)) {
+pub(crate) fn for_each_shown(shown_in: ShownIn<'_>, f: &mut dyn FnMut(&'static str, &LogValue<'_>)) {
     let formatting = FORMATTING.get();
-    current::read_map(|map| {
+    let mut show_set = |map: &Map| {
         for &Shown { variable, name, .. } in shown_variables() {
-            let is_shown = match shown_in {
-                ShownIn::Logs => variable.is_logged(),
-                ShownIn::Metrics => variable.is_metric(),
-            };
-            let entry = (is_shown && !formatting.hides(variable)).then(|| map.entry(variable));
+            let is_shown = shown_in.shows(variable) && !formatting.hides(variable);
+            let entry = is_shown.then(|| map.entry(variable));
             if let Some(entry) = entry.flatten() {
                 show_guarded(variable, formatting, |visit| entry.show(visit), &mut |value| f(name, value));
             }
         }
-    });
+    };
+    if shown_variables().next().is_some() {
+        current::read_map(&mut show_set);
+    }
     #[cfg(feature = "macros")]
     for (name, default) in defaults::defaults(shown_in) {
         let variable = default.variable();
@@ -87,6 +102,18 @@ pub(crate) fn for_each_shown(shown_in: ShownIn, f: &mut dyn FnMut(&'static str, 
             show_guarded(variable, formatting, |visit| default.show(visit), &mut |value| f(name, value));
         }
     }
+}
+
+/// Returns `name`, or the first of `name_2`, `name_3`, .. if it is taken. Never returns the name of another
+/// variable that logs or metrics show.
+#[cfg(any(feature = "metrics", feature = "opentelemetry", feature = "tracing"))]
+pub(crate) fn unused_name<'a>(name: &'a str, is_taken: &dyn Fn(&str) -> bool) -> Cow<'a, str> {
+    if !is_taken(name) {
+        return name.into();
+    }
+    let is_variable = |name: &str| shown_variables().any(|shown| shown.name == name);
+    let mut numbered = (2..).map(|number| format!("{name}_{number}"));
+    numbered.find(|name| !is_taken(name) && !is_variable(name)).map_or(name.into(), Cow::Owned)
 }
 
 /// Calls `show`, which calls user code. That code is [`Formatting`] a value of `variable`, and `f` is not.

@@ -40,7 +40,7 @@ fn send_sync_and_unpin() {
         Context, Iter<'static>, Entry<'static>, ContextVar<String>, Token<String>, LookupError,
         ApplyError, SetError<String>, WriteErrorKind, ResetError<String>, Scoped<u8>, ScopedAndContext<u8>,
         contextvar::thread::Builder, contextvar::thread::Scope<'static, 'static>,
-        contextvar::hyper::ContextExecutor<u8>, contextvar::tower::MakeContextService<u8>,
+        contextvar::opentelemetry::MetricAttributes, contextvar::hyper::ContextExecutor<u8>, contextvar::tower::MakeContextService<u8>,
         contextvar::tower::MakeContextServiceFuture<u8>, contextvar::tower::ConnectionService<u8>,
     }
     // `catch_unwind` around code that uses these types.

@@ -14,6 +14,7 @@ mod lost;
 mod macro_hygiene;
 mod main_and_tests;
 mod methods;
+mod metric_attributes;
 mod nested_layers;
 mod opentelemetry;
 mod other_macros;

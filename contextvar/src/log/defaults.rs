@@ -18,7 +18,7 @@ pub struct ShownDefault {
 inventory::collect!(ShownDefault);
 
 /// Returns the variables whose defaults are shown there, each with the name under which it is shown.
-pub(super) fn defaults(shown_in: ShownIn) -> impl Iterator<Item = (&'static str, &'static ShownDefault)> {
+pub(super) fn defaults(shown_in: ShownIn<'_>) -> impl Iterator<Item = (&'static str, &'static ShownDefault)> {
     static NAMED: OnceLock<Vec<(&str, &ShownDefault)>> = OnceLock::new();
 
     let with_name = |default: &'static ShownDefault| (default.register(), default);
@@ -26,6 +26,7 @@ pub(super) fn defaults(shown_in: ShownIn) -> impl Iterator<Item = (&'static str,
     named.iter().copied().filter(move |(_, default)| match shown_in {
         ShownIn::Logs => default.log,
         ShownIn::Metrics => default.metric,
+        ShownIn::List(_) => shown_in.shows(default.variable()),
     })
 }
 

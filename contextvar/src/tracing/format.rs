@@ -8,13 +8,13 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::fields::{self, Style};
 use super::spans::{has_field, in_context_of};
-use crate::log::for_each_log_field;
+use crate::log::{for_each_log_field, unused_name};
 
 /// A format for `tracing_subscriber::fmt` that shows the variables that are marked
 /// [`log`](crate::ContextVar::log).
 ///
 /// Wrap one of that crate's formats (full, compact, pretty or JSON) with `map_event_format`, as the last
-/// step. The layer decides whether lines have colors, not the format. See [the module](self).
+/// step. The layer decides whether lines have colors, not the format. See [the module](crate::tracing).
 #[derive(Clone, Debug)]
 pub struct ContextFormat<E> {
     format: E,
@@ -101,7 +101,7 @@ where
                 let is_taken = |name: &str| has_field(event, name) || KEYS.contains(&name);
                 in_context_of(ctx, event, || {
                     for_each_log_field(|name, value| {
-                        let name = fields::unused_name(name, &is_taken);
+                        let name = unused_name(name, &is_taken);
                         fields::write_json_field(&mut fields, &name, value);
                         fields.push(',');
                     });

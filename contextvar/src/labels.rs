@@ -1,0 +1,138 @@
+//! The labels that metrics get from variables, and a bound on the number of their combinations.
+
+use std::collections::HashSet;
+use std::fmt::{self, Write};
+use std::hash::{Hash, Hasher};
+use std::sync::{LazyLock, PoisonError, RwLock};
+
+use crate::context::AnyContextVar;
+use crate::log::{LogValue, ShownIn, for_each_shown, unused_name};
+use crate::storage::{AnyVariable, shown_variables};
+
+/// A label in a metrics library's own form.
+pub(crate) trait Label: Clone + Eq {
+    fn new(name: &'static str, value: &LogValue<'_>) -> Self;
+
+    fn name(&self) -> &str;
+
+    fn rename(&mut self, name: String);
+
+    fn hash_value(&self, hasher: &mut impl Hasher);
+
+    /// Returns the labels that stand for all sets beyond the limit. `names` are those of the variables.
+    fn beyond_limit(names: impl Iterator<Item = &'static str>) -> Vec<Self>;
+}
+
+/// Returns the text of a value.
+pub(crate) fn text(value: &LogValue<'_>) -> String {
+    if let LogValue::Str(text) = *value {
+        return text.to_owned();
+    }
+    let mut text = String::new();
+    // The text of a `Display` that fails is what it has written.
+    let _ = write!(text, "{value}");
+    text
+}
+
+/// Which variables are labels, and which sets of labels there have been.
+pub(crate) struct Labels<L> {
+    /// `None` if they are those that are marked `metric`.
+    variables: Option<Box<[&'static dyn AnyVariable]>>,
+    /// How many sets have labels of their own.
+    pub(crate) limit: usize,
+    /// The sets that came first, at most `limit`.
+    known: LazyLock<RwLock<HashSet<Set<L>>>>,
+}
+
+/// Labels in the order of their names.
+#[derive(Clone, PartialEq, Eq)]
+struct Set<L>(Vec<L>);
+
+impl<L: Label> Hash for Set<L> {
+    /// Hashes the values only, which is faster: almost all sets have the same names.
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.0.iter().for_each(|label| label.hash_value(hasher));
+    }
+}
+
+impl<L> Labels<L> {
+    pub(crate) const fn new() -> Self {
+        Labels { variables: None, limit: 1000, known: LazyLock::new(RwLock::default) }
+    }
+
+    #[track_caller]
+    pub(crate) fn with_variables(mut self, variables: &[&'static dyn AnyContextVar]) -> Self {
+        let erase = |variable: &&'static dyn AnyContextVar| variable.erase();
+        let variables: Box<[_]> = variables.iter().map(erase).collect();
+        if let Some(hidden) = variables.iter().find(|variable| !variable.is_logged() && !variable.is_metric())
+        {
+            panic!(
+                "context variable `{}` cannot be a label: mark it `metric` or `log`, and not `secret`",
+                hidden.name()
+            );
+        }
+        self.variables = Some(variables);
+        self
+    }
+
+    fn shown_in(&self) -> ShownIn<'_> {
+        self.variables.as_deref().map_or(ShownIn::Metrics, ShownIn::List)
+    }
+}
+
+impl<L: Label> Labels<L> {
+    /// Returns the labels from the current context, for a metric that has the labels `own`.
+    pub(crate) fn current(&self, own: &[L]) -> Vec<L> {
+        let mut labels = Vec::new();
+        for_each_shown(self.shown_in(), &mut |name, value| labels.push(L::new(name, value)));
+        if labels.is_empty() {
+            return labels;
+        }
+        // Whether a value is set or a default determines the order, and not the set.
+        labels.sort_unstable_by(|a, b| a.name().cmp(b.name()));
+        let set = Set(labels);
+        let is_within_limit = self.is_within_limit(&set);
+        let mut labels = set.0;
+        if !is_within_limit {
+            let shown = shown_variables().filter(|shown| self.shown_in().shows(shown.variable));
+            labels = L::beyond_limit(shown.map(|shown| shown.name));
+        }
+        let is_taken = |name: &str| own.iter().any(|label| label.name() == name);
+        for label in &mut labels {
+            if is_taken(label.name()) {
+                let name = unused_name(label.name(), &is_taken).into_owned();
+                label.rename(name);
+            }
+        }
+        labels
+    }
+
+    /// Returns true if `set` is one of the first sets, as many as the limit. Takes a shared lock if it is, or
+    /// if there have been as many. No user code runs while the lock is held.
+    fn is_within_limit(&self, set: &Set<L>) -> bool {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        if known.contains(set) {
+            return true;
+        }
+        if known.len() >= self.limit {
+            return false;
+        }
+        drop(known);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= self.limit {
+            return known.contains(set);
+        }
+        known.insert(set.clone());
+        true
+    }
+}
+
+impl<L> fmt::Debug for Labels<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = |list: &[&dyn AnyVariable]| list.iter().map(|listed| listed.name()).collect::<Vec<_>>();
+        f.debug_struct("Labels")
+            .field("variables", &self.variables.as_deref().map(names))
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}
