@@ -4,6 +4,7 @@
 //!   connections? One row for each way of handing work over.
 //! - [Ways to lose a context](lost): what code sees then, how it is reported, and what to write instead.
 //! - [Baggage](baggage): context variables across processes.
+//! - [Logs and error reports](logs): what shows where, and recipes for loggers and error reporters.
 //! - [Testing](testing): tests that start from an empty context.
 //! - [Migrating](migrating): programs before and after, from Python, `tokio::task_local!`, `tracing` and
 //!   `log`.
@@ -19,6 +20,10 @@ pub mod lost {}
 
 #[doc = include_str!("guide/baggage.md")]
 pub mod baggage {}
+
+// Its programs are compiled and run by `tests/ecosystem`, which depends on the crates that they use.
+#[cfg_attr(not(doctest), doc = include_str!("guide/logs.md"))]
+pub mod logs {}
 
 #[doc = include_str!("guide/testing.md")]
 pub mod testing {}
