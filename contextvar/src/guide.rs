@@ -5,6 +5,7 @@
 //! - [Ways to lose a context](lost): what code sees then, how it is reported, and what to write instead.
 //! - [Baggage](baggage): context variables across processes.
 //! - [Telemetry](telemetry): variables in metrics.
+//! - [Logs and error reports](logs): what shows where, and recipes for loggers and error reporters.
 //! - [Testing](testing): tests that start from an empty context.
 //! - [Migrating](migrating): programs before and after, from Python, `tokio::task_local!`, `tracing` and
 //!   `log`.
@@ -23,6 +24,9 @@ pub mod baggage {}
 
 #[doc = include_str!("guide/telemetry.md")]
 pub mod telemetry {}
+// Its programs are compiled and run by `tests/ecosystem`, which depends on the crates that they use.
+#[cfg_attr(not(doctest), doc = include_str!("guide/logs.md"))]
+pub mod logs {}
 
 #[doc = include_str!("guide/testing.md")]
 pub mod testing {}

@@ -40,6 +40,8 @@
 //! - A layer that shows the fields of spans and nothing else: [`record_in_span`].
 //! - The line for a span that is closed: [`SpanContextLayer`].
 //!
+//! [The guide](crate::guide::logs) has recipes for the loggers and reporters of other crates.
+//!
 //! # Spans
 //!
 //! With this feature, work that is handed to another task or thread carries the current span along. See

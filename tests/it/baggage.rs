@@ -28,7 +28,7 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use crate::support::on_both_flavors;
 
-#[context_var(baggage = "test.tenant", log)]
+#[context_var(name = "baggage_tenant", baggage = "test.tenant", log)]
 static TENANT: String = "no tenant".to_owned();
 
 #[context_var(baggage = "test.id")]

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 /// The crate roots of the tests that pages cite. A citation is the path that `cargo test` prints,
 /// `module::test`, with the name of the test target before it where that is not `it`.
-const ROOTS: [(&str, &str); 10] = [
+const ROOTS: [(&str, &str); 11] = [
     ("tests/it/main.rs", ""),
     ("tests/core/main.rs", ""),
     ("tests/core/runtime_hooks/main.rs", "runtime_hooks"),
     ("tests/chaos/main.rs", "chaos"),
     ("tests/compio/compio.rs", "compio"),
+    ("tests/ecosystem/main.rs", "ecosystem"),
     ("contextvar/tests/baggage_keys.rs", "baggage_keys"),
     ("contextvar/tests/carry.rs", "carry"),
     ("contextvar/tests/executors.rs", "executors"),

@@ -3,23 +3,28 @@
 use std::fmt;
 
 use ::tracing::field::{Field, Visit};
-use ::tracing::{Event, Span, Subscriber, span};
+use ::tracing::level_filters::LevelFilter;
+use ::tracing::subscriber::Interest;
+use ::tracing::{Dispatch, Event, Metadata, Span, Subscriber, span};
 use tracing_subscriber::Layer;
 use tracing_subscriber::fmt::FmtContext;
-use tracing_subscriber::layer;
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::layer::{self, Identity};
+use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
 use crate::context::{Context, copy_context};
 use crate::log::{LogValue, for_each_log_field};
 
-/// Keeps the variables with which each span was opened, for the line that `tracing_subscriber::fmt` writes
-/// when the span is closed.
+/// Keeps the variables with which each span was opened, for the line about the end of the span.
 ///
 /// A span is closed where its last handle is dropped, which can be in another request, or in none. With this
-/// layer, [`ContextFormat`](super::ContextFormat) shows the variables of the span in its `close` line.
-/// Without it, that line shows no variables.
+/// layer, the line for a closed span shows the variables of the span:
 ///
-/// Put it before the layer that formats. Each span keeps a copy of the context alive until it is closed.
+/// - With [`ContextFormat`](super::ContextFormat), put it before the layer that formats. Without it, the line
+///   shows no variables.
+/// - With [`ContextWriter`](super::ContextWriter), put it [around](Self::around) the layer that formats.
+///   Without it, the line shows the variables of the code that drops the span.
+///
+/// Each span keeps a copy of the context alive until it is closed.
 ///
 /// ```
 /// use contextvar::tracing::{ContextFormat, SpanContextLayer};
@@ -34,27 +39,115 @@ use crate::log::{LogValue, for_each_log_field};
 /// # let _ = subscriber;
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
-pub struct SpanContextLayer {
-    _private: (),
+pub struct SpanContextLayer<L = Identity> {
+    inner: L,
 }
 
 impl SpanContextLayer {
     /// Returns the layer.
     pub fn new() -> Self {
-        SpanContextLayer { _private: () }
+        SpanContextLayer::default()
     }
 }
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for SpanContextLayer {
-    fn on_new_span(&self, _: &span::Attributes<'_>, id: &span::Id, ctx: layer::Context<'_, S>) {
+impl<L> SpanContextLayer<L> {
+    /// Wraps a layer that writes lines about closed spans. The layer writes each of these lines in a copy of
+    /// the context in which the span was opened.
+    ///
+    /// A filter goes around both: `SpanContextLayer::around(layer).with_filter(filter)`.
+    ///
+    /// ```
+    /// use std::io;
+    ///
+    /// use contextvar::tracing::{ContextWriter, SpanContextLayer};
+    /// use tracing_subscriber::fmt::format::FmtSpan;
+    /// use tracing_subscriber::layer::SubscriberExt;
+    /// use tracing_subscriber::{fmt, registry};
+    ///
+    /// let lines = fmt::layer().with_span_events(FmtSpan::CLOSE).with_writer(ContextWriter::new(io::stdout));
+    /// let subscriber = registry().with(SpanContextLayer::around(lines));
+    /// # let _ = subscriber;
+    /// ```
+    pub fn around(layer: L) -> Self {
+        SpanContextLayer { inner: layer }
+    }
+}
+
+impl<S, L> Layer<S> for SpanContextLayer<L>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    L: Layer<S>,
+{
+    fn on_new_span(&self, attrs: &span::Attributes<'_>, id: &span::Id, ctx: layer::Context<'_, S>) {
         if let Some(span) = ctx.span(id) {
             span.extensions_mut().replace(OpenedIn(copy_context()));
         }
+        self.inner.on_new_span(attrs, id, ctx);
+    }
+
+    fn on_close(&self, id: span::Id, ctx: layer::Context<'_, S>) {
+        let opened_in = ctx.span(&id).and_then(|span| OpenedIn::context(&span));
+        opened_in.unwrap_or_default().run(|| self.inner.on_close(id, ctx));
+    }
+
+    fn on_register_dispatch(&self, dispatch: &Dispatch) {
+        self.inner.on_register_dispatch(dispatch);
+    }
+
+    fn on_layer(&mut self, subscriber: &mut S) {
+        self.inner.on_layer(subscriber);
+    }
+
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        self.inner.register_callsite(metadata)
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, ctx: layer::Context<'_, S>) -> bool {
+        self.inner.enabled(metadata, ctx)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        self.inner.max_level_hint()
+    }
+
+    fn on_record(&self, id: &span::Id, values: &span::Record<'_>, ctx: layer::Context<'_, S>) {
+        self.inner.on_record(id, values, ctx);
+    }
+
+    fn on_follows_from(&self, id: &span::Id, follows: &span::Id, ctx: layer::Context<'_, S>) {
+        self.inner.on_follows_from(id, follows, ctx);
+    }
+
+    fn event_enabled(&self, event: &Event<'_>, ctx: layer::Context<'_, S>) -> bool {
+        self.inner.event_enabled(event, ctx)
+    }
+
+    fn on_event(&self, event: &Event<'_>, ctx: layer::Context<'_, S>) {
+        self.inner.on_event(event, ctx);
+    }
+
+    fn on_enter(&self, id: &span::Id, ctx: layer::Context<'_, S>) {
+        self.inner.on_enter(id, ctx);
+    }
+
+    fn on_exit(&self, id: &span::Id, ctx: layer::Context<'_, S>) {
+        self.inner.on_exit(id, ctx);
+    }
+
+    fn on_id_change(&self, old: &span::Id, new: &span::Id, ctx: layer::Context<'_, S>) {
+        self.inner.on_id_change(old, new, ctx);
     }
 }
 
 /// The context in which a span was opened.
 struct OpenedIn(Context);
+
+impl OpenedIn {
+    /// Returns a copy of the context.
+    fn context<'a>(span: &SpanRef<'a, impl LookupSpan<'a>>) -> Option<Context> {
+        span.extensions().get().map(|OpenedIn(context)| context.clone())
+    }
+}
 
 /// Calls `f` in the context whose variables the line of `event` shows. Does not call it if the line shows
 /// none.
@@ -67,8 +160,7 @@ where
         return f();
     }
     let span = event.parent().and_then(|id| ctx.span(id));
-    let context = span.and_then(|span| span.extensions().get().map(|OpenedIn(context)| context.clone()));
-    if let Some(mut context) = context {
+    if let Some(mut context) = span.and_then(|span| OpenedIn::context(&span)) {
         context.run(f);
     }
 }

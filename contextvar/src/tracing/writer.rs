@@ -14,6 +14,9 @@ use super::fields::{self, Style};
 ///
 /// A layer must write each line with one call.
 ///
+/// If the layer writes a line when a span is closed, put a
+/// [`SpanContextLayer`](super::SpanContextLayer::around) around it.
+///
 /// ```
 /// use std::io;
 ///

@@ -122,6 +122,115 @@ fn a_closed_span_shows_the_variables_it_was_opened_with() {
     assert_eq!(close_line(&output.take()), "");
 }
 
+/// A layer that formats its lines without knowing the variables.
+#[test]
+fn a_layer_writes_a_closed_span_in_the_context_it_was_opened_in() {
+    let output = Output::default();
+    let lines = tracing_subscriber::fmt::layer()
+        .without_time()
+        .with_ansi(false)
+        .with_span_events(FmtSpan::NEW | FmtSpan::CLOSE)
+        .with_writer(ContextWriter::new(output.clone()));
+    let subscriber = tracing_subscriber::registry().with(SpanContextLayer::around(lines));
+    tracing::subscriber::with_default(subscriber, || {
+        let span = REQUEST_ID.sync_scope(7, || info_span!("span", n = field::Empty));
+        let outside = info_span!("outside");
+        REQUEST_ID.sync_scope(8, || {
+            span.record("n", 1);
+            span.in_scope(|| info!("hello"));
+            drop(span);
+            drop(outside);
+        });
+    });
+    let lines = [
+        " INFO span: it::logging::layers: new request_id=7\n",
+        " INFO outside: it::logging::layers: new\n",
+        " INFO span{n=1}: it::logging::layers: hello request_id=8\n",
+        " INFO span{n=1}: it::logging::layers: close request_id=7\n",
+        " INFO outside: it::logging::layers: close\n",
+    ];
+    assert_eq!(output.take(), lines.concat());
+}
+
+/// The wrapper passes every call to the layer in it.
+#[test]
+fn a_wrapped_layer_receives_every_call() {
+    use std::sync::{Arc, Mutex};
+
+    use tracing::level_filters::LevelFilter;
+    use tracing::{Metadata, span};
+    use tracing_subscriber::layer;
+
+    #[derive(Clone, Default)]
+    struct Calls(Arc<Mutex<Vec<&'static str>>>);
+
+    impl Calls {
+        fn add(&self, call: &'static str) {
+            self.0.lock().unwrap().push(call);
+        }
+    }
+
+    impl<S: Subscriber> Layer<S> for Calls {
+        fn on_register_dispatch(&self, _: &tracing::Dispatch) {
+            self.add("dispatch");
+        }
+        fn on_layer(&mut self, _: &mut S) {
+            self.add("layer");
+        }
+        fn register_callsite(&self, _: &'static Metadata<'static>) -> tracing::subscriber::Interest {
+            tracing::subscriber::Interest::sometimes()
+        }
+        fn enabled(&self, metadata: &Metadata<'_>, _: layer::Context<'_, S>) -> bool {
+            metadata.name() != "disabled"
+        }
+        fn event_enabled(&self, event: &Event<'_>, _: layer::Context<'_, S>) -> bool {
+            event.metadata().target() != "disabled"
+        }
+        fn max_level_hint(&self) -> Option<LevelFilter> {
+            Some(LevelFilter::INFO)
+        }
+        fn on_new_span(&self, _: &span::Attributes<'_>, _: &span::Id, _: layer::Context<'_, S>) {
+            self.add("new");
+        }
+        fn on_record(&self, _: &span::Id, _: &span::Record<'_>, _: layer::Context<'_, S>) {
+            self.add("record");
+        }
+        fn on_follows_from(&self, _: &span::Id, _: &span::Id, _: layer::Context<'_, S>) {
+            self.add("follows");
+        }
+        fn on_event(&self, _: &Event<'_>, _: layer::Context<'_, S>) {
+            self.add("event");
+        }
+        fn on_enter(&self, _: &span::Id, _: layer::Context<'_, S>) {
+            self.add("enter");
+        }
+        fn on_exit(&self, _: &span::Id, _: layer::Context<'_, S>) {
+            self.add("exit");
+        }
+        fn on_close(&self, _: span::Id, _: layer::Context<'_, S>) {
+            self.add("close");
+        }
+        fn on_id_change(&self, _: &span::Id, _: &span::Id, _: layer::Context<'_, S>) {
+            self.add("id");
+        }
+    }
+
+    let calls = Calls::default();
+    let layer = SpanContextLayer::around(calls.clone());
+    assert_eq!(Layer::<tracing_subscriber::Registry>::max_level_hint(&layer), Some(LevelFilter::INFO));
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        assert!(info_span!("disabled").is_disabled());
+        let span = info_span!("span", n = field::Empty);
+        span.record("n", 1);
+        span.follows_from(&info_span!("cause"));
+        span.in_scope(|| info!("hello"));
+        info!(target: "disabled", "hello");
+    });
+    let expected =
+        ["layer", "dispatch", "new", "record", "new", "follows", "close", "enter", "event", "exit", "close"];
+    assert_eq!(*calls.0.lock().unwrap(), expected);
+}
+
 #[test]
 fn a_closed_span_releases_its_context() {
     use std::sync::Arc;
