@@ -4,6 +4,7 @@
 //!   connections? One row for each way of handing work over.
 //! - [Ways to lose a context](lost): what code sees then, how it is reported, and what to write instead.
 //! - [Baggage](baggage): context variables across processes.
+//! - [Telemetry](telemetry): variables on OpenTelemetry's spans and log records.
 //! - [Testing](testing): tests that start from an empty context.
 //! - [Migrating](migrating): programs before and after, from Python, `tokio::task_local!`, `tracing` and
 //!   `log`.
@@ -19,6 +20,9 @@ pub mod lost {}
 
 #[doc = include_str!("guide/baggage.md")]
 pub mod baggage {}
+
+#[doc = include_str!("guide/telemetry.md")]
+pub mod telemetry {}
 
 #[doc = include_str!("guide/testing.md")]
 pub mod testing {}

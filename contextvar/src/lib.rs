@@ -43,7 +43,7 @@
 //! that make futures.
 //!
 //! The [guide](https://docs.rs/contextvar/latest/contextvar/guide/index.html) has more: whether the context follows each way
-//! of handing work over, variables across processes, testing, migrating, limits, security and lints.
+//! of handing work over, variables across processes, telemetry, testing, migrating, limits, security and lints.
 //!
 //! # Features
 //!
@@ -57,7 +57,7 @@
 //! - `carry`: ambient values of other libraries carried into tasks.
 //! - `tracing`: variables in logs; spans carried into tasks. Implies `carry`.
 //! - `serde`: `#[context_var(log = serde)]`, for values that logs show as JSON.
-//! - `opentelemetry`: OpenTelemetry's context carried into tasks. Implies `carry`.
+//! - `opentelemetry`: variables on OpenTelemetry's spans and log records; its context carried into tasks. Implies `carry`.
 //! - `baggage`: variables sent to other processes as W3C Baggage.
 //! - `observe`: an observer of the contexts that threads enter and exit.
 //! - `report`: reports of reads and writes that find no context.
@@ -80,6 +80,7 @@ mod error;
     feature = "baggage",
     feature = "hyper",
     feature = "macros",
+    feature = "opentelemetry",
     feature = "stream",
     feature = "tokio",
     feature = "tower",
@@ -95,6 +96,8 @@ mod log;
 #[cfg(feature = "observe")]
 pub mod observe;
 mod on_drop;
+#[cfg(feature = "opentelemetry")]
+pub mod opentelemetry;
 mod panic_hook;
 #[cfg(feature = "report")]
 pub mod report;

@@ -16,6 +16,7 @@ mod main_and_tests;
 mod methods;
 mod nested_layers;
 mod opentelemetry;
+mod opentelemetry_processors;
 mod other_macros;
 mod pages;
 mod propagation;

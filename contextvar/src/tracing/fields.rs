@@ -1,11 +1,9 @@
 //! The variables, written to a line that a format or a layer has made.
 
-use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 use super::json::{self, Object};
-use crate::log::{LogValue, Text, for_each_log_field};
-use crate::storage::shown_variables;
+use crate::log::{LogValue, Text, for_each_log_field, unused_name};
 
 /// How a line shows the variables.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -68,15 +66,4 @@ pub(super) fn write_text(out: &mut dyn Write, style: Style, is_taken: &dyn Fn(&s
         }
     });
     result
-}
-
-/// Returns `name`, or the first of `name_2`, `name_3`, .. if it is taken. Never returns the name of another
-/// variable that logs show.
-pub(super) fn unused_name(name: &'static str, is_taken: &dyn Fn(&str) -> bool) -> Cow<'static, str> {
-    if !is_taken(name) {
-        return name.into();
-    }
-    let is_variable = |name: &str| shown_variables().any(|shown| shown.name == name);
-    let mut numbered = (2..).map(|number| format!("{name}_{number}"));
-    numbered.find(|name| !is_taken(name) && !is_variable(name)).map_or(name.into(), Cow::Owned)
 }
