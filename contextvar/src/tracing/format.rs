@@ -14,7 +14,7 @@ use crate::log::{for_each_log_field, unused_name};
 /// [`log`](crate::ContextVar::log).
 ///
 /// Wrap one of that crate's formats (full, compact, pretty or JSON) with `map_event_format`, as the last
-/// step. The layer decides whether lines have colors, not the format. See [the module](self).
+/// step. The layer decides whether lines have colors, not the format. See [the module](super).
 #[derive(Clone, Debug)]
 pub struct ContextFormat<E> {
     format: E,
