@@ -57,7 +57,8 @@
 //! - `carry`: ambient values of other libraries carried into tasks.
 //! - `tracing`: variables in logs; spans carried into tasks. Implies `carry`.
 //! - `serde`: `#[context_var(log = serde)]`, for values that logs show as JSON.
-//! - `opentelemetry`: variables on OpenTelemetry's spans and log records; its context carried into tasks. Implies `carry`.
+//! - `opentelemetry`: variables on OpenTelemetry's spans and log records; its context carried into tasks. Implies
+//!   `carry`. It builds `opentelemetry_sdk`, without exporters.
 //! - `baggage`: variables sent to other processes as W3C Baggage.
 //! - `observe`: an observer of the contexts that threads enter and exit.
 //! - `report`: reports of reads and writes that find no context.
