@@ -1,12 +1,13 @@
 //! The labels that metrics get from variables, and a bound on the number of their combinations.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt::{self, Write};
 use std::hash::{Hash, Hasher};
 use std::sync::{LazyLock, PoisonError, RwLock};
 
 use crate::context::AnyContextVar;
-use crate::log::{LogValue, ShownIn, for_each_shown, unused_name};
+use crate::log::{LogValue, Names, ShownIn, UnusedNames, for_each_shown};
 use crate::storage::{AnyVariable, shown_variables};
 
 /// A label in a metrics library's own form.
@@ -94,14 +95,15 @@ impl<L: Label> Labels<L> {
         let is_within_limit = self.is_within_limit(&set);
         let mut labels = set.0;
         if !is_within_limit {
-            let shown = shown_variables().filter(|shown| self.shown_in().shows(shown.variable));
-            labels = L::beyond_limit(shown.map(|shown| shown.name));
+            let mut names = Names::new();
+            let shown = shown_variables().filter(|&variable| self.shown_in().shows(variable));
+            labels = L::beyond_limit(shown.map(|variable| names.add(variable.name())));
         }
         let is_taken = |name: &str| own.iter().any(|label| label.name() == name);
+        let mut names = UnusedNames::default();
         for label in &mut labels {
-            if is_taken(label.name()) {
-                let name = unused_name(label.name(), &is_taken).into_owned();
-                label.rename(name);
+            if let Cow::Owned(numbered) = names.add(label.name(), &is_taken) {
+                label.rename(numbered);
             }
         }
         labels

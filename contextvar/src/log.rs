@@ -2,19 +2,21 @@
 
 #[cfg(feature = "macros")]
 pub(crate) mod defaults;
+mod names;
 mod text;
 mod value;
 
-#[cfg(any(feature = "metrics", feature = "opentelemetry", feature = "tracing"))]
-use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 use std::ptr;
 
 use crate::current;
 use crate::on_drop::OnDrop;
-use crate::storage::{AnyVariable, Map, Shown, shown_variables};
+use crate::storage::{AnyVariable, Map, shown_variables};
 
+pub(crate) use names::Names;
+#[cfg(any(feature = "metrics", feature = "opentelemetry", feature = "tracing"))]
+pub(crate) use names::UnusedNames;
 pub(crate) use text::Text;
 pub use value::LogValue;
 #[cfg(feature = "macros")]
@@ -32,16 +34,17 @@ pub(crate) use value::show_display;
 /// A value has its type: numbers are numbers, and booleans are booleans. An `Option` is shown as the value in
 /// it, and `None` is not shown.
 ///
-/// It takes no lock, and takes a few nanoseconds if no variable is marked.
+/// It takes a few nanoseconds if no variable is marked. It takes no lock, unless a line needs a number for a
+/// name.
 ///
 /// The `Display` of a value can log. Such a log line shows the other variables; a line that their `Display`s
 /// log shows none.
 ///
 /// # Names
 ///
-/// No name occurs twice. If two variables that logs show have the same name, the one that the process writes
-/// first keeps it. The other is shown as `name_2`, the next one as `name_3`. Use `name = ".."` to give each a
-/// name of its own.
+/// No line has a name twice. If two variables of the same name are shown in one line, the one that the
+/// process has written first keeps the name. The other is shown as `name_2`, the next one as `name_3`. To give
+/// each a name of its own, use `name = ".."`.
 ///
 /// ```
 /// use contextvar::{ContextVar, for_each_log_field};
@@ -83,12 +86,17 @@ impl ShownIn<'_> {
 /// Calls `f` for each variable that is shown there, as [`for_each_log_field`] does.
 pub(crate) fn for_each_shown(shown_in: ShownIn<'_>, f: &mut dyn FnMut(&'static str, &LogValue<'_>)) {
     let formatting = FORMATTING.get();
+    #[cfg(feature = "macros")]
+    let defaults = defaults::defaults(shown_in);
+    let mut names = Names::new();
     let mut show_set = |map: &Map| {
-        for &Shown { variable, name, .. } in shown_variables() {
+        for variable in shown_variables() {
             let is_shown = shown_in.shows(variable) && !formatting.hides(variable);
             let entry = is_shown.then(|| map.entry(variable));
             if let Some(entry) = entry.flatten() {
-                show_guarded(variable, formatting, |visit| entry.show(visit), &mut |value| f(name, value));
+                show_guarded(variable, formatting, |visit| entry.show(visit), &mut |value| {
+                    f(names.add(variable.name()), value);
+                });
             }
         }
     };
@@ -96,24 +104,14 @@ pub(crate) fn for_each_shown(shown_in: ShownIn<'_>, f: &mut dyn FnMut(&'static s
         current::read_map(&mut show_set);
     }
     #[cfg(feature = "macros")]
-    for (name, default) in defaults::defaults(shown_in) {
+    for default in defaults {
         let variable = default.variable();
         if !formatting.hides(variable) && !default.is_set() {
-            show_guarded(variable, formatting, |visit| default.show(visit), &mut |value| f(name, value));
+            show_guarded(variable, formatting, |visit| default.show(visit), &mut |value| {
+                f(names.add(variable.name()), value);
+            });
         }
     }
-}
-
-/// Returns `name`, or the first of `name_2`, `name_3`, .. if it is taken. Never returns the name of another
-/// variable that logs or metrics show.
-#[cfg(any(feature = "metrics", feature = "opentelemetry", feature = "tracing"))]
-pub(crate) fn unused_name<'a>(name: &'a str, is_taken: &dyn Fn(&str) -> bool) -> Cow<'a, str> {
-    if !is_taken(name) {
-        return name.into();
-    }
-    let is_variable = |name: &str| shown_variables().any(|shown| shown.name == name);
-    let mut numbered = (2..).map(|number| format!("{name}_{number}"));
-    numbered.find(|name| !is_taken(name) && !is_variable(name)).map_or(name.into(), Cow::Owned)
 }
 
 /// Calls `show`, which calls user code. That code is [`Formatting`] a value of `variable`, and `f` is not.

@@ -20,6 +20,6 @@ mod variable;
 
 pub use map::Entry;
 pub(crate) use map::Map;
-pub(crate) use registry::{Shown, shown_variables};
+pub(crate) use registry::{has_namesakes, shown_variables};
 pub(crate) use value::{Value, copy_inline};
 pub(crate) use variable::{AnyVariable, FormatFn, ShowFn, Variable};

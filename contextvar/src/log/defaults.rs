@@ -1,10 +1,9 @@
 //! The variables whose defaults logs or metrics show.
 
-use std::ptr;
-use std::sync::OnceLock;
+use std::sync::Once;
 
 use super::{LogValue, ShownIn};
-use crate::storage::{AnyVariable, shown_variables};
+use crate::storage::AnyVariable;
 use crate::var::{ContextValue, ContextVar};
 
 /// A variable whose default logs or metrics show. The attribute submits it to `inventory`.
@@ -17,17 +16,21 @@ pub struct ShownDefault {
 
 inventory::collect!(ShownDefault);
 
-/// Returns the variables whose defaults are shown there, each with the name under which it is shown.
-pub(super) fn defaults(shown_in: ShownIn<'_>) -> impl Iterator<Item = (&'static str, &'static ShownDefault)> {
-    static NAMED: OnceLock<Vec<(&str, &ShownDefault)>> = OnceLock::new();
+/// Returns the variables whose defaults are shown there.
+pub(super) fn defaults(shown_in: ShownIn<'_>) -> impl Iterator<Item = &'static ShownDefault> {
+    // Namesakes count from the first line on.
+    static REGISTERED: Once = Once::new();
 
-    let with_name = |default: &'static ShownDefault| (default.register(), default);
-    let named = NAMED.get_or_init(|| inventory::iter::<ShownDefault>.into_iter().map(with_name).collect());
-    named.iter().copied().filter(move |(_, default)| match shown_in {
+    REGISTERED.call_once(|| all().for_each(|default| default.var.register()));
+    all().filter(move |default| match shown_in {
         ShownIn::Logs => default.log,
         ShownIn::Metrics => default.metric,
         ShownIn::List(_) => shown_in.shows(default.variable()),
     })
+}
+
+fn all() -> impl Iterator<Item = &'static ShownDefault> {
+    inventory::iter::<ShownDefault>.into_iter()
 }
 
 impl ShownDefault {
@@ -38,14 +41,6 @@ impl ShownDefault {
 
     pub(super) fn variable(&self) -> &'static dyn AnyVariable {
         self.var.variable()
-    }
-
-    /// Gives the variable a slot if it has none. Returns the name under which it is shown.
-    fn register(&self) -> &'static str {
-        self.var.register();
-        let is_this = |variable| ptr::addr_eq(variable, self.variable());
-        let shown = shown_variables().find(|shown| is_this(shown.variable));
-        shown.map_or_else(|| self.variable().name(), |shown| shown.name)
     }
 
     pub(super) fn is_set(&self) -> bool {

@@ -1,7 +1,8 @@
 //! The variables of the process, each with a slot.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use once_cell::race::OnceRef;
 
@@ -18,8 +19,8 @@ pub(super) struct Registry {
     not_inherited: Vec<Registered>,
     /// The end of the list that starts at [`SHOWN`].
     end_of_shown: &'static Link,
-    /// The names in that list, each with the last number that was added to it.
-    names: BTreeMap<&'static str, u32>,
+    /// The names in that list.
+    names: BTreeSet<&'static str>,
 }
 
 #[derive(Clone, Copy)]
@@ -39,7 +40,7 @@ impl Registry {
             inherited: Vec::new(),
             not_inherited: Vec::new(),
             end_of_shown: shown,
-            names: BTreeMap::new(),
+            names: BTreeSet::new(),
         }
     }
 
@@ -51,32 +52,15 @@ impl Registry {
         let slot = slot.expect("fewer than 2^27 variables that are not inherited, and 2^32 in all");
         of_this_kind.push(Registered { variable, number: number as u32 });
         if variable.is_logged() || variable.is_metric() {
-            let name = self.unused_name(variable.name());
-            let shown: &'static Shown = Box::leak(Box::new(Shown { variable, name, next: Link::new() }));
+            if !self.names.insert(variable.name()) {
+                HAS_NAMESAKES.store(true, Ordering::Relaxed);
+            }
+            let shown: &'static Shown = Box::leak(Box::new(Shown { variable, next: Link::new() }));
             let is_free = self.end_of_shown.set(shown);
             debug_assert!(is_free.is_ok(), "only the last link is free");
             self.end_of_shown = &shown.next;
         }
         slot
-    }
-
-    /// Returns `name` if no other variable has it, else the first of `name_2`, `name_3`, .. that none has. The
-    /// returned name is in use from now on.
-    fn unused_name(&mut self, name: &'static str) -> &'static str {
-        let Some(mut number) = self.names.get(name).copied() else {
-            self.names.insert(name, 1);
-            return name;
-        };
-        let numbered = loop {
-            number += 1;
-            let numbered = format!("{name}_{number}");
-            if !self.names.contains_key(&*numbered) {
-                break Box::leak(numbered.into_boxed_str());
-            }
-        };
-        self.names.insert(name, number);
-        self.names.insert(numbered, 1);
-        numbered
     }
 
     /// Returns the variable that has `slot`.
@@ -96,25 +80,30 @@ static SHOWN: Link = Link::new();
 type Link = OnceRef<'static, Shown>;
 
 /// A variable that logs or metrics show.
-pub(crate) struct Shown {
-    pub(crate) variable: &'static dyn AnyVariable,
-    /// The variable's name, or a numbered form of it if a variable that was registered before has that name.
-    pub(crate) name: &'static str,
+struct Shown {
+    variable: &'static dyn AnyVariable,
     next: Link,
+}
+
+/// True if two variables in that list have the same name. It is set once, and stays so.
+static HAS_NAMESAKES: AtomicBool = AtomicBool::new(false);
+
+pub(crate) fn has_namesakes() -> bool {
+    HAS_NAMESAKES.load(Ordering::Relaxed)
 }
 
 /// Returns the variables that logs or metrics show and that have a slot, in the order of their first writes.
 /// Takes no lock.
-pub(crate) fn shown_variables() -> impl Iterator<Item = &'static Shown> {
+pub(crate) fn shown_variables() -> impl Iterator<Item = &'static dyn AnyVariable> {
     list_from(&SHOWN)
 }
 
-fn list_from(start: &'static Link) -> impl Iterator<Item = &'static Shown> {
+fn list_from(start: &'static Link) -> impl Iterator<Item = &'static dyn AnyVariable> {
     let mut next = start;
     std::iter::from_fn(move || {
         let shown = next.get()?;
         next = &shown.next;
-        Some(shown)
+        Some(shown.variable)
     })
 }
 
@@ -152,16 +141,5 @@ mod tests {
             registry.add(&VARIABLE, true);
         }
         assert_eq!(list_from(shown).count(), count);
-    }
-
-    #[test]
-    fn logged_variables_of_one_name_are_numbered() {
-        let shown: &'static Link = Box::leak(Box::new(Link::new()));
-        let mut registry = Registry::new(shown);
-        for name in ["user", "user_2", "user", "id", "user", "user_3"] {
-            registry.add(Box::leak(Box::new(Variable::<u64>::new(name).log())), true);
-        }
-        let names: Vec<&str> = list_from(shown).map(|shown| shown.name).collect();
-        assert_eq!(names, ["user", "user_2", "user_3", "id", "user_4", "user_3_2"]);
     }
 }

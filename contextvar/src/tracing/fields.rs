@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::json::{self, Object};
-use crate::log::{LogValue, Text, for_each_log_field, unused_name};
+use crate::log::{LogValue, Text, UnusedNames, for_each_log_field};
 
 /// How a line shows the variables.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -20,8 +20,9 @@ pub(super) fn insert(line: &str, style: Style, is_taken: &dyn Fn(&str) -> bool) 
         Some(object) => {
             let mut out = object.open.to_owned();
             let mut is_empty = object.is_empty();
+            let mut names = UnusedNames::default();
             for_each_log_field(|name, value| {
-                let name = unused_name(name, &|name| is_taken(name) || object.has_key(name));
+                let name = names.add(name, &|name| is_taken(name) || object.has_key(name));
                 if !is_empty {
                     out.push(',');
                 }
@@ -54,9 +55,10 @@ pub(super) fn write_text(out: &mut dyn Write, style: Style, is_taken: &dyn Fn(&s
         Style::Pretty { colored: true } => ("\n    \x1b[2m\x1b[3mcontext\x1b[0m", true),
     };
     let mut result = Ok(());
+    let mut names = UnusedNames::default();
     for_each_log_field(|name, value| {
         if result.is_ok() {
-            let name = unused_name(name, is_taken);
+            let name = names.add(name, is_taken);
             result = if colored {
                 write!(out, "{before} \x1b[3m{name}\x1b[0m\x1b[2m=\x1b[0m{}", Text(value))
             } else {

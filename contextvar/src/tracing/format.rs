@@ -8,7 +8,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::fields::{self, Style};
 use super::spans::{has_field, in_context_of};
-use crate::log::{for_each_log_field, unused_name};
+use crate::log::{UnusedNames, for_each_log_field};
 
 /// A format for `tracing_subscriber::fmt` that shows the variables that are marked
 /// [`log`](crate::ContextVar::log).
@@ -100,8 +100,9 @@ where
                 let mut fields = String::new();
                 let is_taken = |name: &str| has_field(event, name) || KEYS.contains(&name);
                 in_context_of(ctx, event, || {
+                    let mut names = UnusedNames::default();
                     for_each_log_field(|name, value| {
-                        let name = unused_name(name, &is_taken);
+                        let name = names.add(name, &is_taken);
                         fields::write_json_field(&mut fields, &name, value);
                         fields.push(',');
                     });

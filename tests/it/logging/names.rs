@@ -1,12 +1,12 @@
 //! Names that occur twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use contextvar::tracing::ContextFormat;
 use contextvar::{Context, context_var, for_each_log_field};
 use tracing::info;
 
-use super::{Output, logged};
+use super::{Output, logged, logged_as_json};
 
 /// Returns the fields whose names start with `prefix`.
 fn fields(prefix: &str) -> BTreeMap<&'static str, String> {
@@ -29,6 +29,10 @@ fn variables_of_one_name_are_numbered() {
         #[contextvar::context_var(log, name = "same")]
         pub(super) static USER: &str;
     }
+    mod c {
+        #[contextvar::context_var(log, name = "same")]
+        pub(super) static USER: &str;
+    }
     #[context_var(log, name = "same_3")]
     static THIRD: u8;
 
@@ -36,13 +40,23 @@ fn variables_of_one_name_are_numbered() {
         a::USER.set("ada");
         THIRD.set(3);
         b::USER.set("grace");
-        let expected = [("same", "ada"), ("same_2", "grace"), ("same_3", "3")];
+        c::USER.set("joan");
+        // Never the name of another variable.
+        let expected = [("same", "ada"), ("same_2", "grace"), ("same_3", "3"), ("same_4", "joan")];
         assert_eq!(fields("same"), expected.map(|(name, value)| (name, value.to_owned())).into());
-        // The first one keeps its name where the other is not set, and the other way around.
+        // A name that occurs once in a line needs no number.
         Context::new().run(|| {
             b::USER.set("grace");
-            assert_eq!(fields("same"), [("same_2", "grace".to_owned())].into());
+            assert_eq!(fields("same"), [("same", "grace".to_owned())].into());
         });
+        // The event has the name as well, and one of those that the variables have got.
+        let lines = logged_as_json(|| info!(same = 1, same_4 = 2, "hello"));
+        let fields = lines[0]["fields"].as_object().unwrap();
+        let values: BTreeSet<_> = fields.values().map(ToString::to_string).collect();
+        assert_eq!(
+            values,
+            ["1", "2", "3", "\"ada\"", "\"grace\"", "\"joan\"", "\"hello\""].map(String::from).into()
+        );
     });
 }
 
