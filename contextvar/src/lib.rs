@@ -43,7 +43,7 @@
 //! that make futures.
 //!
 //! The [guide](https://docs.rs/contextvar/latest/contextvar/guide/index.html) has more: whether the context follows each way
-//! of handing work over, variables across processes, testing, migrating, limits, security and lints.
+//! of handing work over, variables across processes, telemetry, testing, migrating, limits, security and lints.
 //!
 //! # Features
 //!
@@ -58,8 +58,8 @@
 //! - `tracing`: variables in logs; spans carried into tasks. Implies `carry`.
 //! - `serde`: `#[context_var(log = serde)]`, for values that logs show as JSON.
 //! - `metrics`: variables as labels of the `metrics` crate.
-//! - `opentelemetry`: variables as attributes of OpenTelemetry's metrics; its context carried into tasks. Implies
-//!   `carry`.
+//! - `opentelemetry`: variables as attributes of OpenTelemetry's spans, log records and metrics; its context carried into
+//!   tasks. Implies `carry`. It builds `opentelemetry_sdk`, without exporters.
 //! - `baggage`: variables sent to other processes as W3C Baggage.
 //! - `observe`: an observer of the contexts that threads enter and exit.
 //! - `report`: reports of reads and writes that find no context.
@@ -83,6 +83,7 @@ mod error;
     feature = "hyper",
     feature = "macros",
     feature = "metrics",
+    feature = "opentelemetry",
     feature = "stream",
     feature = "tokio",
     feature = "tower",

@@ -63,3 +63,30 @@ fn a_default_that_logs_while_it_is_computed() {
         );
     });
 }
+
+#[cfg(feature = "opentelemetry")]
+#[test]
+fn a_default_is_an_attribute_of_spans_if_the_attribute_says_so() {
+    use contextvar::opentelemetry::{ContextSpanProcessor, ContextTracer};
+    use opentelemetry::KeyValue;
+    use opentelemetry::trace::{Tracer, TracerProvider};
+    use opentelemetry_sdk::trace::SdkTracerProvider;
+
+    #[context_var(log, log_default, name = "span.tenant")]
+    static TENANT: &str = "public";
+    #[context_var(log, name = "span.region")]
+    static REGION: &str = "eu";
+
+    let processor = ContextSpanProcessor::new().with_filter(|name| name.starts_with("span."));
+    let provider = SdkTracerProvider::builder().with_span_processor(processor).build();
+    let tracer = provider.tracer("tests");
+    let noting = ContextTracer::new(tracer.clone());
+    let shown = || {
+        let spans = [tracer.start("now"), noting.span_builder("noted").start(&noting)];
+        spans.map(|span| span.exported_data().unwrap().attributes)
+    };
+    let tenant = |tenant| [[KeyValue::new("span.tenant", tenant)], [KeyValue::new("span.tenant", tenant)]];
+    assert_eq!(shown(), tenant("public"));
+    TENANT.sync_scope("acme", || assert_eq!(shown(), tenant("acme")));
+    assert_eq!(REGION.get(), "eu");
+}

@@ -17,6 +17,7 @@ mod methods;
 mod metric_attributes;
 mod nested_layers;
 mod opentelemetry;
+mod opentelemetry_processors;
 mod other_macros;
 mod pages;
 mod propagation;

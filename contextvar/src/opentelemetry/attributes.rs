@@ -1,0 +1,52 @@
+//! The variables that a processor turns into attributes, and the keys of these attributes.
+
+use std::borrow::Cow;
+
+use ::opentelemetry::Key;
+
+use crate::log::unused_name;
+
+/// The number of variables that a processor shows, unless `with_max_attributes` changes it.
+const MAX_ATTRIBUTES: usize = 32;
+
+/// Selects variables.
+pub(super) struct Selection {
+    /// Returns true for the names of the variables to show. `None` shows all.
+    pub(super) filter: Option<Box<dyn Fn(&str) -> bool + Send + Sync>>,
+    pub(super) max_attributes: usize,
+}
+
+impl Selection {
+    pub(super) fn new() -> Self {
+        Selection { filter: None, max_attributes: MAX_ATTRIBUTES }
+    }
+
+    /// Returns the keys for the attributes of a span or record.
+    pub(super) fn keys(&self) -> Keys<'_> {
+        Keys { selection: self, left: self.max_attributes }
+    }
+}
+
+/// Chooses the keys of the attributes that one span or record gets.
+pub(super) struct Keys<'a> {
+    selection: &'a Selection,
+    /// The number of attributes that it can still get.
+    left: usize,
+}
+
+impl Keys<'_> {
+    /// Returns the key for the variable of this name, or `None` if the variable is not shown. `is_taken`
+    /// returns true for the keys that the span or record has.
+    pub(super) fn next(&mut self, name: Key, is_taken: &dyn Fn(&str) -> bool) -> Option<Key> {
+        let is_selected = |name| self.selection.filter.as_ref().is_none_or(|filter| filter(name));
+        if self.left == 0 || !is_selected(name.as_str()) {
+            return None;
+        }
+        self.left -= 1;
+        let renamed = match unused_name(name.as_str(), is_taken) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(numbered) => Some(numbered),
+        };
+        Some(renamed.map_or(name, Key::from))
+    }
+}
