@@ -9,16 +9,18 @@ use crate::log::unused_name;
 /// The number of variables that a processor shows, unless `with_max_attributes` changes it.
 const MAX_ATTRIBUTES: usize = 32;
 
+/// Returns true for the names of the variables to show.
+type Filter = Box<dyn Fn(&str) -> bool + Send + Sync>;
+
 /// Selects variables.
 pub(super) struct Selection {
-    /// Returns true for the names of the variables to show. `None` shows all.
-    pub(super) filter: Option<Box<dyn Fn(&str) -> bool + Send + Sync>>,
+    pub(super) filter: Filter,
     pub(super) max_attributes: usize,
 }
 
 impl Selection {
     pub(super) fn new() -> Self {
-        Selection { filter: None, max_attributes: MAX_ATTRIBUTES }
+        Selection { filter: Box::new(|_| true), max_attributes: MAX_ATTRIBUTES }
     }
 
     /// Returns the keys for the attributes of a span or record.
@@ -38,8 +40,7 @@ impl Keys<'_> {
     /// Returns the key for the variable of this name, or `None` if the variable is not shown. `is_taken`
     /// returns true for the keys that the span or record has.
     pub(super) fn next(&mut self, name: Key, is_taken: &dyn Fn(&str) -> bool) -> Option<Key> {
-        let is_selected = |name| self.selection.filter.as_ref().is_none_or(|filter| filter(name));
-        if self.left == 0 || !is_selected(name.as_str()) {
+        if self.left == 0 || !(self.selection.filter)(name.as_str()) {
             return None;
         }
         self.left -= 1;

@@ -45,7 +45,7 @@ impl ContextLogProcessor {
     /// # let _ = processor;
     /// ```
     pub fn with_filter(mut self, filter: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
-        self.selection.filter = Some(Box::new(filter));
+        self.selection.filter = Box::new(filter);
         self
     }
 

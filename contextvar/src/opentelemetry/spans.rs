@@ -56,7 +56,7 @@ impl ContextSpanProcessor {
     /// assert_eq!(span.exported_data().unwrap().attributes, [KeyValue::new("tenant", "acme")]);
     /// ```
     pub fn with_filter(mut self, filter: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
-        self.selection.filter = Some(Box::new(filter));
+        self.selection.filter = Box::new(filter);
         self
     }
 
