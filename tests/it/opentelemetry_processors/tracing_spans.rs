@@ -50,7 +50,8 @@ fn open_in_7() -> Span {
 /// Each way in which the span starts, in another request.
 #[test]
 fn a_span_has_the_variables_of_the_code_that_opens_it() {
-    let ways: [(&str, fn(Span)); 8] = [
+    type Way = (&'static str, fn(Span));
+    let ways: [Way; 8] = [
         ("dropped", drop),
         ("entered", |span| span.in_scope(|| ())),
         ("entered twice", |span| {
