@@ -331,6 +331,31 @@ fn values_that_start_spans_while_being_formatted() {
     }
 }
 
+#[test]
+fn a_value_that_activates_a_span_while_a_context_tracer_formats_it() {
+    struct Activates;
+
+    impl fmt::Display for Activates {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            spans().tracer.in_span("inner", |_| f.write_str("shown"))
+        }
+    }
+
+    #[context_var(log, name = "shop.activates")]
+    static ACTIVATES: Activates;
+
+    fn spans() -> &'static Spans {
+        static SPANS: OnceLock<Spans> = OnceLock::new();
+        SPANS.get_or_init(|| Spans::new(processor()))
+    }
+
+    let tracer = ContextTracer::new(spans().tracer.clone());
+    ACTIVATES.sync_scope(Activates, || tracer.start("outer").end());
+    let [inner, outer] = spans().take().try_into().unwrap();
+    assert_eq!(attributes(inner.attributes), BTreeMap::new());
+    assert_eq!(attributes(outer.attributes), attributes([KeyValue::new("shop.activates", "shown")]));
+}
+
 /// Panics when a span starts.
 #[derive(Debug)]
 struct Panics;
@@ -390,7 +415,8 @@ fn a_span_of_a_context_tracer_shows_the_variables_of_its_builder() {
     let off = SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOff).build();
     let off = ContextTracer::new(off.tracer("tests"));
     request(7).run(|| off.span_builder("off")).start(&off).end();
-    assert_eq!(started(SpanBuilder::from_name("next")), of_request(8));
+    request(8).run(|| spans.tracer.start("next").end());
+    assert_eq!(spans.take_attributes(), of_request(8));
 }
 
 #[test]

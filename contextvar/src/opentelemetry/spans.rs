@@ -18,6 +18,10 @@ use crate::log::for_each_log_field;
 /// [`ContextTracer`](super::ContextTracer). One per provider is enough; its place among the other processors
 /// does not matter. See [the module](super) for types, names and limits.
 ///
+/// The `Display` of a value can log and start spans, which show the other variables. It can activate or enter
+/// a span only if a [`ContextTracer`](super::ContextTracer) starts the span for which it is called:
+/// OpenTelemetry borrows its current context while a tracer of its own starts a span, and `attach` panics.
+///
 /// ```
 /// use contextvar::opentelemetry::ContextSpanProcessor;
 /// use opentelemetry_sdk::trace::SdkTracerProvider;

@@ -15,7 +15,7 @@ use crate::on_drop::OnDrop;
 /// the variables of that request. This tracer notes the variables when `info_span!` or `#[instrument]` makes
 /// the span, and the processor then shows these. The tracer sets no attributes without the processor.
 ///
-/// The order of the layers does not matter.
+/// The order of the layers does not matter. Spans of OpenTelemetry's own API can be started with it as well.
 ///
 /// ```
 /// use contextvar::ContextVar;
@@ -54,6 +54,12 @@ impl<T> ContextTracer<T> {
 
 impl<T: Tracer> Tracer for ContextTracer<T> {
     type Span = T::Span;
+
+    /// Starts a span with the variables of the caller. They are formatted before OpenTelemetry borrows its
+    /// current context, so a `Display` can activate a span.
+    fn start<N: Into<Cow<'static, str>>>(&self, name: N) -> T::Span {
+        self.build(self.span_builder(name))
+    }
 
     fn span_builder<N: Into<Cow<'static, str>>>(&self, name: N) -> SpanBuilder {
         let mut builder = self.inner.span_builder(name);

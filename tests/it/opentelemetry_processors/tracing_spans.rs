@@ -2,15 +2,20 @@
 //! it is the parent of another one, when its context is needed, or when it is dropped.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use contextvar::context_var;
 use contextvar::opentelemetry::ContextTracer;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
 use opentelemetry::{KeyValue, Value};
-use tracing::{Span, field, info_span, instrument};
+use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
+use tracing::{Span, field, info, info_span, instrument};
 use tracing_opentelemetry::{OpenTelemetryLayer, OpenTelemetrySpanExt};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, registry};
 
+use super::log_records::Records;
 use super::{Spans, attributes, of_request, processor, request};
 
 fn layer<T>(tracer: T) -> OpenTelemetryLayer<Registry, T>
@@ -142,4 +147,61 @@ fn the_tracer_alone_adds_no_attributes() {
         },
     );
     assert_eq!(spans.take_attributes(), BTreeMap::new());
+}
+
+/// Two values, each of which enters a span and logs while it is being formatted.
+#[test]
+fn values_that_enter_spans_and_log_while_being_formatted() {
+    struct Enters(u8);
+
+    impl fmt::Display for Enters {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            let _entered = info_span!("inside").entered();
+            info!("inside");
+            write!(f, "{}", self.0)
+        }
+    }
+
+    #[context_var(log, name = "shop.enters_a")]
+    static A: Enters;
+    #[context_var(log, name = "shop.enters_b")]
+    static B: Enters;
+
+    // Only the global subscriber sees spans that are opened while a layer runs, so each tracer needs a process
+    // of its own.
+    const CHILD: &str = "CONTEXTVAR_TEST_ENTERS_SPANS";
+    if let Ok(tracer) = std::env::var(CHILD) {
+        let (spans, records) = (Spans::new(processor()), Records::new());
+        let bridge = OpenTelemetryTracingBridge::new(&records.provider);
+        match &*tracer {
+            "context" => registry().with(layer(ContextTracer::new(spans.tracer.clone()))).with(bridge).init(),
+            _ => registry().with(layer(spans.tracer.clone())).with(bridge).init(),
+        }
+        A.sync_scope(Enters(1), || {
+            B.sync_scope(Enters(2), || info_span!("outer").in_scope(|| info!("outer")))
+        });
+        for span in spans.take() {
+            println!("span {} with {}", span.name, attributes(span.attributes).len());
+        }
+        for (body, shown) in records.take() {
+            println!("record {body} with {}", shown.len());
+        }
+        return;
+    }
+    for tracer in ["context", "plain"] {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        let name =
+            "opentelemetry_processors::tracing_spans::values_that_enter_spans_and_log_while_being_formatted";
+        let child = child.args([name, "--exact", "--nocapture"]).env(CHILD, tracer).output().unwrap();
+        let lines = String::from_utf8(child.stdout).unwrap();
+        assert!(child.status.success(), "{lines}");
+        let shown: Vec<_> = lines.lines().filter(|line| line.contains(" outer ")).collect();
+        assert_eq!(shown, ["span outer with 2", "record outer with 2"], "{tracer}: {lines}");
+        // A value shows at most the other one in its span and in its record.
+        let inside: Vec<_> = lines.lines().filter(|line| line.contains(" inside ")).collect();
+        assert!(
+            !inside.is_empty() && inside.iter().all(|line| !line.ends_with("with 2")),
+            "{tracer}: {lines}"
+        );
+    }
 }
