@@ -42,6 +42,8 @@ fn send_sync_and_unpin() {
         contextvar::thread::Builder, contextvar::thread::Scope<'static, 'static>,
         contextvar::opentelemetry::MetricAttributes, contextvar::hyper::ContextExecutor<u8>, contextvar::tower::MakeContextService<u8>,
         contextvar::tower::MakeContextServiceFuture<u8>, contextvar::tower::ConnectionService<u8>,
+        contextvar::opentelemetry::ContextSpanProcessor, contextvar::opentelemetry::ContextLogProcessor,
+        contextvar::opentelemetry::ContextTracer<u8>,
     }
     // `catch_unwind` around code that uses these types.
     assert!(holds!(Context: std::panic::UnwindSafe) && holds!(Context: std::panic::RefUnwindSafe));
