@@ -2,8 +2,6 @@
 
 #[cfg(feature = "macros")]
 pub(crate) mod defaults;
-#[cfg(any(feature = "opentelemetry", feature = "tracing"))]
-mod names;
 mod text;
 mod value;
 
@@ -17,8 +15,6 @@ use crate::current;
 use crate::on_drop::OnDrop;
 use crate::storage::{AnyVariable, Map, Shown, shown_variables};
 
-#[cfg(any(feature = "opentelemetry", feature = "tracing"))]
-pub(crate) use names::unused_name;
 pub(crate) use text::Text;
 pub use value::LogValue;
 #[cfg(feature = "macros")]

@@ -1,12 +1,13 @@
-//! Puts context variables on the spans and the log records of [OpenTelemetry].
+//! Puts context variables on the spans, the log records and the metrics of [OpenTelemetry].
 //!
 //! - [`ContextSpanProcessor`] sets the variables as attributes of each span when the span starts.
 //! - [`ContextLogProcessor`] does the same for each log record.
 //! - [`ContextTracer`] is for tracing-opentelemetry, which starts a span later than the code opens it.
+//! - [`MetricAttributes`] returns the variables for a measurement. It has other rules: see its page.
 //!
-//! The variables are those that are marked [`log`](crate::ContextVar::log) and set in the current context,
-//! and the defaults of those that are declared with `#[context_var(log_default)]`, as in logs. A `secret`
-//! variable is never shown.
+//! Spans and log records show the variables that are marked [`log`](crate::ContextVar::log) and set in the
+//! current context, and the defaults of those that are declared with `#[context_var(log_default)]`, as in
+//! logs. A `secret` variable is never shown.
 //!
 //! ```
 //! use contextvar::ContextVar;
@@ -68,10 +69,12 @@
 
 mod attributes;
 mod logs;
+mod metrics;
 mod spans;
 mod tracer;
 mod value;
 
 pub use logs::ContextLogProcessor;
+pub use metrics::MetricAttributes;
 pub use spans::ContextSpanProcessor;
 pub use tracer::ContextTracer;
