@@ -4,7 +4,7 @@
 //!   connections? One row for each way of handing work over.
 //! - [Ways to lose a context](lost): what code sees then, how it is reported, and what to write instead.
 //! - [Baggage](baggage): context variables across processes.
-//! - [Telemetry](telemetry): variables on OpenTelemetry's spans and log records, and in metrics.
+//! - [Telemetry](telemetry): variables in OpenTelemetry's spans and log records, and in metrics.
 //! - [Logs and error reports](logs): what shows where, and recipes for loggers and error reporters.
 //! - [Testing](testing): tests that start from an empty context.
 //! - [Migrating](migrating): programs before and after, from Python, `tokio::task_local!`, `tracing` and

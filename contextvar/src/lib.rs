@@ -58,8 +58,8 @@
 //! - `tracing`: variables in logs; spans carried into tasks. Implies `carry`.
 //! - `serde`: `#[context_var(log = serde)]`, for values that logs show as JSON.
 //! - `metrics`: variables as labels of the `metrics` crate.
-//! - `opentelemetry`: variables on OpenTelemetry's spans and log records, and as attributes of its metrics; its context
-//!   carried into tasks. Implies `carry`. It builds `opentelemetry_sdk`, without exporters.
+//! - `opentelemetry`: variables as attributes of OpenTelemetry's spans, log records and metrics; its context carried into
+//!   tasks. Implies `carry`. It builds `opentelemetry_sdk`, without exporters.
 //! - `baggage`: variables sent to other processes as W3C Baggage.
 //! - `observe`: an observer of the contexts that threads enter and exit.
 //! - `report`: reports of reads and writes that find no context.

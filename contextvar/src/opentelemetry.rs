@@ -3,11 +3,11 @@
 //! - [`ContextSpanProcessor`] sets the variables as attributes of each span when the span starts.
 //! - [`ContextLogProcessor`] does the same for each log record.
 //! - [`ContextTracer`] is for tracing-opentelemetry, which starts a span later than the code opens it.
-//! - [`MetricAttributes`] makes attributes for a metric, and bounds the number of their combinations.
+//! - [`MetricAttributes`] returns the variables for a measurement. It has other rules: see its page.
 //!
-//! The variables on spans and records are those that are marked [`log`](crate::ContextVar::log) and set in the current context,
-//! and the defaults of those that are declared with `#[context_var(log_default)]`, as in logs. A `secret`
-//! variable is never shown.
+//! Spans and log records show the variables that are marked [`log`](crate::ContextVar::log) and set in the
+//! current context, and the defaults of those that are declared with `#[context_var(log_default)]`, as in
+//! logs. A `secret` variable is never shown.
 //!
 //! ```
 //! use contextvar::ContextVar;

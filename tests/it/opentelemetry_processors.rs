@@ -1,21 +1,22 @@
 //! Variables on OpenTelemetry's spans and log records.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::OnceLock;
-use std::{fmt, panic};
 
 use contextvar::opentelemetry::{ContextLogProcessor, ContextSpanProcessor, ContextTracer};
 use contextvar::{Context, ContextVar, context_var};
-use opentelemetry::trace::{Span as _, SpanBuilder, TraceContextExt, Tracer, TracerProvider};
+use opentelemetry::trace::{Span as _, SpanBuilder, Tracer, TracerProvider};
 use opentelemetry::{KeyValue, Value};
-use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
     InMemorySpanExporter, Sampler, SdkTracer, SdkTracerProvider, Span, SpanData, SpanProcessor,
 };
 
 mod concurrent;
+mod context_tracer;
 mod log_records;
 mod tracing_spans;
+mod types;
 
 #[context_var(log, name = "shop.request")]
 static REQUEST: u64;
@@ -104,114 +105,6 @@ fn a_span_has_the_variables_of_the_code_that_starts_it() {
     assert_eq!((&inner["shop.request"], &inner["shop.tenant"]), (&2.into(), &"tenant-1".into()));
 }
 
-/// Variables of all types, declared in [`typed`].
-fn typed() -> Context {
-    #[derive(Debug)]
-    struct OnlyDebug;
-
-    /// A `Display` that fails after some text.
-    struct Broken;
-
-    impl fmt::Display for Broken {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("half")?;
-            Err(fmt::Error)
-        }
-    }
-
-    #[derive(serde::Serialize)]
-    struct Json {
-        numbers: Vec<Option<u64>>,
-        none: Option<u8>,
-        ratio: f32,
-        yes: bool,
-        name: &'static str,
-    }
-
-    #[context_var(log, name = "shop.signed")]
-    static SIGNED: i8;
-    #[context_var(log, name = "shop.large")]
-    static LARGE: u64;
-    #[context_var(log, name = "shop.larger")]
-    static LARGER: u128;
-    #[context_var(log, name = "shop.lowest")]
-    static LOWEST: i128;
-    #[context_var(log, name = "shop.ratio")]
-    static RATIO: f64;
-    #[context_var(log, name = "shop.half")]
-    static HALF: f32;
-    #[context_var(log, name = "shop.yes")]
-    static YES: bool;
-    #[context_var(log, name = "shop.str")]
-    static STR: &'static str;
-    #[context_var(log, name = "shop.some")]
-    static SOME: Option<u16>;
-    #[context_var(log, name = "shop.none")]
-    static NONE: Option<u16>;
-    #[context_var(log, name = "shop.display")]
-    static DISPLAY: std::net::Ipv4Addr;
-    #[context_var(log, name = "shop.debug")]
-    static DEBUG: OnlyDebug;
-    #[context_var(log, name = "shop.broken")]
-    static BROKEN: Broken;
-    #[context_var(log = serde, name = "shop.json")]
-    static JSON: Json;
-    static SECRET: ContextVar<u64> = ContextVar::new("shop.secret").log().secret();
-
-    let json = Json {
-        numbers: vec![Some(1), None, Some(u64::MAX)],
-        none: None,
-        ratio: 0.5,
-        yes: true,
-        name: "a \"b\"",
-    };
-    Context::new()
-        .with_value(&SIGNED, -1)
-        .with_value(&LARGE, u64::MAX)
-        .with_value(&LARGER, u128::MAX)
-        .with_value(&LOWEST, i128::MIN)
-        .with_value(&RATIO, 0.1)
-        .with_value(&HALF, 0.5)
-        .with_value(&YES, true)
-        .with_value(&STR, "größe")
-        .with_value(&SOME, Some(3))
-        .with_value(&NONE, None)
-        .with_value(&DISPLAY, std::net::Ipv4Addr::LOCALHOST)
-        .with_value(&DEBUG, OnlyDebug)
-        .with_value(&BROKEN, Broken)
-        .with_value(&JSON, json)
-        .with_value(&SECRET, 1)
-}
-
-/// The attributes of [`typed`], apart from the JSON.
-fn of_typed() -> BTreeMap<String, Value> {
-    attributes([
-        KeyValue::new("shop.signed", -1),
-        KeyValue::new("shop.large", u64::MAX.to_string()),
-        KeyValue::new("shop.larger", u128::MAX.to_string()),
-        KeyValue::new("shop.lowest", i128::MIN.to_string()),
-        KeyValue::new("shop.ratio", 0.1),
-        KeyValue::new("shop.half", 0.5),
-        KeyValue::new("shop.yes", true),
-        KeyValue::new("shop.str", "größe"),
-        KeyValue::new("shop.some", 3),
-        KeyValue::new("shop.display", "127.0.0.1"),
-        KeyValue::new("shop.debug", "OnlyDebug"),
-        KeyValue::new("shop.broken", "half"),
-    ])
-}
-
-#[test]
-fn attributes_of_spans_keep_their_types() {
-    let spans = Spans::new(processor());
-    typed().run(|| spans.tracer.start("typed").end());
-    let mut expected = of_typed();
-    let json =
-        r#"{"numbers":[1,null,18446744073709551615],"none":null,"ratio":0.5,"yes":true,"name":"a \"b\""}"#;
-    expected.insert("shop.json".to_owned(), json.into());
-    assert_eq!(spans.take_attributes(), expected);
-}
-
 #[test]
 fn an_attribute_keeps_its_name_and_the_variable_is_numbered() {
     #[context_var(log, name = "shop.request_3")]
@@ -238,7 +131,7 @@ fn a_filter_and_a_limit_select_the_variables() {
     for n in [0, 1, 5] {
         let spans = Spans::new(processor().with_max_attributes(n));
         // Attributes of the span itself do not count.
-        typed().run(|| {
+        types::typed().run(|| {
             SpanBuilder::from_name("limited").with_attributes([KeyValue::new("own", 1)]).start(&spans.tracer)
         });
         assert_eq!(spans.take_attributes().len(), n + 1);
@@ -329,94 +222,6 @@ fn values_that_start_spans_while_being_formatted() {
         assert_eq!(named("of 1"), [BTreeMap::new(), BTreeMap::new(), of_one]);
         assert_eq!(ended.len(), 1 + 3 * 3);
     }
-}
-
-#[test]
-fn a_value_that_activates_a_span_while_a_context_tracer_formats_it() {
-    struct Activates;
-
-    impl fmt::Display for Activates {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            spans().tracer.in_span("inner", |_| f.write_str("shown"))
-        }
-    }
-
-    #[context_var(log, name = "shop.activates")]
-    static ACTIVATES: Activates;
-
-    fn spans() -> &'static Spans {
-        static SPANS: OnceLock<Spans> = OnceLock::new();
-        SPANS.get_or_init(|| Spans::new(processor()))
-    }
-
-    let tracer = ContextTracer::new(spans().tracer.clone());
-    ACTIVATES.sync_scope(Activates, || tracer.start("outer").end());
-    let [inner, outer] = spans().take().try_into().unwrap();
-    assert_eq!(attributes(inner.attributes), BTreeMap::new());
-    assert_eq!(attributes(outer.attributes), attributes([KeyValue::new("shop.activates", "shown")]));
-}
-
-/// Panics when a span starts.
-#[derive(Debug)]
-struct Panics;
-
-impl SpanProcessor for Panics {
-    fn on_start(&self, _: &mut Span, _: &opentelemetry::Context) {
-        panic!("a span starts");
-    }
-
-    fn on_end(&self, _: SpanData) {}
-
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn shutdown_with_timeout(&self, _: std::time::Duration) -> OTelSdkResult {
-        Ok(())
-    }
-}
-
-#[test]
-fn a_panic_while_a_span_starts_leaves_nothing_to_the_next_span() {
-    let panics = SdkTracerProvider::builder().with_span_processor(Panics).build();
-    let tracer = ContextTracer::new(panics.tracer("tests"));
-    let builder = request(7).run(|| tracer.span_builder("panics"));
-    let start = panic::AssertUnwindSafe(|| builder.start(&tracer));
-    assert!(panic::catch_unwind(start).is_err());
-
-    let spans = Spans::new(processor());
-    request(8).run(|| spans.tracer.start("next").end());
-    assert_eq!(spans.take_attributes(), of_request(8));
-}
-
-#[test]
-fn a_span_of_a_context_tracer_shows_the_variables_of_its_builder() {
-    let spans = Spans::new(processor());
-    let tracer = ContextTracer::new(spans.tracer.clone());
-    let started = |builder: SpanBuilder| {
-        request(8).run(|| builder.start(&tracer).end());
-        spans.take_attributes()
-    };
-    assert_eq!(started(request(7).run(|| tracer.span_builder("noted"))), of_request(7));
-    assert_eq!(started(tracer.span_builder("made where none is set")), BTreeMap::new());
-    // Builders that have no notes.
-    assert_eq!(started(SpanBuilder::from_name("by hand")), of_request(8));
-    let own = [KeyValue::new("shop.request", 1)];
-    let mut expected = of_request(8);
-    expected.extend([("shop.request".to_owned(), 1.into()), ("shop.request_2".to_owned(), 8.into())]);
-    assert_eq!(started(request(7).run(|| tracer.span_builder("replaced")).with_attributes(own)), expected);
-    // Methods that start the span themselves.
-    request(7).run(|| tracer.in_span("in", |cx| cx.span().set_attribute(KeyValue::new("own", 1))));
-    let mut expected = of_request(7);
-    expected.insert("own".to_owned(), 1.into());
-    assert_eq!(spans.take_attributes(), expected);
-
-    // A span that is not recorded leaves nothing to the next one.
-    let off = SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOff).build();
-    let off = ContextTracer::new(off.tracer("tests"));
-    request(7).run(|| off.span_builder("off")).start(&off).end();
-    request(8).run(|| spans.tracer.start("next").end());
-    assert_eq!(spans.take_attributes(), of_request(8));
 }
 
 #[test]

@@ -196,8 +196,9 @@ pub(super) fn has_field(event: &Event<'_>, name: &str) -> bool {
 /// Records the variables that are marked [`log`](crate::ContextVar::log) in the fields of a span that have
 /// their names. Call it where the variables are set.
 ///
-/// It is for layers that show the fields of spans and nothing else, such as tracing-journald's. For
-/// tracing-opentelemetry, feature `opentelemetry` needs no fields. The span must declare the fields: with `tracing::field::Empty`, or with a value.
+/// It is for layers that show the fields of spans and nothing else, such as tracing-journald's. The span must
+/// declare the fields: with `tracing::field::Empty`, or with a value. Spans of tracing-opentelemetry need no
+/// fields with `contextvar::opentelemetry::ContextTracer`.
 ///
 /// ```
 /// use contextvar::ContextVar;

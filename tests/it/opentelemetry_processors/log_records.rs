@@ -17,7 +17,8 @@ use opentelemetry_sdk::logs::{
 use tracing::info;
 use tracing_subscriber::layer::SubscriberExt;
 
-use super::{of_request, of_typed, request, typed};
+use super::types::{of_typed, typed};
+use super::{of_request, request};
 
 fn processor() -> ContextLogProcessor {
     ContextLogProcessor::new().with_filter(|name| name.starts_with("shop."))
