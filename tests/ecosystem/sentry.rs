@@ -61,6 +61,29 @@ fn an_event_has_the_tags_of_its_request() {
     });
 }
 
+/// The requests share the hub of their thread.
+#[test]
+fn a_tag_on_the_scope_is_that_of_another_request() {
+    async fn request(id: &str) {
+        sentry::configure_scope(|scope| scope.set_tag("scope", id));
+        tokio::task::yield_now().await;
+        capture_message(id, Level::Info);
+    }
+
+    let run = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            tokio::join!(context(1).scope(request("1")), context(2).scope(request("2")));
+        });
+    };
+    let events = sentry::test::with_captured_events_options(run, options());
+    let mut tags: Vec<_> =
+        events.iter().map(|event| (&*event.tags["request_id"], &*event.tags["scope"])).collect();
+    tags.sort_unstable();
+    // Both have the tag of one of them, the one that is polled last.
+    assert!([[("1", "1"), ("2", "1")], [("1", "2"), ("2", "2")]].contains(&[tags[0], tags[1]]), "{tags:?}");
+}
+
 /// sentry's integration for panics captures an event in the panic hook, as this test does.
 #[test]
 fn the_event_of_a_panic_has_the_tags_of_its_request() {
