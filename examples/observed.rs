@@ -40,7 +40,7 @@ use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider};
 use sentry_core::test::TestTransport;
 use sentry_core::{ClientOptions, Hub, Level};
 use serde::Serialize;
-use tokio::sync::{Barrier, mpsc};
+use tokio::sync::Barrier;
 use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{Instrument, error, info, info_span};
@@ -158,14 +158,10 @@ fn observe(json: &FilePath, text: &FilePath) -> Result<Observed> {
     Ok(Observed { spans, records, meters, meter_provider, labels, sentry })
 }
 
-/// An error of request `n`, for a task that reports it in no context.
+/// An error of request `n`, which is reported later, in no context.
 type Report = (u64, anyhow::Error);
 
-static REPORTS: LazyLock<(mpsc::UnboundedSender<Report>, Mutex<Option<mpsc::UnboundedReceiver<Report>>>)> =
-    LazyLock::new(|| {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        (sender, Mutex::new(Some(receiver)))
-    });
+static REPORTS: Mutex<Vec<Report>> = Mutex::new(Vec::new());
 
 /// All requests are inside of the handler at the same time.
 static ALL_HERE: LazyLock<Barrier> = LazyLock::new(|| Barrier::new(REQUESTS as usize));
@@ -211,7 +207,7 @@ async fn order(Path(n): Path<u64>) -> Result<String, StatusCode> {
             Ok(Ok(())) => Ok(format!("ordered {n}")),
             Ok(Err(error)) => {
                 error!(n, "failed");
-                let _ = REPORTS.0.send((n, error));
+                REPORTS.lock().unwrap().push((n, error));
                 Err(StatusCode::CONFLICT)
             }
             Err(_) => Err(StatusCode::INTERNAL_SERVER_ERROR),
@@ -448,17 +444,15 @@ fn check_reports(observed: &Observed) -> Result<()> {
     }
     check_count(events.len(), "reports to sentry", count(fails))?;
 
-    let mut reports = REPORTS.1.lock().unwrap().take().ok_or("the reports are checked once")?;
-    let mut reported = 0;
-    while let Ok((n, error)) = reports.try_recv() {
+    let reports = REPORTS.lock().unwrap();
+    for (n, error) in &*reports {
         let report = format!("{error:?}");
         let fields: BTreeMap<&str, &str> =
             report.split_whitespace().filter_map(|word| word.split_once('=')).collect();
         let field = |name| fields.get(name).copied().unwrap_or_default();
-        check("an error", n, field("request_id"), field("tenant"), field("plan"))?;
-        reported += 1;
+        check("an error", *n, field("request_id"), field("tenant"), field("plan"))?;
     }
-    check_count(reported, "errors", count(fails))
+    check_count(reports.len(), "errors", count(fails))
 }
 
 fn check_panics(panics: &[ContextSnapshot]) -> Result<()> {

@@ -152,7 +152,7 @@ impl Ambient {
     /// #     fn run<R>(_: std::sync::Arc<Hub>, f: impl FnOnce() -> R) -> R { f() }
     /// # }
     ///
-    /// let ambient = Ambient::scoped(|| Some(Hub::current()), |hub, work| Hub::run(hub.clone(), || work()));
+    /// let ambient = Ambient::scoped(|| Some(Hub::current()), |hub, work| Hub::run(hub.clone(), work));
     /// contextvar::carry::register(ambient);
     /// ```
     pub fn scoped<V>(

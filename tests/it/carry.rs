@@ -21,10 +21,7 @@ fn set_up() {
     static REGISTERED: Once = Once::new();
 
     REGISTERED.call_once(|| {
-        carry::register(Ambient::scoped(
-            || Some(Hub::current()),
-            |hub, work| Hub::run(hub.clone(), || work()),
-        ));
+        carry::register(Ambient::scoped(|| Some(Hub::current()), |hub, work| Hub::run(hub.clone(), work)));
         carry::register(carry::default_subscriber());
     });
 }

@@ -79,6 +79,7 @@ fn a_thread_exit_does_not_touch_opentelemetry() {
 
 /// Work that was handed over where there was no OpenTelemetry context does not see that of the work around it.
 #[test]
+#[expect(clippy::async_yields_async, reason = "the task is awaited elsewhere")]
 fn a_task_does_not_see_the_context_that_it_is_polled_in() {
     use opentelemetry::baggage::BaggageExt;
     use opentelemetry::trace::{SpanContext, TraceContextExt};

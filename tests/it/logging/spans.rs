@@ -75,6 +75,7 @@ fn tasks_calls_and_threads_inherit_span_and_fields() {
 
 /// Work that was handed over where there was no span does not see that of the work around it.
 #[test]
+#[expect(clippy::async_yields_async, reason = "the task is awaited elsewhere")]
 fn a_task_does_not_see_the_span_that_it_is_polled_in() {
     // Without tokio's own spans.
     let subscriber =
