@@ -28,11 +28,11 @@ const CONNECTIONS: [u32; 2] = [64, 512];
 const ROUNDS: usize = 15;
 const SECONDS: u32 = 6;
 
-#[context_var]
-static REQUEST_ID: String;
+#[context_var(name = "request_id", log)]
+pub(crate) static REQUEST_ID: String;
 
-#[context_var]
-static TENANT: String;
+#[context_var(name = "tenant", log, metric)]
+pub(crate) static TENANT: String;
 
 /// The number of answers that were checked, and of those that had values of another request.
 static CHECKED: AtomicU64 = AtomicU64::new(0);
@@ -84,7 +84,7 @@ pub(crate) fn table() -> Result<String, Box<dyn Error>> {
 
 type Figure = fn(&Load) -> f64;
 
-fn median(figures: impl Iterator<Item = f64>) -> f64 {
+pub(crate) fn median(figures: impl Iterator<Item = f64>) -> f64 {
     let mut figures: Vec<f64> = figures.collect();
     figures.sort_by(f64::total_cmp);
     figures[figures.len() / 2]
@@ -116,17 +116,28 @@ impl<S: Service<R>, R> Service<R> for DoesNothing<S> {
 }
 
 #[derive(Clone, Copy)]
-struct Load {
-    per_second: f64,
+pub(crate) struct Load {
+    requests: f64,
+    pub(crate) per_second: f64,
     p50_ms: f64,
     p99_ms: f64,
 }
 
 fn load(address: SocketAddr, connections: u32) -> Result<Load, Box<dyn Error>> {
     let before = CHECKED.load(Ordering::Relaxed);
+    let load = run_wrk(address, connections, SECONDS)?;
+    let checked = CHECKED.load(Ordering::Relaxed) - before;
+    if (checked as f64) < load.requests {
+        return Err(format!("wrk got {} answers, but only {checked} were checked", load.requests).into());
+    }
+    Ok(load)
+}
+
+/// Puts load on a service. Every answer must be a success.
+pub(crate) fn run_wrk(address: SocketAddr, connections: u32, seconds: u32) -> Result<Load, Box<dyn Error>> {
     let mut wrk = Command::new("wrk");
     wrk.args(["--threads", "2", "--script", concat!(env!("CARGO_MANIFEST_DIR"), "/src/load.lua")]);
-    wrk.args([format!("--connections={connections}"), format!("--duration={SECONDS}s")]);
+    wrk.args([format!("--connections={connections}"), format!("--duration={seconds}s")]);
     let output = wrk.arg(format!("http://{address}/")).output();
     let output =
         output.map_err(|error| format!("can't run wrk, which is in Debian's package `wrk`: {error}"))?;
@@ -138,15 +149,11 @@ fn load(address: SocketAddr, connections: u32) -> Result<Load, Box<dyn Error>> {
             format!("unexpected output of wrk:\n{text}{}", String::from_utf8_lossy(&output.stderr)).into()
         );
     };
-    let checked = CHECKED.load(Ordering::Relaxed) - before;
-    if (checked as f64) < requests {
-        return Err(format!("wrk got {requests} answers, but only {checked} were checked").into());
-    }
     eprintln!("{connections} connections: {:.0} requests per second, p99 {p99_ms:.2} ms", requests / seconds);
-    Ok(Load { per_second: requests / seconds, p50_ms, p99_ms })
+    Ok(Load { requests, per_second: requests / seconds, p50_ms, p99_ms })
 }
 
-fn text(headers: &HeaderMap, name: &str) -> String {
+pub(crate) fn text(headers: &HeaderMap, name: &str) -> String {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
 }
 
@@ -162,7 +169,7 @@ fn checked(headers: &HeaderMap, answer: String) -> Result<String, StatusCode> {
     Err(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-async fn with_context(headers: HeaderMap) -> Result<String, StatusCode> {
+pub(crate) async fn with_context(headers: HeaderMap) -> Result<String, StatusCode> {
     async fn id() -> String {
         tokio::task::yield_now().await;
         REQUEST_ID.get()

@@ -8,6 +8,7 @@
 //! $ cargo run --release -p benches -- --growth        # how costs grow with variables, nesting, tasks, threads
 //! $ RUSTFLAGS="--cfg tokio_unstable" cargo run --release -p benches -- --hooks   # runtimes whose tasks inherit
 //! $ cargo run --release -p benches -- --load          # an HTTP service under load, with and without; needs wrk
+//! $ cargo run --release -p benches --features observed -- --load-observed   # with logs, spans, metrics and headers
 //! ```
 //!
 //! Each command prints its tables and writes them to `docs/`.
@@ -21,6 +22,8 @@ mod hooks;
 mod instructions;
 mod load;
 mod measure;
+#[cfg(feature = "observed")]
+mod observed;
 mod operation;
 mod peers;
 mod report;
@@ -51,6 +54,18 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             let table = load::table()?;
             print!("{table}");
             write_doc("benchmarks-load.md", &report::page(report::LOAD, &table))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        #[cfg(feature = "observed")]
+        ["--load-observed"] => {
+            let table = observed::table()?;
+            print!("{table}");
+            write_doc("benchmarks-load-observed.md", &report::page(report::LOAD_OBSERVED, &table))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        #[cfg(feature = "observed")]
+        [observed::SERVE, service] => {
+            observed::serve(service)?;
             Ok(ExitCode::SUCCESS)
         }
         #[cfg(tokio_unstable)]
