@@ -42,7 +42,7 @@ const FEATURES: [(&str, &str); 6] = [
     ("a span of OpenTelemetry", "s"),
     ("a counter of the crate `metrics`", "m"),
     ("a header of the response", "h"),
-    ("baggage from the request, and to another service", "b"),
+    ("baggage", "b"),
     ("all of them", "lsmhb"),
 ];
 

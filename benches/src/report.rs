@@ -91,9 +91,10 @@ pub(crate) const LOAD_OBSERVED: &str = "\
 
 Written by `cargo run --release -p benches --features observed -- --load-observed`. Each service runs on axum, in a process
 of its own, with a `ContextLayer`, two variables and two tasks per request. In each row, both services do what the row
-names: they write a line, start a span, count. In the second one the variables show there. For a header and for baggage,
-the first service has none. `wrk` keeps 64 connections busy on the same machine, 36 seconds per service, in nine turns of
-four seconds. The figures are requests per second: medians, and the median of the ratios within one turn.
+names: they write a line, start a span, count, make the headers for another service. In the second one the variables
+show there, the response has a header, and the layer extracts baggage, which `wrk` does not send. `wrk` keeps 64
+connections busy on the same machine, 36 seconds per service, in nine turns of four seconds. The figures are requests per
+second: medians, and the median of the ratios within one turn.
 ";
 
 #[cfg(tokio_unstable)]

@@ -47,23 +47,27 @@
 //!
 //! # Features
 //!
-//! - `macros` (default): the attributes.
-//! - `tokio` (default): [`task`], and the last row of the table above. Without it, a tokio task that was given no context shares
-//!   the context of the worker thread it happens to run on, as the tasks of other executors do.
-//! - `stream`: [`Scoped`] around streams, and `StreamInContext`.
-//! - `sink`, `http-body`: [`Scoped`] around sinks and HTTP bodies.
-//! - `hyper`: a context for each request of hyper's connections; an executor whose tasks inherit the context.
-//! - `tower`: a context for each request or connection of a server.
-//! - `carry`: ambient values of other libraries carried into tasks.
-//! - `tracing`: variables in logs; spans carried into tasks. Implies `carry`.
-//! - `serde`: `#[context_var(log = serde)]`, for values that logs show as JSON.
-//! - `metrics`: variables as labels of the `metrics` crate.
-//! - `opentelemetry`: variables as attributes of OpenTelemetry's spans, log records and metrics; its context carried into
-//!   tasks. Implies `carry`. It builds `opentelemetry_sdk`, without exporters.
-//! - `baggage`: variables sent to other processes as W3C Baggage.
-//! - `observe`: an observer of the contexts that threads enter and exit.
-//! - `report`: reports of reads and writes that find no context.
-//! - `runtime-hooks`: tokio runtimes whose tasks all inherit the context. Needs `--cfg tokio_unstable`.
+//! | feature | adds | crates | needs |
+//! |---|---|--:|---|
+//! | `macros` (default) | the attributes | 6 | |
+//! | `tokio` (default) | [`task`], and the last row of the table above. Without it, a tokio task that was given no context shares the context of the worker thread it happens to run on, as the tasks of other executors do. | 1 | tokio 1.44 |
+//! | `stream` | [`Scoped`] around streams, and `StreamInContext` | 1 | futures-core 0.3 |
+//! | `sink` | [`Scoped`] around sinks | 1 | futures-sink 0.3 |
+//! | `http-body` | [`Scoped`] around HTTP bodies | 4 | http-body 1 |
+//! | `hyper` | a context for each request of hyper's connections; an executor whose tasks inherit the context | 6 | hyper 1 |
+//! | `tower` | a context for each request or connection of a server; variables in headers of the response | 6 | tower 0.5, axum 0.8 |
+//! | `carry` | ambient values of other libraries carried into tasks | 0 | |
+//! | `tracing` | variables in logs; spans carried into tasks. Implies `carry`. | 7 | tracing-subscriber 0.3 |
+//! | `serde` | `#[context_var(log = serde)]`: logs show a value as JSON | 12 | serde 1 |
+//! | `metrics` | variables as labels of the `metrics` crate | 3 | metrics 0.24 |
+//! | `opentelemetry` | variables as attributes of OpenTelemetry's spans, log records and metrics; its context carried into tasks. Implies `carry`. | 25 | opentelemetry and its SDK 0.33, tracing-opentelemetry 0.34 |
+//! | `baggage` | variables and the trace sent to other processes as W3C Baggage and Trace Context. Implies `opentelemetry`. | 30 | opentelemetry 0.33 |
+//! | `observe` | an observer of the contexts that threads enter and exit | 0 | |
+//! | `report` | reports of reads and writes that find no context | 0 | |
+//! | `runtime-hooks` | tokio runtimes whose tasks all inherit the context | 1 | `--cfg tokio_unstable` |
+//!
+//! The third column counts the crates that the feature alone adds to the build, indirect ones included. `docs/performance.md`
+//! in the repository says what each feature costs a request that uses it.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
