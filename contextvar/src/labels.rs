@@ -99,11 +99,15 @@ impl<L: Label> Labels<L> {
             let shown = shown_variables().filter(|&variable| self.shown_in().shows(variable));
             labels = L::beyond_limit(shown.map(|variable| names.add(variable.name())));
         }
-        let is_taken = |name: &str| own.iter().any(|label| label.name() == name);
-        let mut names = UnusedNames::default();
-        for label in &mut labels {
-            if let Cow::Owned(numbered) = names.add(label.name(), &is_taken) {
-                label.rename(numbered);
+        let is_own = |name: &str| own.iter().any(|label| label.name() == name);
+        if labels.iter().any(|label| is_own(label.name())) {
+            let others: Vec<String> = labels.iter().map(|label| label.name().to_owned()).collect();
+            let is_taken = |name: &str| is_own(name) || others.iter().any(|other| other == name);
+            let mut names = UnusedNames::default();
+            for label in labels.iter_mut().filter(|label| is_own(label.name())) {
+                if let Cow::Owned(numbered) = names.add(label.name(), &is_taken) {
+                    label.rename(numbered);
+                }
             }
         }
         labels

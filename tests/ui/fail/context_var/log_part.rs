@@ -13,7 +13,4 @@ static NO_FIELD: User;
 #[context_var(log = |user| &user.shape)]
 static NOT_SHOWN: User;
 
-#[context_var(log = serde)]
-static NOT_SERIALIZED: User;
-
 fn main() {}
