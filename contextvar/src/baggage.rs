@@ -30,7 +30,7 @@
 //!
 //! [`extract`] keeps them in the current context, and [`inject`] hands them on. So a value reaches the third
 //! service although the second one does not know it. They follow into tasks and copies as any variable does.
-//! The `Debug` of the context shows them as `undeclared_baggage`.
+//! The `Debug` of the context shows their number as `undeclared_baggage`.
 //!
 //! ```standalone_crate
 //! use std::collections::HashMap;
@@ -58,10 +58,11 @@
 //! [W3C Trace Context]. [`inject`] writes them if the current OpenTelemetry context has a span.
 //!
 //! On the other side, [`receive`] and `ContextLayer::extract_baggage` make the span of these headers current
-//! while the work runs, unless there is a span already, such as that of a layer for tracing. So the spans of
-//! the work are its children. [`extract`] cannot do that: a function that returns cannot leave a span behind.
+//! while the work runs, unless a span of the same trace is current already, such as that of a layer for
+//! tracing. So the spans of the work are its children. [`extract`] cannot do that: a function that returns
+//! cannot leave a span behind.
 //!
-//! A service without spans of its own hands the headers on as they came.
+//! A service without spans of its own hands the trace on.
 //!
 //! [W3C Trace Context]: https://www.w3.org/TR/trace-context/
 //!
@@ -69,7 +70,8 @@
 //!
 //! A client chooses the baggage that it sends. Extract baggage only from clients that may choose these
 //! values. A public gateway should not extract, or should use [`extract_declared`]: [`extract`] hands a
-//! client's undeclared entries on to the next services, and these can declare other keys.
+//! client's undeclared entries on to the next services, and these can declare other keys. A client also
+//! chooses the trace that [`receive`] and `ContextLayer::extract_baggage` continue, and whether it is sampled.
 //!
 //! Every service that receives a request can read its baggage. A `secret` variable cannot be declared as
 //! baggage.

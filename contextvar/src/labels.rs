@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::{LazyLock, PoisonError, RwLock};
 
@@ -24,17 +24,6 @@ pub(crate) trait Label: Clone + Eq {
     fn beyond_limit(names: impl Iterator<Item = &'static str>) -> Vec<Self>;
 }
 
-/// Returns the text of a value.
-pub(crate) fn text(value: &LogValue<'_>) -> String {
-    if let LogValue::Str(text) = *value {
-        return text.to_owned();
-    }
-    let mut text = String::new();
-    // The text of a `Display` that fails is what it has written.
-    let _ = write!(text, "{value}");
-    text
-}
-
 /// Which variables are labels, and which sets of labels there have been.
 pub(crate) struct Labels<L> {
     /// `None` if they are those that are marked `metric`.
@@ -52,7 +41,11 @@ struct Set<L>(Vec<L>);
 impl<L: Label> Hash for Set<L> {
     /// Hashes the values only, which is faster: almost all sets have the same names.
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        self.0.iter().for_each(|label| label.hash_value(hasher));
+        for label in &self.0 {
+            label.hash_value(hasher);
+            // Text of two values must not look like text of two others.
+            hasher.write_u8(0xff);
+        }
     }
 }
 
@@ -95,9 +88,13 @@ impl<L: Label> Labels<L> {
         let is_within_limit = self.is_within_limit(&set);
         let mut labels = set.0;
         if !is_within_limit {
-            let mut names = Names::new();
-            let shown = shown_variables().filter(|&variable| self.shown_in().shows(variable));
-            labels = L::beyond_limit(shown.map(|variable| names.add(variable.name())));
+            let mut names: Vec<&str> = match &self.variables {
+                Some(list) => list.iter().map(|listed| listed.name()).collect(),
+                None => shown_variables().filter(|it| it.is_metric()).map(|it| it.name()).collect(),
+            };
+            names.sort_unstable();
+            let mut unique = Names::new();
+            labels = L::beyond_limit(names.into_iter().map(|name| unique.add(name)));
         }
         let is_own = |name: &str| own.iter().any(|label| label.name() == name);
         if labels.iter().any(|label| is_own(label.name())) {

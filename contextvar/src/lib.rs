@@ -205,7 +205,8 @@ pub use var::{ContextValue, ContextVar};
 ///   `None`. See [`ContextVar::log`].
 /// - `log = |value| &value.part`: logs show what the closure or function returns, in the same way.
 /// - `log = serde` (feature `serde`): logs show the value as JSON.
-/// - `log_default`: logs show the default as well, where the variable is not set.
+/// - `log_default`: logs show the default as well, where the variable is not set and there is a context. The first
+///   line computes it, so it must not take a lock that code holds while it logs.
 /// - `metric`: the value, or the default, is a label of metrics. See [`ContextVar::metric`].
 /// - `baggage = "key"`, `codec = Codec` (feature `baggage`): requests to other processes carry the value. See
 ///   `contextvar::baggage`.

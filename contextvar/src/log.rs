@@ -7,7 +7,7 @@ mod text;
 mod value;
 
 use std::cell::Cell;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::ptr;
 
 use crate::current;
@@ -18,6 +18,8 @@ pub(crate) use names::Names;
 #[cfg(any(feature = "metrics", feature = "opentelemetry", feature = "tracing"))]
 pub(crate) use names::UnusedNames;
 pub(crate) use text::Text;
+#[cfg(feature = "tracing")]
+pub(crate) use text::text_of;
 pub use value::LogValue;
 #[cfg(feature = "macros")]
 pub(crate) use value::Primitive;
@@ -25,7 +27,8 @@ pub(crate) use value::show_display;
 
 /// Calls `f` with the name and the value of each variable that is marked [`log`](crate::ContextVar::log) and
 /// set in the current context, in the order in which the process first wrote the variables. Then calls it for
-/// the defaults of variables that are declared with `#[context_var(log_default)]` and not set.
+/// the defaults of variables that are declared with `#[context_var(log_default)]` and not set. Where there is
+/// no context, as in a task that was given none, it shows no defaults.
 ///
 /// It is for loggers. `contextvar::tracing` (feature `tracing`) uses it; with the `log` crate, call it in the
 /// logger's format function. A logger with a thread of its own calls it where a record is made, not in that
@@ -34,8 +37,9 @@ pub(crate) use value::show_display;
 /// A value has its type: numbers are numbers, and booleans are booleans. An `Option` is shown as the value in
 /// it, and `None` is not shown.
 ///
-/// It takes a few nanoseconds if no variable is marked. It takes no lock, unless a line needs a number for a
-/// name.
+/// It takes a few nanoseconds if no variable is marked. It waits for no other thread's user code: a default
+/// that a thread is computing is left out. A default that has not been computed is computed here, except on a
+/// thread that is panicking. If the computation panics, the default is left out.
 ///
 /// The `Display` of a value can log. Such a log line shows the other variables; a line that their `Display`s
 /// log shows none.
@@ -104,7 +108,7 @@ pub(crate) fn for_each_shown(shown_in: ShownIn<'_>, f: &mut dyn FnMut(&'static s
         current::read_map(&mut show_set);
     }
     #[cfg(feature = "macros")]
-    for default in defaults {
+    for default in defaults.filter(|_| has_context()) {
         let variable = default.variable();
         if !formatting.hides(variable) && !default.is_set() {
             show_guarded(variable, formatting, |visit| default.show(visit), &mut |value| {
@@ -112,6 +116,24 @@ pub(crate) fn for_each_shown(shown_in: ShownIn<'_>, f: &mut dyn FnMut(&'static s
             });
         }
     }
+}
+
+/// Returns the text of a value. The text ends where a `Display` returns an error.
+pub(crate) fn to_text(value: &LogValue<'_>) -> String {
+    if let LogValue::Str(text) = *value {
+        return text.to_owned();
+    }
+    let mut text = String::new();
+    let _ = write!(text, "{value}");
+    text
+}
+
+/// Returns false where a context was lost. There a default would pass for the value of the request.
+#[cfg(feature = "macros")]
+fn has_context() -> bool {
+    use crate::error::LookupErrorKind::{LostContext, NoContext, ThreadExit};
+
+    !matches!(current::lookup_error_kind(), NoContext | LostContext | ThreadExit)
 }
 
 /// Calls `show`, which calls user code. That code is [`Formatting`] a value of `variable`, and `f` is not.

@@ -37,7 +37,7 @@
 //!
 //! A recorder gives the first 1000 combinations of the variables' values their labels, and
 //! [`with_limit`](ContextRecorder::with_limit) sets another number. A combination that comes later is counted
-//! under one further set of labels, in which each of the variables is `other`. So a client that sends a new
+//! under one further set of labels, in which each of the variables that the process has written is `other`. So a client that sends a new
 //! tenant with each request cannot use up the memory of this process or of the metrics' store. It can use up
 //! the limit, and all tenants that come later are `other`. Check a value that clients choose before you set
 //! the variable.
@@ -81,8 +81,8 @@ use std::hash::Hasher;
 use ::metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 
 use crate::context::AnyContextVar;
-use crate::labels::{Label, Labels, text};
-use crate::log::LogValue;
+use crate::labels::{Label, Labels};
+use crate::log::{LogValue, to_text};
 
 /// A recorder that adds the variables of the current context to the labels of each metric, and passes it to
 /// another recorder. See [the module](self).
@@ -192,7 +192,7 @@ impl<R: Recorder> Recorder for ContextRecorder<R> {
 
 impl Label for ::metrics::Label {
     fn new(name: &'static str, value: &LogValue<'_>) -> Self {
-        Self::new(name, text(value))
+        Self::new(name, to_text(value))
     }
 
     fn name(&self) -> &str {

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::log::{LogValue, Text, for_each_log_field};
+use crate::log::{LogValue, Text, for_each_log_field, to_text};
 
 /// The variables that logs show, as they were at one moment: for an error that is reported later, in another
 /// context or in none.
@@ -73,7 +73,7 @@ impl ContextSnapshot {
 
 impl Field {
     fn new(name: &'static str, value: &LogValue<'_>) -> Self {
-        let text = value.to_string();
+        let text = to_text(value);
         let quoted = Text(&LogValue::Str(&text)).to_string();
         Field { name, quoted: (quoted != text).then(|| quoted.into()), value: text.into() }
     }

@@ -267,10 +267,10 @@ impl<T: 'static> ContextVar<T> {
         self.variable.name()
     }
 
-    /// Returns the default, which is computed on first need.
+    /// Returns the default for a log: see [`DefaultValue::get_without_waiting`].
     #[cfg(feature = "macros")]
-    pub(crate) fn default_value(&'static self) -> Option<&'static T> {
-        self.default.get(&self.variable)
+    pub(crate) fn default_for_log(&'static self) -> Option<&'static T> {
+        self.default.get_without_waiting(&self.variable)
     }
 
     /// Returns a clone of the value in the current context, or otherwise of the default. Panics if there is

@@ -90,3 +90,90 @@ fn a_default_is_an_attribute_of_spans_if_the_attribute_says_so() {
     TENANT.sync_scope("acme", || assert_eq!(shown(), tenant("acme")));
     assert_eq!(REGION.get(), "eu");
 }
+
+/// The default's function waits for a thread that logs.
+#[test]
+fn a_default_that_waits_for_a_thread_that_logs() {
+    #[context_var(log, log_default, name = "waits.default")]
+    static WAITS: bool = std::thread::spawn(|| fields("waits.").is_empty()).join().unwrap();
+
+    assert!(WAITS.get());
+    assert_eq!(fields("waits."), [("waits.default", "true".to_owned())].into());
+}
+
+#[test]
+fn a_default_that_panics_is_left_out() {
+    static MAY_PANIC: AtomicU32 = AtomicU32::new(1);
+
+    #[context_var(log, log_default, name = "panics.default")]
+    static PANICS: u32 = match MAY_PANIC.load(Ordering::Relaxed) {
+        0 => 7,
+        _ => std::panic::resume_unwind(Box::new("on purpose")),
+    };
+
+    assert_eq!(fields("panics."), [].into());
+    MAY_PANIC.store(0, Ordering::Relaxed);
+    assert_eq!(PANICS.get(), 7);
+    assert_eq!(fields("panics."), [("panics.default", "7".to_owned())].into());
+}
+
+/// Code that logs while a panic unwinds can hold a lock that the default takes.
+#[test]
+fn a_thread_that_panics_computes_no_default() {
+    use std::sync::{Mutex, PoisonError};
+
+    struct Logs;
+
+    impl Drop for Logs {
+        fn drop(&mut self) {
+            assert!(!fields("unwinds.").contains_key("unwinds.default"));
+        }
+    }
+
+    static LOCK: Mutex<u32> = Mutex::new(7);
+
+    #[context_var(log, log_default, name = "unwinds.default")]
+    static UNWINDS: u32 = *LOCK.lock().unwrap_or_else(PoisonError::into_inner);
+
+    // The log line of another test could compute it, or wait for the lock.
+    if std::env::args().any(|argument| argument == "--exact") {
+        let result = std::panic::catch_unwind(|| {
+            let _locked = LOCK.lock();
+            let _logs = Logs;
+            std::panic::resume_unwind(Box::new("on purpose"));
+        });
+        assert_eq!(result.unwrap_err().downcast_ref(), Some(&"on purpose"));
+        assert_eq!(UNWINDS.get(), 7);
+        return;
+    }
+    let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
+    alone.args(["--exact", "a_thread_that_panics_computes_no_default"]);
+    assert!(alone.output().unwrap().status.success());
+}
+
+/// Where a context is lost, a default would pass for the request's value.
+#[cfg(feature = "tokio")]
+#[test]
+fn a_task_without_a_context_shows_no_default() {
+    use contextvar::task;
+
+    #[context_var(log, log_default, name = "lost.tenant")]
+    static TENANT: &str = "public";
+
+    async fn shown() -> Vec<String> {
+        fields("lost.").into_values().collect()
+    }
+
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        assert_eq!(shown().await, ["public"]);
+        assert_eq!(task::spawn(shown()).await.unwrap(), ["public"]);
+        assert!(tokio::spawn(shown()).await.unwrap().is_empty());
+        // A copy that was taken there.
+        let copies = async { task::spawn(shown()).await.unwrap() };
+        assert!(tokio::spawn(copies).await.unwrap().is_empty());
+        let empty = Context::new().scope(shown());
+        assert_eq!(tokio::spawn(empty).await.unwrap(), ["public"]);
+    });
+    assert_eq!(TENANT.get(), "public");
+}

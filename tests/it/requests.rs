@@ -1,6 +1,7 @@
 //! `ContextLayer`: a context for each request, on axum and hyper.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::future::{Pending, ready};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -224,6 +225,26 @@ fn a_response_header_shows_a_variable() {
             );
         }
     });
+    // A `Display` runs in the request's context, and can fail.
+    struct Reads(bool);
+
+    impl fmt::Display for Reads {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "{}", REQUEST_ID.get())?;
+            if self.0 { Ok(()) } else { Err(fmt::Error) }
+        }
+    }
+
+    #[context_var]
+    static READS: Reads;
+
+    for (succeeds, expected) in [(true, Some("7")), (false, None)] {
+        let layer = ContextLayer::new().set(&REQUEST_ID, |_| 7).set(&READS, move |_| Reads(succeeds));
+        let layer = layer.response_header(HeaderName::from_static("x-reads"), &READS);
+        let app = Router::new().route("/", get(|| async {})).layer(layer);
+        let response = futures::executor::block_on(app.oneshot(request::<Body>("/", ""))).unwrap();
+        assert_eq!(response.headers().get("x-reads").map(|value| value.to_str().unwrap()), expected);
+    }
     // A refusal after the variable has been set.
     let refusing = ContextLayer::new()
         .set(&REQUEST_ID, |_| 9)

@@ -32,7 +32,7 @@ impl BaggageError {
         const MAX_BYTES: usize = 64;
 
         let text = match std::str::from_utf8(key) {
-            Ok(text) if is_key(text) => text.to_owned(),
+            Ok(text) if is_key(text) && text.len() <= MAX_BYTES => text.to_owned(),
             _ if key.len() <= MAX_BYTES => key.escape_ascii().to_string(),
             _ => format!("{}..", key[..MAX_BYTES].escape_ascii()),
         };
@@ -40,7 +40,7 @@ impl BaggageError {
     }
 
     /// Returns the entry's key. If the entry has no valid key, returns the text before its `=`, escaped like
-    /// a byte string and cut after 64 bytes.
+    /// a byte string. A key that no variable declares is cut after 64 bytes.
     pub fn key(&self) -> &str {
         &self.key
     }

@@ -1,5 +1,7 @@
 //! Sets variables from headers, and keeps the entries that no variable declares.
 
+use std::fmt;
+
 use super::declared::{NOT_WRITABLE, declared, find};
 use super::error::BaggageError;
 use super::header;
@@ -7,7 +9,13 @@ use crate::context::copy_context;
 use crate::var::ContextVar;
 
 /// The entries to hand on, as a header without spaces around the entries. Not set if there are none.
-pub(super) static UNDECLARED: ContextVar<String> = ContextVar::new("undeclared_baggage").debug();
+pub(super) static UNDECLARED: ContextVar<String> =
+    ContextVar::new("undeclared_baggage").with_debug(Some(fmt_number));
+
+/// Shows no text that a client has sent.
+fn fmt_number(undeclared: &String, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "<{} entries>", entries(undeclared).count())
+}
 
 /// What happens to entries that no variable declares.
 #[derive(PartialEq)]

@@ -25,14 +25,13 @@ pub(super) fn inject(injector: &mut dyn Injector) {
 }
 
 /// Returns the current OpenTelemetry context with the span that the headers name. Returns `None` if they name
-/// none, and if the current context has a span already, such as that of a layer for tracing.
+/// none, and if the current span belongs to the same trace: a layer for tracing has made it from the headers.
 pub(crate) fn extract(extractor: &dyn Extractor) -> Option<Context> {
+    let named = TraceContextPropagator::new().extract_with_context(&Context::new(), extractor);
+    let span = named.span().span_context().clone();
     let current = Context::current();
-    if current.has_active_span() {
-        return None;
-    }
-    let extracted = TraceContextPropagator::new().extract_with_context(&current, extractor);
-    extracted.has_active_span().then_some(extracted)
+    let is_new = span.is_valid() && current.span().span_context().trace_id() != span.trace_id();
+    is_new.then(|| current.with_remote_span_context(span))
 }
 
 /// Does the same for HTTP headers.

@@ -47,7 +47,7 @@ impl ShownDefault {
         self.var.is_set()
     }
 
-    /// Passes the default to `visit`. Computes it if it has not been needed before.
+    /// Passes the default to `visit`. Computes it if it has not been needed before and can be computed here.
     pub(super) fn show(&self, visit: &mut dyn FnMut(LogValue<'_>)) {
         self.var.show_default(visit);
     }
@@ -75,7 +75,7 @@ impl<T: ContextValue> WithDefault for ContextVar<T> {
     }
 
     fn show_default(&'static self, visit: &mut dyn FnMut(LogValue<'_>)) {
-        if let Some(value) = self.default_value() {
+        if let Some(value) = self.default_for_log() {
             self.variable().show_value(value, visit);
         }
     }

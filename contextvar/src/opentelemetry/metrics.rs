@@ -3,8 +3,8 @@ use std::hash::{Hash, Hasher};
 use opentelemetry::{KeyValue, Value};
 
 use crate::context::AnyContextVar;
-use crate::labels::{Label, Labels, text};
-use crate::log::LogValue;
+use crate::labels::{Label, Labels};
+use crate::log::{LogValue, to_text};
 
 /// Adds the variables of the current context to the attributes of OpenTelemetry's metrics.
 ///
@@ -166,7 +166,7 @@ impl Label for KeyValue {
             LogValue::Str(value) => Some(Value::String(value.to_owned().into())),
             LogValue::Json(_) | LogValue::Display(_) => None,
         };
-        KeyValue::new(name, typed.unwrap_or_else(|| text(value).into()))
+        KeyValue::new(name, typed.unwrap_or_else(|| to_text(value).into()))
     }
 
     fn name(&self) -> &str {

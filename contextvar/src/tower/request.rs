@@ -1,5 +1,5 @@
 use std::convert::Infallible;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Poll, ready};
@@ -208,6 +208,9 @@ impl<R> ContextLayer<R> {
     /// ASCII, or if the response has a header of this name already. Rejections have the header as well, and
     /// so do the answers of a layer inside of this one that catches panics.
     ///
+    /// The `Display` runs in the request's context, outside of the layers inside of this one: such a layer does
+    /// not catch its panic.
+    ///
     /// # Panics
     ///
     /// Panics if the variable is [secret](ContextVar::secret).
@@ -233,8 +236,10 @@ impl<R> ContextLayer<R> {
     ) -> Self {
         assert!(!var.variable().is_secret(), "a response cannot show `{}`, which is secret", var.name());
         let write: WriteHeader = Arc::new(move |context, headers| {
-            let value = context.get(var).and_then(|value| HeaderValue::try_from(value.to_string()).ok());
-            if let Some(value) = value.filter(|value| value.to_str().is_ok()) {
+            let mut text = String::new();
+            let is_written = context.get(var).is_some_and(|value| write!(text, "{value}").is_ok());
+            let value = HeaderValue::try_from(text).ok().filter(|value| value.to_str().is_ok());
+            if let Some(value) = value.filter(|_| is_written) {
                 headers.entry(&name).or_insert(value);
             }
         });
@@ -250,8 +255,8 @@ impl<R> ContextLayer<R> {
     /// [`extract_headers`](crate::baggage::extract_headers) does. Calls `on_error` for each entry that was
     /// ignored.
     ///
-    /// The span that the headers `traceparent` and `tracestate` name is current while the request runs, unless
-    /// there is a span already: see [the trace](crate::baggage#the-trace).
+    /// The span that the headers `traceparent` and `tracestate` name is current while the request runs, unless a
+    /// span of the same trace is current already: see [the trace](crate::baggage#the-trace).
     ///
     /// Use it only where clients may choose these values: see [Trust](crate::baggage#trust).
     ///
@@ -274,11 +279,14 @@ impl<R> ContextLayer<R> {
         self,
         on_error: impl Fn(crate::baggage::BaggageError) + Send + Sync + 'static,
     ) -> Self {
-        self.extracting_baggage(crate::baggage::extract_headers, on_error)
+        let mut layer = self.extracting_baggage(crate::baggage::extract_headers, on_error);
+        layer.settings_mut().extracts_trace = true;
+        layer
     }
 
     /// Sets the variables that are declared as [baggage](crate::baggage) from the headers of each request, as
-    /// [`extract_baggage`](Self::extract_baggage) does. Does not hand on other entries.
+    /// [`extract_baggage`](Self::extract_baggage) does. Does not hand on other entries, and ignores the client's
+    /// trace.
     ///
     /// # Panics
     ///
@@ -305,12 +313,11 @@ impl<R> ContextLayer<R> {
     #[cfg(feature = "baggage")]
     #[track_caller]
     fn extracting_baggage(
-        mut self,
+        self,
         extract: fn(&HeaderMap) -> Vec<crate::baggage::BaggageError>,
         on_error: impl Fn(crate::baggage::BaggageError) + Send + Sync + 'static,
     ) -> Self {
         crate::baggage::declared::declared();
-        self.settings_mut().extracts_trace = true;
         self.with_setter(move |request| extract(&request.headers).into_iter().for_each(&on_error))
     }
 }
@@ -518,7 +525,9 @@ where
         };
         if let Some(headers) = this.headers.take() {
             let (mut parts, body) = response.into_parts();
-            headers.iter().for_each(|write| write(body.context(), &mut parts.headers));
+            let context = body.context();
+            // `Display` can read variables.
+            context.clone().run(|| headers.iter().for_each(|write| write(context, &mut parts.headers)));
             response = Response::from_parts(parts, body);
         }
         Poll::Ready(Ok(response))

@@ -25,6 +25,19 @@ impl<T> DefaultValue<T> {
         self.value.get().map(Value::deref).or_else(|| self.compute(variable))
     }
 
+    /// Returns the default for a log. Computes it on first need, unless a thread is computing it: that thread
+    /// could wait for this one. Returns `None` if the computation panics, and on a thread that is panicking.
+    #[cfg(feature = "macros")]
+    pub(super) fn get_without_waiting(&'static self, variable: &Variable<T>) -> Option<&'static T> {
+        if let Some(value) = self.value.get() {
+            return Some(value);
+        }
+        if self.computing.load(Ordering::Relaxed) != 0 || std::thread::panicking() {
+            return None;
+        }
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.compute(variable))).ok().flatten()
+    }
+
     #[cold]
     fn compute(&'static self, variable: &Variable<T>) -> Option<&'static T> {
         let compute = self.compute?;

@@ -68,7 +68,8 @@ fn a_span_of_the_work_is_a_child_of_the_senders() {
         assert_eq!(sent.get("tracestate"), None, "it would be empty");
         baggage::receive(&sent).run(|| {
             let here = opentelemetry::Context::current();
-            assert_eq!(here.span().span_context().span_id(), span.span_id(), "the span that is there stays");
+            let kept = here.span().span_context().span_id();
+            assert_eq!(kept, span.span_id(), "a span of the same trace stays");
         });
     });
     baggage::receive(&sent).run(|| {
@@ -139,18 +140,35 @@ fn a_request_runs_in_the_trace_of_its_client() {
         assert_eq!(answers.0, format!("{PARENT} {PARENT} {PARENT} acme"));
         assert_eq!(answers.1, format!("{other} {other} {other} acme"));
         assert_eq!(answers.2, format!("{} {}  acme", no_span(), no_span()));
-        // A layer for tracing, outside of this one, has made a span already.
-        let span = opentelemetry::Context::new().with_remote_span_context(SpanContext::new(
-            opentelemetry::trace::TraceId::from(7),
-            opentelemetry::trace::SpanId::from(8),
-            opentelemetry::trace::TraceFlags::SAMPLED,
-            false,
-            Default::default(),
-        ));
-        let own = ask(Some(PARENT)).with_context(span).await;
-        assert!(own.starts_with("00-00000000000000000000000000000007-0000000000000008-01 "), "{own}");
+        // A layer for tracing, outside of this one, has made a span of the client's trace already.
+        let span = |trace: &str| {
+            let span = SpanContext::new(
+                opentelemetry::trace::TraceId::from_hex(trace).unwrap(),
+                opentelemetry::trace::SpanId::from(8),
+                opentelemetry::trace::TraceFlags::SAMPLED,
+                false,
+                Default::default(),
+            );
+            opentelemetry::Context::new().with_remote_span_context(span)
+        };
+        let own = ask(Some(PARENT)).with_context(span(&PARENT[3..35])).await;
+        assert!(own.starts_with(&format!("{}-0000000000000008-01 ", &PARENT[..35])), "{own}");
+        // A span of another trace is that of the process's start, or of a connection.
+        let own = ask(Some(PARENT)).with_context(span("07")).await;
+        assert!(own.starts_with(&format!("{PARENT} ")), "{own}");
         assert_eq!(current(), no_span());
     });
+}
+
+#[test]
+fn a_layer_for_declared_baggage_ignores_the_trace() {
+    let layer = ContextLayer::new().extract_declared_baggage(|error| panic!("{error}"));
+    let app = Router::new().route("/", get(|| async { current() })).layer(layer);
+    let request = Request::get("/").header("traceparent", PARENT).body(Body::empty()).unwrap();
+    let body = futures::executor::block_on(async {
+        axum::body::to_bytes(app.oneshot(request).await.unwrap().into_body(), 1000).await.unwrap()
+    });
+    assert_eq!(body, no_span());
 }
 
 /// A body is streamed after the handler has returned.
