@@ -115,7 +115,7 @@ impl Carried {
         }
         #[cfg(feature = "tracing")]
         {
-            guards.span = captured.span.as_ref().map(built_in::Span::enter_owned);
+            guards.span = captured.span.as_ref().and_then(built_in::Span::enter_owned);
         }
         if let Some(link) = &captured.registered {
             link.enter(&mut guards.registered);
