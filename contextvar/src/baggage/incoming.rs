@@ -13,6 +13,7 @@ pub(super) static UNDECLARED: ContextVar<String> =
     ContextVar::new("undeclared_baggage").with_debug(Some(fmt_number));
 
 /// Shows no text that a client has sent.
+#[expect(clippy::ptr_arg, reason = "the variable's type is `String`")]
 fn fmt_number(undeclared: &String, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(f, "<{} entries>", entries(undeclared).count())
 }
