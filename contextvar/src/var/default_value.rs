@@ -27,7 +27,7 @@ impl<T> DefaultValue<T> {
 
     /// Returns the default for a log. Computes it on first need, unless a thread is computing it: that thread
     /// could wait for this one. Returns `None` if the computation panics, and on a thread that is panicking.
-    #[cfg(feature = "macros")]
+    #[allow(dead_code, reason = "for feature `macros`")]
     pub(super) fn get_without_waiting(&'static self, variable: &Variable<T>) -> Option<&'static T> {
         if let Some(value) = self.value.get() {
             return Some(value);
