@@ -1,6 +1,5 @@
 //! The registered ambient values, and the chain of the values that were captured from them.
 
-#[cfg(all(feature = "runtime-hooks", tokio_unstable))]
 use std::any::Any;
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -60,7 +59,7 @@ thread_local! {
     static HAS_CAPTURED: Cell<bool> = const { Cell::new(false) };
 
     /// Is first used after the first capture on its thread, so that it ends before the thread-locals that the
-    /// capture has used. Without them a capture can panic, which would abort the process in a destructor.
+    /// capture has used.
     static ALIVE: Alive = const { Alive };
 }
 
@@ -79,6 +78,26 @@ fn with_in_user_code<R>(is_in: bool, f: impl FnOnce() -> R) -> R {
     let outer = IN_USER_CODE.replace(is_in);
     let _restore = OnDrop(|| IN_USER_CODE.set(outer));
     f()
+}
+
+/// Calls the closure of an ambient value that captures it. Returns `None` if the closure needs a thread-local
+/// that is gone: the thread is exiting, and a panic in the destructor of a thread-local would abort the process.
+///
+/// If the thread has captured nothing before, only this panic shows that the thread is exiting.
+fn call_capture<V>(capture: impl Fn() -> Option<V>) -> Option<V> {
+    let capture = AssertUnwindSafe(|| with_in_user_code(true, capture));
+    panic::catch_unwind(capture)
+        .unwrap_or_else(|panic| if is_access_error(&*panic) { None } else { panic::resume_unwind(panic) })
+}
+
+/// Returns true for the panic of `LocalKey::with` where the thread-local is gone, in std and in tokio.
+#[cold]
+fn is_access_error(panic: &(dyn Any + Send)) -> bool {
+    const START: &str = "cannot access a Thread Local Storage value during or after destruction";
+
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    text.is_some_and(|text| text.starts_with(START))
 }
 
 /// Captures a value, of any type.
@@ -132,7 +151,7 @@ where
     G: 'static,
 {
     fn capture(&'static self, rest: &dyn Fn() -> Chain) -> Chain {
-        let Some(value) = with_in_user_code(true, &self.capture) else { return rest() };
+        let Some(value) = call_capture(&self.capture) else { return rest() };
         Some(Box::new(GuardedLink { value, enter: &self.enter, guard: PhantomData, next: rest() }))
     }
 }
@@ -198,7 +217,7 @@ where
     V: Send + Sync + 'static,
 {
     fn capture(&'static self, rest: &dyn Fn() -> Chain) -> Chain {
-        let Some(value) = with_in_user_code(true, &self.capture) else { return rest() };
+        let Some(value) = call_capture(&self.capture) else { return rest() };
         Some(Box::new(ScopedLink { value, run: &self.run, next: rest() }))
     }
 }
