@@ -43,13 +43,15 @@
 //! - In the tasks of `contextvar::hyper::ContextExecutor`.
 //! - On runtimes with the hooks of `contextvar::runtime`, except the values of [`Ambient::scoped`]: a hook can
 //!   enter and leave a value, and not run a task's poll inside of a function.
+//! - In closures that [`bind`] wraps, for thread pools and other code that calls a closure elsewhere.
 //!
 //! A value is captured in the caller, at the call. It is entered at each poll or call of the work, and while
 //! the work is dropped. Values that were registered earlier are around those that were registered later.
 //!
 //! Everything else keeps the work in its task or thread, in whose surroundings it runs, and carries nothing:
 //! [`in_copied_context`](crate::InContext::in_copied_context), [`Context::scope`](crate::Context::scope),
-//! [`Context::bind`](crate::Context::bind), and the attributes.
+//! [`Context::bind`](crate::Context::bind), and the attributes. To carry values into a closure, write
+//! [`carry::bind(f)`](bind) instead of `inherit_context().bind(f)`.
 //!
 //! # Built-in values
 //!
@@ -72,7 +74,9 @@
 //!
 //! A panic of the work itself passes through, after all values have been left.
 //!
-//! On a thread that is exiting, nothing more is captured once the thread-locals of the libraries can be gone.
+//! A thread that is exiting captures nothing. If it has captured nothing before, this crate cannot see that the
+//! thread is exiting, and captures what it can. A value whose thread-local is gone is then left out: the panic
+//! of `LocalKey::with` is discarded, after the panic hook has run.
 //!
 //! # Re-entrancy
 //!
@@ -82,9 +86,11 @@
 //! # Cost
 //!
 //! Each captured value takes one allocation, and all of them one more. Where nothing is captured, a spawn takes
-//! no allocation, and a poll a few instructions: one test, and up to ten if it keeps rustc from inlining the
-//! future. With feature `tracing`, work without a span is tested for spans around each of its polls. That takes
-//! about 20 instructions as long as no subscriber is interested in spans, and about 70 with one.
+//! no allocation. A poll tests whether its work carries values. This test can keep rustc from inlining the
+//! future's own poll, which takes up to ten instructions.
+//!
+//! With feature `tracing`, each poll of work without a span looks for spans around it. That takes about 20
+//! instructions as long as no subscriber is interested in spans, and about 70 with one.
 //!
 //! With feature `opentelemetry` its context is always captured, and attached at each poll: about 260
 //! instructions, and an allocation per spawn. OpenTelemetry's API does not show whether a context is empty. It
@@ -187,6 +193,69 @@ impl fmt::Debug for Ambient {
 /// ```
 pub fn register(ambient: Ambient) {
     registry::register(ambient);
+}
+
+/// Wraps a closure so that it runs in a copy of the current context and in the ambient values that are current
+/// now, as the closure of [`thread::spawn`](crate::thread::spawn) does. For functions that call a closure on
+/// another thread: those of rayon and of other thread pools, and `JoinSet::spawn_blocking`.
+///
+/// The copy leaves out the variables that are [not inherited](crate::ContextVar::inherit). The caller does not
+/// see what the closure sets. If the returned closure is dropped without a call, `f` is dropped in the context
+/// and in the values.
+///
+/// If `f` returns a future, the future does not run in them. Make the future first, and pass
+/// [`future.in_inherited_context()`](crate::InContext::in_inherited_context). To carry only the context, use
+/// [`Context::bind`](crate::Context::bind).
+///
+/// # Panics
+///
+/// Panics if the capture of a value panics. The returned closure panics if `f` does, or if a value cannot be
+/// entered or left.
+///
+/// # Examples
+///
+/// ```
+/// use std::cell::Cell;
+/// use std::sync::mpsc;
+/// use std::thread;
+///
+/// use contextvar::ContextVar;
+/// use contextvar::carry::{self, Ambient};
+///
+/// static USER: ContextVar<&str> = ContextVar::new("user");
+///
+/// // A library's ambient value.
+/// thread_local! {
+///     static DEPTH: Cell<u32> = const { Cell::new(0) };
+/// }
+///
+/// struct Restore(u32);
+///
+/// impl Drop for Restore {
+///     fn drop(&mut self) {
+///         DEPTH.set(self.0);
+///     }
+/// }
+///
+/// carry::register(Ambient::guarded(|| Some(DEPTH.get()), |depth| Restore(DEPTH.replace(*depth))));
+///
+/// // A pool with one thread.
+/// let (pool, jobs) = mpsc::channel::<Box<dyn FnOnce() + Send>>();
+/// let worker = thread::spawn(|| jobs.into_iter().for_each(|job| job()));
+///
+/// USER.set("ada");
+/// DEPTH.set(3);
+/// pool.send(Box::new(carry::bind(|| assert_eq!((USER.get(), DEPTH.get()), ("ada", 3))))).unwrap();
+/// pool.send(Box::new(|| assert_eq!((USER.is_set(), DEPTH.get()), (false, 0)))).unwrap();
+/// drop(pool);
+/// worker.join().unwrap();
+/// ```
+#[must_use = "closures do nothing unless they are called"]
+pub fn bind<F, R>(f: F) -> impl FnOnce() -> R
+where
+    F: FnOnce() -> R,
+{
+    crate::inherit::closure(f)
 }
 
 /// Returns the ambient value of a `tokio::task_local!`, of any crate. Where the task-local is set, a clone of

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::task::{self as std_task, Poll, Waker};
 
 use contextvar::{
-    Context, ContextVar, InContext, StreamInContext, copy_context, inherit_context, task, thread,
+    Context, ContextVar, InContext, StreamInContext, carry, copy_context, inherit_context, task, thread,
 };
 use futures::StreamExt;
 use tokio::task::{LocalSet, yield_now};
@@ -271,6 +271,42 @@ fn each_way_of_handing_work_over_carries() {
         });
         assert_eq!((thread.join().unwrap(), built.join().unwrap()), ((1, 2), (1, 2)));
     });
+}
+
+/// What rayon, thread pools and `spawn_blocking` of a `JoinSet` or a handle take.
+#[test]
+fn bound_closures_carry_the_context_and_the_values() {
+    static KEPT: ContextVar<&str> = ContextVar::new("kept").inherit(false);
+
+    on_both_flavors(|| async {
+        let work = || (seen(), USER.set("grace").old_value().copied(), KEPT.is_set());
+        let mut ctx = Context::new().with_value(&USER, "ada").with_value(&KEPT, "here");
+        let mut bind = || ctx.run(|| with_values(|| carry::bind(work)));
+        let expected = ((1, 2), Some("ada"), false);
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn_blocking(bind());
+        assert_eq!(tasks.join_all().await, [expected]);
+        assert_eq!(tokio::runtime::Handle::current().spawn_blocking(bind()).await.unwrap(), expected);
+        assert_eq!(std::thread::spawn(bind()).join().unwrap(), expected);
+        assert_eq!(bind()(), expected);
+        // What the closure sets stays in it, and the values are left.
+        assert_eq!((USER.is_set(), seen(), ENTERED.with_borrow(Vec::is_empty)), (false, (0, 0), true));
+    });
+}
+
+#[test]
+fn a_bound_closure_is_dropped_in_the_values_and_leaves_them_on_a_panic() {
+    set_up();
+    let (report, reports) = self::report();
+    drop(with_values(|| carry::bind(move || drop(report))));
+    assert_eq!(reports.recv().unwrap(), (1, 2));
+
+    let panics = || {
+        assert_eq!(seen(), (1, 2));
+        panic!("on purpose");
+    };
+    assert_eq!(panic_text(with_values(|| carry::bind::<_, ()>(panics))), "on purpose");
+    assert_eq!((seen(), ENTERED.with_borrow(Vec::is_empty)), ((0, 0), true));
 }
 
 #[test]
@@ -575,7 +611,7 @@ fn work_can_be_dropped_while_a_thread_exits() {
     }
 
     set_up();
-    contextvar::carry::register(contextvar::carry::task_local(&NAME));
+    carry::register(carry::task_local(&NAME));
     let (sender, reports) = mpsc::channel();
     std::thread::spawn(|| {
         // Initialized first, so it is dropped last, after the values of `NAME` and of the library.
@@ -624,6 +660,53 @@ fn a_thread_that_exits_does_not_capture() {
     assert!(reported.recv().unwrap());
 }
 
+/// A value whose thread-local is gone is left out, and those that are still there are captured.
+#[test]
+fn a_first_capture_while_the_thread_exits_leaves_out_what_is_gone() {
+    struct Spawns(mpsc::Sender<((u32, u32), bool)>);
+    impl Drop for Spawns {
+        fn drop(&mut self) {
+            let thread = thread::spawn(|| (seen(), GONE.with_borrow(Option::is_some)));
+            self.0.send(thread.join().unwrap()).unwrap();
+        }
+    }
+    struct Restore;
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            GONE.set(None);
+        }
+    }
+    thread_local! {
+        static SPAWNS: RefCell<Option<Spawns>> = const { RefCell::new(None) };
+        // With a destructor.
+        static GONE: RefCell<Option<String>> = const { RefCell::new(None) };
+    }
+
+    set_up();
+    let enter = |value: &String| {
+        GONE.set(Some(value.clone()));
+        Restore
+    };
+    carry::register(carry::Ambient::guarded(|| GONE.with_borrow(Clone::clone), enter));
+    for is_gone in [true, false] {
+        let (sender, reported) = mpsc::channel();
+        let exits = std::thread::spawn(move || {
+            let set = || GONE.set(Some("ada".to_owned()));
+            if !is_gone {
+                set();
+            }
+            // What is initialized first is dropped last.
+            SPAWNS.set(Some(Spawns(sender)));
+            if is_gone {
+                set();
+            }
+            (A.set(1), B.set(2));
+        });
+        exits.join().unwrap();
+        assert_eq!(reported.recv().unwrap(), ((1, 2), !is_gone));
+    }
+}
+
 #[test]
 fn a_task_local_of_any_crate_follows() {
     tokio::task_local! {
@@ -631,7 +714,7 @@ fn a_task_local_of_any_crate_follows() {
     }
 
     set_up();
-    contextvar::carry::register(contextvar::carry::task_local(&NAME));
+    carry::register(carry::task_local(&NAME));
     on_both_flavors(|| async {
         let name = || NAME.try_with(Clone::clone).ok();
         let (task, call) = NAME
