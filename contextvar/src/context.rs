@@ -93,7 +93,7 @@ impl Context {
     }
 
     #[inline]
-    fn from_map(map: Map) -> Self {
+    pub(crate) fn from_map(map: Map) -> Self {
         Context { contents: Contents::new(map) }
     }
 

@@ -18,8 +18,6 @@ pub(crate) use names::Names;
 #[cfg(any(feature = "metrics", feature = "opentelemetry", feature = "tracing"))]
 pub(crate) use names::UnusedNames;
 pub(crate) use text::Text;
-#[cfg(feature = "tracing")]
-pub(crate) use text::text_of;
 pub use value::LogValue;
 #[cfg(feature = "macros")]
 pub(crate) use value::Primitive;

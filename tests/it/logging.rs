@@ -15,6 +15,7 @@ mod layers;
 mod names;
 mod spans;
 mod types;
+mod writer;
 
 #[context_var(log, name = "request_id")]
 static REQUEST_ID: u64;

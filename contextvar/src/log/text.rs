@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::LogValue;
+use super::{LogValue, to_text};
 
 /// A value in a line of text. It is quoted and escaped if it could otherwise be read as more than a value.
 pub(crate) struct Text<'a>(pub(crate) &'a LogValue<'a>);
@@ -9,7 +9,7 @@ impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             LogValue::Str(text) | LogValue::Json(text) => write_quoted(f, text),
-            LogValue::Display(value) => write_quoted(f, &value.to_string()),
+            LogValue::Display(_) => write_quoted(f, &to_text(self.0)),
             number => number.fmt(f),
         }
     }

@@ -34,7 +34,7 @@ impl<E: Clone> ContextFormat<Around<E>> {
     /// Wraps a format of your own.
     ///
     /// If a line is one JSON object, the variables become members of it. Otherwise they come last in the
-    /// line. The format sees a writer without colors.
+    /// line, or in a line of their own below text of several lines. The format sees a writer without colors.
     ///
     /// ```
     /// use std::fmt;
@@ -117,7 +117,9 @@ where
                 let style = if is_text::<F>() { Style::Text { colored } } else { Style::Pretty { colored } };
                 let mut result = Ok(());
                 in_context_of(ctx, event, || {
-                    result = fields::write_text(&mut writer, style, &|name| has_field(event, name));
+                    result = fields::write_text(&mut writer, &fields::current, style, &|name| {
+                        has_field(event, name)
+                    });
                 });
                 result?;
                 writer.write_str(&line[text.len()..])
@@ -140,9 +142,9 @@ where
     ) -> fmt::Result {
         let mut line = String::new();
         self.format.0.format_event(ctx, Writer::new(&mut line), event)?;
-        let style = Style::Text { colored: writer.has_ansi_escapes() };
+        let colored = writer.has_ansi_escapes();
         in_context_of(ctx, event, || {
-            line = fields::insert(&line, style, &|name| has_field(event, name));
+            line = fields::insert(&line, &fields::current, colored, &|name| has_field(event, name));
         });
         writer.write_str(&line)
     }

@@ -1,5 +1,6 @@
 //! Variables and spans.
 
+use std::cell::Cell;
 use std::fmt;
 
 use ::tracing::field::{Field, Visit};
@@ -11,8 +12,11 @@ use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::layer::{self, Identity};
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
-use crate::context::{Context, copy_context};
+use crate::context::Context;
+use crate::current;
 use crate::log::{LogValue, for_each_log_field};
+use crate::on_drop::OnDrop;
+use crate::storage::shown_variables;
 
 /// Keeps the variables with which each span was opened, for the line about the end of the span.
 ///
@@ -22,9 +26,10 @@ use crate::log::{LogValue, for_each_log_field};
 /// - With [`ContextFormat`](super::ContextFormat), put it before the layer that formats. Without it, the line
 ///   shows no variables.
 /// - With [`ContextWriter`](super::ContextWriter), put it [around](Self::around) the layer that formats.
-///   Without it, the line shows the variables of the code that drops the span.
+///   Without it, no line about a span shows variables: the writer cannot tell the line for a closed span from
+///   the others.
 ///
-/// Each span keeps a copy of the context alive until it is closed.
+/// Each span keeps the values that logs show alive until it is closed, and no others.
 ///
 /// ```
 /// use contextvar::tracing::{ContextFormat, SpanContextLayer};
@@ -51,8 +56,11 @@ impl SpanContextLayer {
 }
 
 impl<L> SpanContextLayer<L> {
-    /// Wraps a layer that writes lines about closed spans. The layer writes each of these lines in a copy of
-    /// the context in which the span was opened.
+    /// Wraps a layer that writes lines about closed spans. The layer writes each of these lines in a context
+    /// with the variables that logs show, as they were where the span was opened.
+    ///
+    /// It is only for layers that write lines. `Dispatch::downcast_ref` does not find a layer that is wrapped,
+    /// so that a layer on which others depend, such as tracing-opentelemetry's, must not be.
     ///
     /// A filter goes around both: `SpanContextLayer::around(layer).with_filter(filter)`.
     ///
@@ -80,14 +88,15 @@ where
 {
     fn on_new_span(&self, attrs: &span::Attributes<'_>, id: &span::Id, ctx: layer::Context<'_, S>) {
         if let Some(span) = ctx.span(id) {
-            span.extensions_mut().replace(OpenedIn(copy_context()));
+            let opened_in = OpenedIn::here();
+            span.extensions_mut().replace(opened_in);
         }
-        self.inner.on_new_span(attrs, id, ctx);
+        in_context_of_span(|| self.inner.on_new_span(attrs, id, ctx));
     }
 
     fn on_close(&self, id: span::Id, ctx: layer::Context<'_, S>) {
         let opened_in = ctx.span(&id).and_then(|span| OpenedIn::context(&span));
-        opened_in.unwrap_or_default().run(|| self.inner.on_close(id, ctx));
+        opened_in.unwrap_or_default().run(|| in_context_of_span(|| self.inner.on_close(id, ctx)));
     }
 
     fn on_register_dispatch(&self, dispatch: &Dispatch) {
@@ -111,11 +120,11 @@ where
     }
 
     fn on_record(&self, id: &span::Id, values: &span::Record<'_>, ctx: layer::Context<'_, S>) {
-        self.inner.on_record(id, values, ctx);
+        in_context_of_span(|| self.inner.on_record(id, values, ctx));
     }
 
     fn on_follows_from(&self, id: &span::Id, follows: &span::Id, ctx: layer::Context<'_, S>) {
-        self.inner.on_follows_from(id, follows, ctx);
+        in_context_of_span(|| self.inner.on_follows_from(id, follows, ctx));
     }
 
     fn event_enabled(&self, event: &Event<'_>, ctx: layer::Context<'_, S>) -> bool {
@@ -127,11 +136,11 @@ where
     }
 
     fn on_enter(&self, id: &span::Id, ctx: layer::Context<'_, S>) {
-        self.inner.on_enter(id, ctx);
+        in_context_of_span(|| self.inner.on_enter(id, ctx));
     }
 
     fn on_exit(&self, id: &span::Id, ctx: layer::Context<'_, S>) {
-        self.inner.on_exit(id, ctx);
+        in_context_of_span(|| self.inner.on_exit(id, ctx));
     }
 
     fn on_id_change(&self, old: &span::Id, new: &span::Id, ctx: layer::Context<'_, S>) {
@@ -139,10 +148,38 @@ where
     }
 }
 
-/// The context in which a span was opened.
+thread_local! {
+    /// True while a layer in a [`SpanContextLayer`] handles a span.
+    static IN_CONTEXT_OF_SPAN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Calls `f` in the current context, whose variables a line about a span shows.
+fn in_context_of_span(f: impl FnOnce()) {
+    let outer = IN_CONTEXT_OF_SPAN.replace(true);
+    let _restore = OnDrop(|| IN_CONTEXT_OF_SPAN.set(outer));
+    f();
+}
+
+/// Returns true if a line with this metadata shows the variables of the current context.
+///
+/// A line about a span can be that of a closed one, which only a [`SpanContextLayer`] knows.
+pub(super) fn shows_current_context(metadata: &Metadata<'_>) -> bool {
+    !metadata.is_span() || IN_CONTEXT_OF_SPAN.get()
+}
+
+/// The variables that logs show, as they were where a span was opened.
 struct OpenedIn(Context);
 
 impl OpenedIn {
+    fn here() -> Self {
+        let map = current::copy_map();
+        let mut shown = map.without_values();
+        for variable in shown_variables().filter(|variable| variable.is_logged()) {
+            variable.copy_state(&map, &mut shown);
+        }
+        OpenedIn(Context::from_map(shown))
+    }
+
     /// Returns a copy of the context.
     fn context<'a>(span: &SpanRef<'a, impl LookupSpan<'a>>) -> Option<Context> {
         span.extensions().get().map(|OpenedIn(context)| context.clone())
@@ -185,12 +222,23 @@ fn is_close(event: &Event<'_>) -> bool {
     close.0
 }
 
+/// The fields of events that `tracing_subscriber::fmt` makes about spans. Their metadata is the span's.
+const FIELDS_ABOUT_SPANS: [&str; 3] = ["message", "time.busy", "time.idle"];
+
 /// Returns true if the event has a field of this name.
 pub(super) fn has_field(event: &Event<'_>, name: &str) -> bool {
     if event.metadata().is_span() {
-        return ["message", "time.busy", "time.idle"].contains(&name);
+        return FIELDS_ABOUT_SPANS.contains(&name);
     }
     event.metadata().fields().field(name).is_some()
+}
+
+/// Returns the names of the fields of an event with this metadata.
+pub(super) fn field_names(metadata: &Metadata<'_>) -> Vec<&'static str> {
+    if metadata.is_span() {
+        return FIELDS_ABOUT_SPANS.to_vec();
+    }
+    metadata.fields().iter().map(|field| field.name()).collect()
 }
 
 /// Records the variables that are marked [`log`](crate::ContextVar::log) in the fields of a span that have

@@ -232,21 +232,30 @@ fn a_wrapped_layer_receives_every_call() {
 }
 
 #[test]
-fn a_closed_span_releases_its_context() {
+fn a_span_keeps_the_values_that_logs_show_until_it_is_closed() {
     use std::sync::Arc;
 
+    #[context_var(log)]
+    static SHOWN: Arc<str>;
+    #[context_var(log, inherit = false)]
+    static SHOWN_AND_NOT_INHERITED: Arc<str>;
     #[context_var]
-    static HELD: Arc<()>;
+    static NOT_SHOWN: Arc<str>;
+    #[context_var(inherit = false)]
+    static NOT_INHERITED: Arc<str>;
 
-    let held = Arc::new(());
+    let values = ["a", "b", "c", "d"].map(Arc::<str>::from);
+    let counts = || values.each_ref().map(Arc::strong_count);
     let subscriber = tracing_subscriber::registry().with(SpanContextLayer::new());
     tracing::subscriber::with_default(subscriber, || {
-        let mut context = Context::new().with_value(&HELD, held.clone());
+        let [a, b, c, d] = values.clone();
+        let context = Context::new().with_value(&SHOWN, a).with_value(&SHOWN_AND_NOT_INHERITED, b);
+        let mut context = context.with_value(&NOT_SHOWN, c).with_value(&NOT_INHERITED, d);
         let span = context.run(|| info_span!("span"));
         drop(context);
-        assert_eq!(Arc::strong_count(&held), 2);
+        assert_eq!(counts(), [2, 2, 1, 1]);
         drop(span);
-        assert_eq!(Arc::strong_count(&held), 1);
+        assert_eq!(counts(), [1; 4]);
     });
 }
 
