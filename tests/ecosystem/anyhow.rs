@@ -27,6 +27,7 @@ async fn a_report_has_the_variables_of_the_place_of_the_error() {
         let cause = "invalid digit found in string";
         let (line, report) = context(9).run(|| (format!("{error:#}"), format!("{error:?}")));
         assert_eq!(line, format!("{variables}: {cause}"));
+        assert_eq!(error.to_string(), variables);
         assert!(report.starts_with(&variables) && report.contains(cause), "{report}");
         let snapshot = error.downcast_ref::<ContextSnapshot>().unwrap();
         assert_eq!(snapshot.get("tenant"), Some(&*format!("tenant {n}")));

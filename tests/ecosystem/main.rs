@@ -15,5 +15,6 @@ mod own_error;
 mod page;
 mod panics;
 mod sentry;
+mod sentry_hub;
 mod slog;
 mod support;

@@ -43,13 +43,16 @@ fn assert_variables(stderr: &[u8]) {
     for n in 1..=2 {
         for place in ["task", "call", "thread"] {
             let at = lines.iter().position(|line| *line == format!("{n} {place}")).expect(text);
-            let expected = format!("context: request_id={n} tenant=\"tenant {n}\"");
+            let (_, panicked_at) =
+                lines[at - 1].trim_end_matches(':').split_once("panicked at ").expect(text);
+            let variables = format!("request_id={n} tenant=\"tenant {n}\"");
+            let expected = format!("context of the panic at {panicked_at}: {variables}");
             let next = lines[at + 1..].iter().find(|line| !line.starts_with("note: "));
             assert_eq!(next, Some(&&*expected), "{text}");
         }
     }
     assert!(lines.contains(&"0 outside"), "{text}");
-    assert_eq!(lines.iter().filter(|line| line.starts_with("context: ")).count(), 6, "{text}");
+    assert_eq!(lines.iter().filter(|line| line.starts_with("context ")).count(), 6, "{text}");
 }
 
 #[test]

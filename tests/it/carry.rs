@@ -1,14 +1,13 @@
-//! Values of other crates that are carried along: sentry's hub, tracing's default subscriber; and the values where
-//! several features meet.
+//! Values of other crates that are carried along: tracing's default subscriber, and the values where several
+//! features meet.
 
 use std::sync::{Arc, Mutex, Once};
 
-use contextvar::carry::{self, Ambient};
+use contextvar::carry;
 use contextvar::hyper::ContextExecutor;
 use contextvar::{InContext, StreamInContext, task, thread};
 use futures::StreamExt;
 use opentelemetry::Context as Otel;
-use sentry_core::Hub;
 use tracing::info_span;
 
 use crate::support::{Log, OnDrop, on_both_flavors};
@@ -20,47 +19,7 @@ mod hooks;
 fn set_up() {
     static REGISTERED: Once = Once::new();
 
-    REGISTERED.call_once(|| {
-        carry::register(Ambient::scoped(|| Some(Hub::current()), |hub, work| Hub::run(hub.clone(), work)));
-        carry::register(carry::default_subscriber());
-    });
-}
-
-/// The recipe of the guide.
-#[test]
-fn the_hub_of_sentry_follows_into_tasks_and_threads() {
-    async fn request(user: &'static str) {
-        let hub = Arc::new(Hub::new_from_top(Hub::current()));
-        let work = move || async move {
-            sentry_core::configure_scope(|scope| scope.set_tag("user", user));
-            let task = task::spawn(async {
-                tokio::task::yield_now().await;
-                sentry_core::capture_message("task", sentry_core::Level::Info);
-                task::spawn_blocking(|| sentry_core::capture_message("call", sentry_core::Level::Info)).await
-            });
-            task.await.unwrap().unwrap();
-            let thread = thread::spawn(|| sentry_core::capture_message("thread", sentry_core::Level::Info));
-            thread.join().unwrap();
-        };
-        // What a layer of sentry does around a request.
-        sentry_core::SentryFutureExt::bind_hub(work(), hub).await;
-    }
-
-    set_up();
-    let events = sentry_core::test::with_captured_events(|| {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
-        runtime.block_on(async { tokio::join!(request("ada"), request("grace")) });
-    });
-    let mut seen: Vec<_> = events
-        .iter()
-        .map(|event| (event.message.clone().unwrap(), event.tags.get("user").cloned().unwrap_or_default()))
-        .collect();
-    seen.sort();
-    let expected: Vec<_> = ["call", "task", "thread"]
-        .into_iter()
-        .flat_map(|what| [(what.to_owned(), "ada".to_owned()), (what.to_owned(), "grace".to_owned())])
-        .collect();
-    assert_eq!(seen, expected);
+    REGISTERED.call_once(|| carry::register(carry::default_subscriber()));
 }
 
 /// A subscriber that counts nothing and only is itself.
