@@ -10,8 +10,8 @@ use super::attributes::Selection;
 use super::value::structured;
 use crate::log::for_each_log_field;
 
-/// Sets the variables that are marked [`log`](crate::ContextVar::log) as attributes of each log record, also
-/// of those that opentelemetry-appender-tracing makes from the events of `tracing`.
+/// Sets the variables that are marked [`log`](crate::ContextVar::log) as attributes of each log record,
+/// including those that opentelemetry-appender-tracing makes from the events of `tracing`.
 ///
 /// The variables are those of the code that logs. Put the processor before those that export. See
 /// [the module](super) for types, names and limits.

@@ -17,6 +17,10 @@ use crate::on_drop::OnDrop;
 ///
 /// The order of the layers does not matter. Spans of OpenTelemetry's own API can be started with it as well.
 ///
+/// Until the span starts, the variables are attributes of the [`SpanBuilder`]: all of them, before the filter
+/// of the processor. So start a builder with the tracer that made it, or with another `ContextTracer`. A
+/// tracer of another type would show them unfiltered, after an attribute `contextvar.noted`.
+///
 /// ```
 /// use contextvar::ContextVar;
 /// use contextvar::opentelemetry::{ContextSpanProcessor, ContextTracer};
