@@ -22,7 +22,7 @@ pub(super) fn current(f: &mut dyn FnMut(&str, &LogValue<'_>)) {
     for_each_log_field(f);
 }
 
-/// The variables as they were when they were saved. To write them runs no user code.
+/// The variables as they were when they were saved. Writing them runs no user code.
 #[derive(Debug, Default)]
 pub(super) struct Saved(Vec<(&'static str, SavedValue)>);
 

@@ -59,8 +59,8 @@ impl<L> SpanContextLayer<L> {
     /// Wraps a layer that writes lines about closed spans. The layer writes each of these lines in a context
     /// with the variables that logs show, as they were where the span was opened.
     ///
-    /// It is only for layers that write lines. `Dispatch::downcast_ref` does not find a layer that is wrapped,
-    /// so that a layer on which others depend, such as tracing-opentelemetry's, must not be.
+    /// Use it only for layers that write lines. `Dispatch::downcast_ref` does not find a wrapped layer, so do
+    /// not wrap a layer on which others depend, such as tracing-opentelemetry's.
     ///
     /// A filter goes around both: `SpanContextLayer::around(layer).with_filter(filter)`.
     ///
