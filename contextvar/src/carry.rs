@@ -74,9 +74,9 @@
 //!
 //! A panic of the work itself passes through, after all values have been left.
 //!
-//! A thread that is exiting captures nothing. If it has captured nothing before, this crate cannot see that the
-//! thread is exiting, and captures what it can. A value whose thread-local is gone is then left out: the panic
-//! of `LocalKey::with` is discarded, after the panic hook has run.
+//! A thread that is exiting captures nothing. If it has captured nothing before, this crate cannot see that
+//! the thread is exiting, and captures what it can. A value whose thread-local is gone is then left out: the
+//! panic of `LocalKey::with` is discarded, after the panic hook has run.
 //!
 //! # Re-entrancy
 //!
@@ -195,13 +195,13 @@ pub fn register(ambient: Ambient) {
     registry::register(ambient);
 }
 
-/// Wraps a closure so that it runs in a copy of the current context and in the ambient values that are current
-/// now, as the closure of [`thread::spawn`](crate::thread::spawn) does. For functions that call a closure on
-/// another thread: those of rayon and of other thread pools, and `JoinSet::spawn_blocking`.
+/// Wraps a closure so that it runs in a copy of the current context and in the ambient values that are
+/// current now, as the closure of [`thread::spawn`](crate::thread::spawn) does. For functions that call a
+/// closure on another thread: those of rayon and of other thread pools, and `JoinSet::spawn_blocking`.
 ///
-/// The copy leaves out the variables that are [not inherited](crate::ContextVar::inherit). The caller does not
-/// see what the closure sets. If the returned closure is dropped without a call, `f` is dropped in the context
-/// and in the values.
+/// The copy leaves out the variables that are [not inherited](crate::ContextVar::inherit). The caller does
+/// not see what the closure sets. If the returned closure is dropped without a call, `f` is dropped in the
+/// context and in the values.
 ///
 /// If `f` returns a future, the future does not run in them. Make the future first, and pass
 /// [`future.in_inherited_context()`](crate::InContext::in_inherited_context). To carry only the context, use

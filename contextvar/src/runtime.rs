@@ -54,8 +54,8 @@
 //! - A task that has not finished when the runtime shuts down is dropped outside of its context. A task that
 //!   is aborted is dropped inside. A future in a [`Scoped`](crate::Scoped) is dropped in its context in both
 //!   cases. Ambient values of other libraries are not entered in either case.
-//! - A panic that escapes tokio's own `catch_unwind` skips the hook after the poll. The ambient values that were
-//!   entered for this poll remain current on the thread until its next poll of a task of such a runtime.
+//! - A panic that escapes tokio's own `catch_unwind` skips the hook after the poll. The ambient values that
+//!   were entered for this poll remain current on the thread until it polls a task of such a runtime again.
 //! - If one thread spawns a task while another shuts the runtime down, and the task never runs, its context
 //!   can remain until the runtime's builder and the last handle of the runtime and of its tasks are dropped.
 //! - A context is dropped just after its task has ended. Code that awaits the task can see the end of the

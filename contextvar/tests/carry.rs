@@ -700,7 +700,8 @@ fn a_first_capture_while_the_thread_exits_leaves_out_what_is_gone() {
             if is_gone {
                 set();
             }
-            (A.set(1), B.set(2));
+            A.set(1);
+            B.set(2);
         });
         exits.join().unwrap();
         assert_eq!(reported.recv().unwrap(), ((1, 2), !is_gone));

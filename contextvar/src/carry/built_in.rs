@@ -172,8 +172,8 @@ mod span {
             return None;
         }
         dispatcher::get_default(|subscriber| {
-            // Only `Debug` shows it. If the name changes one day, the global subscriber is carried as well, and
-            // work still logs to it.
+            // Only `Debug` shows it. If the name changes one day, the global subscriber is carried as well,
+            // and work still logs to it.
             let mut is_global = IsGlobal(false);
             let _ = write!(is_global, "{subscriber:?}");
             (!is_global.0 && !subscriber.is::<NoSubscriber>()).then(|| subscriber.clone())

@@ -81,7 +81,8 @@ fn with_in_user_code<R>(is_in: bool, f: impl FnOnce() -> R) -> R {
 }
 
 /// Calls the closure of an ambient value that captures it. Returns `None` if the closure needs a thread-local
-/// that is gone: the thread is exiting, and a panic in the destructor of a thread-local would abort the process.
+/// that is gone: the thread is exiting, and a panic in the destructor of a thread-local would abort the
+/// process.
 ///
 /// If the thread has captured nothing before, only this panic shows that the thread is exiting.
 fn call_capture<V>(capture: impl Fn() -> Option<V>) -> Option<V> {
