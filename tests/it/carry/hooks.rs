@@ -142,6 +142,7 @@ fn a_task_that_panics_leaves_its_values() {
 }
 
 #[test]
+#[expect(clippy::async_yields_async, reason = "the task is awaited elsewhere")]
 fn a_task_in_a_runtime_inside_of_a_task() {
     set_up();
     let runtime = Builder::new_multi_thread().worker_threads(1).inherit_context().build().unwrap();
@@ -165,6 +166,7 @@ fn a_task_in_a_runtime_inside_of_a_task() {
 }
 
 #[test]
+#[expect(clippy::async_yields_async, reason = "the task is awaited elsewhere")]
 fn tasks_that_do_not_inherit_carry_nothing() {
     set_up();
     let runtime = Builder::new_current_thread().inherit_context_if(|_| false).build().unwrap();
