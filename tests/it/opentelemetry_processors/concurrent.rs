@@ -10,6 +10,7 @@ use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use tokio::sync::Barrier;
 use tracing::instrument::WithSubscriber;
 use tracing::{Instrument, info, info_span};
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry;
 
@@ -94,7 +95,9 @@ fn spans_and_events_of_tracing_of_overlapping_requests_do_not_mix() {
         let (spans, records) = (Spans::new(processor()), Records::new());
         let layer = tracing_opentelemetry::layer()
             .with_tracer(contextvar::opentelemetry::ContextTracer::new(spans.tracer.clone()));
+        // With its unstable API, tokio opens spans of its own, at the level TRACE.
         let subscriber = registry().with(layer).with(OpenTelemetryTracingBridge::new(&records.provider));
+        let subscriber = subscriber.with(LevelFilter::INFO);
         let dispatch = tracing::Dispatch::from(subscriber);
         let all_here = std::sync::Arc::new(Barrier::new(REQUESTS as usize));
         let requests = (0..REQUESTS).map(|n| {
