@@ -19,7 +19,7 @@ struct Entered(RefCell<Vec<(Id, Guards)>>);
 impl Drop for Entered {
     fn drop(&mut self) {
         // The thread is exiting. A library's guards may use thread-locals that are gone.
-        mem::forget(mem::take(self.0.get_mut()));
+        self.0.get_mut().drain(..).for_each(mem::forget);
     }
 }
 
