@@ -35,9 +35,9 @@ pub(crate) use value::show_display;
 /// A value has its type: numbers are numbers, and booleans are booleans. An `Option` is shown as the value in
 /// it, and `None` is not shown.
 ///
-/// It takes a few nanoseconds if no variable is marked. It waits for no other thread's user code: a default
-/// that a thread is computing is left out. A default that has not been computed is computed here, except on a
-/// thread that is panicking. If the computation panics, the default is left out.
+/// It takes a few nanoseconds if no variable is marked. A default that has not been computed is computed here,
+/// except on a thread that is panicking. A default that a thread is computing is left out, and so is one whose
+/// computation panics.
 ///
 /// The `Display` of a value can log. Such a log line shows the other variables; a line that their `Display`s
 /// log shows none.
