@@ -36,34 +36,49 @@ pub(crate) use task_context::TaskContext;
 pub(crate) use task_context::discard_panic;
 pub(crate) use thread_context::this_thread;
 
-use crate::storage::{self, Map, Variable};
+use crate::storage::{self, LookUp, Map, Variable};
 
-/// Calls `f` with the value of `variable` in the current context, or otherwise with the value that `default`
-/// returns. The value stays alive and unchanged while `f` runs.
+/// Calls `f` with the value of `variable` in the current context, or otherwise with what `default` returns. The
+/// value stays alive and unchanged while `f` runs.
 ///
-/// Calls `on_no_context` if the variable is not set because the code runs without a context.
+/// Passes the variable's default to `default` if it is known that it has been computed. Calls `on_no_context` if
+/// the variable is not set because the code runs without a context.
 #[inline]
 pub(crate) fn read<T: 'static, R>(
-    variable: &Variable<T>,
+    variable: &'static Variable<T>,
     on_no_context: impl FnOnce(NoContext),
-    default: impl FnOnce() -> Option<&'static T>,
+    default: impl FnOnce(Option<&'static T>) -> Option<&'static T>,
     f: impl FnOnce(&T) -> R,
 ) -> Option<R> {
-    let (frame, value) = find(variable, on_no_context);
-    // The value that `f` gets does not depend on the frame's map: it is a default or a copy, or else a write
-    // gives the map to the active read.
-    Some(match value {
-        None => f(default()?),
-        Some(value) => match storage::copy_inline(value) {
-            Some(value) => f(&value),
-            None => {
-                let read = ActiveRead::new(frame);
-                let end = EndRead(&read);
-                let result = read.call(|| f(value));
-                end.end();
-                result
+    let frame = innermost_frame();
+    let (frame, value) = 'set: {
+        let default = 'unset: {
+            match frame.map().look_up(variable) {
+                LookUp::Value(value) => match storage::copy_inline(value) {
+                    Some(value) => return Some(f(&value)),
+                    None => break 'set (frame, value),
+                },
+                LookUp::Default(value) => break 'unset default(Some(value))?,
+                LookUp::Unknown => (),
             }
-        },
+            match find_further(frame, variable, on_no_context) {
+                (frame, Some(value)) => break 'set (frame, value),
+                (_, None) => break 'unset default(None)?,
+            }
+        };
+        return Some(f(default));
+    };
+    // The value that `f` gets does not depend on the frame's map: it is a copy or a default, or else a write gives
+    // the map to the active read.
+    Some(match storage::copy_inline(value) {
+        Some(value) => f(&value),
+        None => {
+            let read = ActiveRead::new(frame);
+            let end = EndRead(&read);
+            let result = read.call(|| f(value));
+            end.end();
+            result
+        }
     })
 }
 
@@ -92,8 +107,13 @@ pub(crate) fn read_map(f: impl FnOnce(&Map)) {
 
 /// Returns true if `variable` is set in the current context.
 #[inline]
-pub(crate) fn is_set<T: 'static>(variable: &Variable<T>) -> bool {
-    find(variable, |_| ()).1.is_some()
+pub(crate) fn is_set<T: 'static>(variable: &'static Variable<T>) -> bool {
+    let frame = innermost_frame();
+    match frame.map().look_up(variable) {
+        LookUp::Value(_) => true,
+        LookUp::Default(_) => false,
+        LookUp::Unknown => find_further(frame, variable, |_| ()).1.is_some(),
+    }
 }
 
 /// Returns a copy of the current context's map. It is empty and [lost](Map::is_lost) if there is no context.
@@ -109,24 +129,25 @@ pub(crate) fn copy_map() -> Map {
     if map.is_vacant() { copy_base_map() } else { map.clone() }
 }
 
-/// Returns the frame that reads use, and the variable's value there. The value can be used until the frame is
-/// written.
-#[inline]
-fn find<'a, T: 'static>(
+/// Returns the frame that reads use, and the variable's value there, after a look at the root of `innermost`. The
+/// value can be used until the frame is written.
+#[inline(never)]
+fn find_further<'a, T: 'static>(
+    innermost: &'a Frame,
     variable: &Variable<T>,
     on_no_context: impl FnOnce(NoContext),
 ) -> (&'a Frame, Option<&'a T>) {
-    /// Continues after the innermost frame, the sentinel or that of a lost context, did not have the value.
+    /// Continues after `innermost`, the sentinel or the frame of a lost context, did not have the value.
     #[cold]
-    fn find_further<'a, T: 'static>(
-        frame: &'a Frame,
+    fn find_in_base<'a, T: 'static>(
+        innermost: &'a Frame,
         variable: &Variable<T>,
         on_no_context: impl FnOnce(NoContext),
     ) -> (&'a Frame, Option<&'a T>) {
-        let base = if is_sentinel(frame) { base_frame() } else { Some(frame) };
+        let base = if is_sentinel(innermost) { base_frame() } else { Some(innermost) };
         let Some(frame) = base else {
             on_no_context(NoContext::Task);
-            return (frame, None);
+            return (innermost, None);
         };
         let value = frame.map().get(variable);
         if value.is_none() {
@@ -139,12 +160,10 @@ fn find<'a, T: 'static>(
         (frame, value)
     }
 
-    let frame = innermost_frame();
-    match frame.map().get_or_is_lost(variable) {
-        Ok(value) => (frame, Some(value)),
+    match innermost.map().get(variable) {
         // The sentinel's map is lost, too.
-        Err(true) => find_further(frame, variable, on_no_context),
-        Err(false) => (frame, None),
+        None if innermost.map().is_lost() => find_in_base(innermost, variable, on_no_context),
+        value => (innermost, value),
     }
 }
 

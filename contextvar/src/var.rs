@@ -347,7 +347,7 @@ impl<T: 'static> ContextVar<T> {
     where
         T: Clone,
     {
-        match self.read(|| None, T::clone) {
+        match self.read(|_| None, T::clone) {
             Some(value) => {
                 // Dropped here and not at the end, where a panic of the drop would leak `value`.
                 drop(default);
@@ -410,7 +410,7 @@ impl<T: 'static> ContextVar<T> {
     pub fn try_with<R>(&'static self, f: impl FnOnce(&T) -> R) -> Result<R, LookupError> {
         #[cfg(feature = "report")]
         let location = Location::caller();
-        self.read(|| self.default.get(&self.variable), f).ok_or_else(move || {
+        self.read(|known| known.or_else(|| self.default.get(&self.variable)), f).ok_or_else(move || {
             self.lookup_error(
                 #[cfg(feature = "report")]
                 location,
@@ -422,7 +422,7 @@ impl<T: 'static> ContextVar<T> {
     #[cfg_attr(feature = "report", track_caller)]
     fn read<R>(
         &'static self,
-        default: impl FnOnce() -> Option<&'static T>,
+        default: impl FnOnce(Option<&'static T>) -> Option<&'static T>,
         f: impl FnOnce(&T) -> R,
     ) -> Option<R> {
         #[cfg(not(feature = "report"))]

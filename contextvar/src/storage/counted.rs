@@ -3,6 +3,7 @@
 //! It takes half the size of an `Arc<dyn Any>`. It has no weak count. That count is what makes `Arc::get_mut`
 //! expensive.
 
+use std::alloc::{self, Layout};
 use std::any::TypeId;
 use std::cell::{Cell, RefCell};
 use std::mem::{self, ManuallyDrop};
@@ -11,19 +12,21 @@ use std::ptr::{self, NonNull};
 use crate::on_drop::OnDrop;
 use crate::sync::{AtomicUsize, Ordering};
 
-/// Points to the header of an `Allocation<T>`. Only the owner of the pointer knows `T`.
+/// Points to a `T` with a [`Header`] before it. Only the owner of the pointer knows `T`.
+///
+/// To the value and not to the header, because reads add nothing to the pointer then.
 #[repr(transparent)]
-pub(super) struct Counted(NonNull<Header>);
+pub(super) struct Counted(NonNull<()>);
 
 struct Header {
     count: AtomicUsize,
     /// [`free`] or [`free_nested`] with the type of the value.
-    free: unsafe fn(NonNull<Header>),
+    free: unsafe fn(NonNull<()>),
 }
 
-/// A value with its count.
+/// A node with its count, for a static.
 #[repr(C)]
-pub(super) struct Allocation<T> {
+pub(super) struct Fixed<T> {
     header: Header,
     value: T,
 }
@@ -34,12 +37,21 @@ unsafe impl Send for Counted {}
 // SAFETY: as above.
 unsafe impl Sync for Counted {}
 
-impl<T> Allocation<T> {
-    /// Makes an allocation for a static. It must never be counted. With a `count` of 0,
-    /// [`Counted::is_unique`] is false.
-    pub(super) const fn fixed(value: T, count: AtomicUsize) -> Self {
-        unsafe fn never(_: NonNull<Header>) {}
-        Allocation { header: Header { count, free: never }, value }
+impl<T> Fixed<T> {
+    /// Makes the value of a static. It must never be counted. With a `count` of 0, [`Counted::is_unique`] is
+    /// false.
+    pub(super) const fn new(value: T, count: AtomicUsize) -> Self {
+        const { assert!(layout::<T>().1 == size_of::<Header>(), "the header is before the value") };
+        unsafe fn never(_: NonNull<()>) {}
+        Fixed { header: Header { count, free: never }, value }
+    }
+}
+
+/// Returns the layout of the allocation of a `T`, and the offset of the value in it. The header ends there.
+const fn layout<T>() -> (Layout, usize) {
+    match Layout::new::<Header>().extend(Layout::new::<T>()) {
+        Ok((layout, offset)) => (layout, offset),
+        Err(_) => panic!("the type is too large"),
     }
 }
 
@@ -48,7 +60,7 @@ impl Counted {
     pub(super) fn new<T: 'static>(value: T) -> Counted {
         // Types that cannot hold a context or a token. `String` is the most common one with drop glue.
         let is_leaf = !mem::needs_drop::<T>() || TypeId::of::<T>() == TypeId::of::<String>();
-        let free: unsafe fn(NonNull<Header>) = if is_leaf { free::<T> } else { free_nested::<T> };
+        let free: unsafe fn(NonNull<()>) = if is_leaf { free::<T> } else { free_nested::<T> };
         // SAFETY: the closure gets room for a `T` and fills it.
         unsafe { Counted::allocate(free, |place: *mut T| place.write(value)) }
     }
@@ -65,23 +77,31 @@ impl Counted {
     }
 
     /// # Safety
-    /// `free` frees an `Allocation<T>`, and `init` writes a `T` to the pointer that it gets.
+    /// `free` is that of a `T`, and `init` writes a `T` to the pointer that it gets.
     #[inline]
-    unsafe fn allocate<T: 'static>(free: unsafe fn(NonNull<Header>), init: impl FnOnce(*mut T)) -> Counted {
-        let allocation = Box::into_raw(Box::<Allocation<T>>::new_uninit()).cast::<Allocation<T>>();
-        // SAFETY: the allocation has room for both fields, and a box is not null.
+    unsafe fn allocate<T: 'static>(free: unsafe fn(NonNull<()>), init: impl FnOnce(*mut T)) -> Counted {
+        let (layout, offset) = const { layout::<T>() };
+        // SAFETY: the size is not 0, because the allocation has a header. It has room for both, and the header is
+        // aligned at the end of its room, because its alignment divides its size and the offset.
         unsafe {
-            (&raw mut (*allocation).header).write(Header { count: AtomicUsize::new(1), free });
-            init(&raw mut (*allocation).value);
-            Counted(NonNull::new_unchecked(allocation.cast()))
+            let allocation = alloc::alloc(layout);
+            if allocation.is_null() {
+                alloc::handle_alloc_error(layout);
+            }
+            let value = allocation.add(offset);
+            value.cast::<Header>().sub(1).write(Header { count: AtomicUsize::new(1), free });
+            init(value.cast());
+            Counted(NonNull::new_unchecked(value.cast()))
         }
     }
 
     /// Returns a pointer to a static. It must never be cloned or dropped.
-    pub(super) const fn fixed<T>(allocation: &'static Allocation<T>) -> ManuallyDrop<Counted> {
-        let allocation: *const Allocation<T> = allocation;
-        // SAFETY: a reference is not null.
-        ManuallyDrop::new(Counted(unsafe { NonNull::new_unchecked(allocation.cast_mut().cast()) }))
+    pub(super) const fn fixed<T>(fixed: &'static Fixed<T>) -> ManuallyDrop<Counted> {
+        let fixed: *const Fixed<T> = fixed;
+        // SAFETY: the offset is in the static, and a reference is not null.
+        ManuallyDrop::new(Counted(unsafe {
+            NonNull::new_unchecked(fixed.byte_add(mem::offset_of!(Fixed<T>, value)).cast_mut().cast())
+        }))
     }
 
     #[inline]
@@ -94,7 +114,7 @@ impl Counted {
     #[inline]
     pub(super) unsafe fn get<T>(&self) -> &T {
         // SAFETY: the allocation lives while this `Counted` does.
-        unsafe { &(*self.0.cast::<Allocation<T>>().as_ptr()).value }
+        unsafe { self.0.cast::<T>().as_ref() }
     }
 
     /// Returns true if this is the only pointer to the value.
@@ -109,14 +129,22 @@ impl Counted {
     #[inline]
     pub(super) unsafe fn get_mut<T>(&mut self) -> &mut T {
         // SAFETY: as in `get`. No other `Counted` points to it, and this one is borrowed.
-        unsafe { &mut (*self.0.cast::<Allocation<T>>().as_ptr()).value }
+        unsafe { self.0.cast::<T>().as_mut() }
     }
 
     #[inline]
     fn header(&self) -> &Header {
         // SAFETY: the allocation lives while it is counted, and it counts this pointer.
-        unsafe { self.0.as_ref() }
+        unsafe { header_of(self.0).as_ref() }
     }
+}
+
+/// # Safety
+/// The pointer is that of a [`Counted`].
+#[inline]
+unsafe fn header_of(value: NonNull<()>) -> NonNull<Header> {
+    // SAFETY: the header is before the value.
+    unsafe { value.cast::<Header>().sub(1) }
 }
 
 impl Clone for Counted {
@@ -136,14 +164,14 @@ impl Drop for Counted {
     #[inline]
     fn drop(&mut self) {
         #[inline(never)]
-        fn free_last(allocation: NonNull<Header>) {
+        fn free_last(value: NonNull<()>) {
             // SAFETY: the allocation lives until it is freed.
-            let header = unsafe { allocation.as_ref() };
+            let header = unsafe { header_of(value).as_ref() };
             // Acquire: the other owners' uses happened before their releases. A load instead of a fence,
             // because ThreadSanitizer does not support fences.
             header.count.load(Ordering::Acquire);
             // SAFETY: the caller released the last count.
-            unsafe { (header.free)(allocation) }
+            unsafe { (header.free)(value) }
         }
 
         if self.header().count.fetch_sub(1, Ordering::Release) == 1 {
@@ -155,10 +183,17 @@ impl Drop for Counted {
 /// Drops the value and frees its allocation.
 ///
 /// # Safety
-/// `header` is that of an `Allocation<T>` that no pointer counts any more.
-unsafe fn free<T>(header: NonNull<Header>) {
-    // SAFETY: the allocation came from `Box::into_raw`.
-    drop(unsafe { Box::from_raw(header.cast::<Allocation<T>>().as_ptr()) });
+/// `value` is a `T` with a header, and no pointer counts it any more.
+unsafe fn free<T>(value: NonNull<()>) {
+    let (layout, offset) = const { layout::<T>() };
+    // Also frees it if the drop of the value panics, as `Box` does.
+    // SAFETY: the allocation has this layout, and is not used again.
+    let _free = OnDrop(|| unsafe {
+        header_of(value).drop_in_place();
+        alloc::dealloc(value.as_ptr().cast::<u8>().sub(offset), layout);
+    });
+    // SAFETY: the value is initialized, and not used again.
+    unsafe { value.cast::<T>().drop_in_place() };
 }
 
 /// The greatest depth of nested drops of values on the stack. A chain of contexts, each of which is a value
@@ -178,8 +213,8 @@ thread_local! {
 ///
 /// # Safety
 /// As for `free`.
-unsafe fn free_nested<T>(header: NonNull<Header>) {
-    let unowned = Unowned { header, free: free::<T> };
+unsafe fn free_nested<T>(value: NonNull<()>) {
+    let unowned = Unowned { value, free: free::<T> };
     let depth = DEPTH.get();
     if depth == MAX_DEPTH {
         return unowned.free_in_queue();
@@ -191,8 +226,8 @@ unsafe fn free_nested<T>(header: NonNull<Header>) {
 
 /// An allocation that no pointer counts any more.
 struct Unowned {
-    header: NonNull<Header>,
-    free: unsafe fn(NonNull<Header>),
+    value: NonNull<()>,
+    free: unsafe fn(NonNull<()>),
 }
 
 struct FreeQueue(RefCell<Vec<Unowned>>);
@@ -200,7 +235,7 @@ struct FreeQueue(RefCell<Vec<Unowned>>);
 impl Unowned {
     fn free_now(self) {
         // SAFETY: `free` is that of the allocation, and this is its only use.
-        unsafe { (self.free)(self.header) }
+        unsafe { (self.free)(self.value) }
     }
 
     /// Adds the allocation to the current queue. If there is none, makes one and frees all that is added to

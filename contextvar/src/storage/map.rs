@@ -6,8 +6,8 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr;
 
-use super::counted::{Allocation, Counted};
-use super::node::{Node, UNASSIGNED, WIDTH};
+use super::counted::{Counted, Fixed};
+use super::node::{Node, WIDTH};
 use super::registry::{self, Registered};
 use super::value::{Value, Word};
 use super::variable::{AnyVariable, Variable};
@@ -22,8 +22,8 @@ pub(crate) struct Map {
     root: ManuallyDrop<Counted>,
 }
 
-static EMPTY: Allocation<Node> = Allocation::fixed(Node::VACANT, AtomicUsize::new(0));
-static LOST: Allocation<Node> = Allocation::fixed(Node::VACANT_AND_LOST, AtomicUsize::new(0));
+static EMPTY: Fixed<Node> = Fixed::new(Node::VACANT, AtomicUsize::new(0));
+static LOST: Fixed<Node> = Fixed::new(Node::VACANT_AND_LOST, AtomicUsize::new(0));
 
 /// The nodes that a write replaced. If this is their last owner, its drop drops values, which runs user code:
 /// drop it only after the write is complete.
@@ -39,38 +39,36 @@ impl Map {
 
     #[inline]
     pub(crate) fn get<T: 'static>(&self, variable: &Variable<T>) -> Option<&T> {
-        self.get_or_is_lost(variable).ok()
-    }
-
-    /// Returns the variable's value, or else whether the map is [lost](Self::is_lost).
-    #[inline]
-    pub(crate) fn get_or_is_lost<T: 'static>(&self, variable: &Variable<T>) -> Result<&T, bool> {
         let word = self.word(variable.slot())?;
         // SAFETY: a slot belongs to one variable, and only `Place::replace` fills it, from a `Value<T>`.
-        Ok(unsafe { word.value() })
+        Some(unsafe { word.value() })
+    }
+
+    /// Returns what takes no longer look than at the root.
+    #[inline]
+    pub(crate) fn look_up<T: 'static>(&self, variable: &'static Variable<T>) -> LookUp<'_, T> {
+        let key = variable.key();
+        if let Some(word) = self.root().word_of_key(key) {
+            // SAFETY: as in `get`.
+            LookUp::Value(unsafe { word.value() })
+        } else if self.root().has_default(key) {
+            // SAFETY: the key says that the default has been computed.
+            LookUp::Default(unsafe { variable.computed_default() })
+        } else {
+            LookUp::Unknown
+        }
     }
 
     /// Returns the variable's value, which this map keeps as well.
     pub(super) fn share<T: 'static>(&self, variable: &Variable<T>) -> Option<Value<T>> {
-        let word = self.word(variable.slot()).ok()?;
-        // SAFETY: as in `get_or_is_lost`.
+        let word = self.word(variable.slot())?;
+        // SAFETY: as in `get`.
         Some(unsafe { Value::share(word) })
     }
 
-    /// Returns the value in a slot, or else whether the map is lost.
     #[inline]
-    fn word(&self, slot: u32) -> Result<&Word, bool> {
-        // Each branch asks whether the map is lost, so that the first one uses the bits that it has loaded.
-        if slot < WIDTH {
-            self.root().own_word(slot).ok_or_else(|| self.is_lost())
-        } else {
-            self.nested_word(slot).ok_or_else(|| self.is_lost())
-        }
-    }
-
-    #[inline(never)]
-    fn nested_word(&self, slot: u32) -> Option<&Word> {
-        self.root().nested_word(slot)
+    fn word(&self, slot: u32) -> Option<&Word> {
+        if slot < WIDTH { self.root().own_word(slot) } else { self.root().nested_word(slot) }
     }
 
     /// Returns true if the map was never written.
@@ -111,8 +109,8 @@ impl Map {
     /// map shares the root.
     #[inline]
     pub(crate) fn unshared_place<T>(&mut self, variable: &'static Variable<T>) -> Option<Place<'_, T>> {
-        let slot = variable.slot();
-        if slot < UNASSIGNED && self.root.is_unique() {
+        let slot = variable.key() % WIDTH;
+        if slot != 0 && self.root.is_unique() {
             // SAFETY: the root is a node, and unique.
             Some(Place { node: unsafe { self.root.get_mut() }, slot, variable: PhantomData })
         } else {
@@ -150,7 +148,7 @@ impl Map {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.root().len()
+        self.root().len(1)
     }
 
     /// Returns the variables whose state differs from that in `base`, except variables that are not
@@ -166,7 +164,7 @@ impl Map {
 
     /// Returns the entry of `variable`, if it is set.
     pub(crate) fn entry(&self, variable: &'static dyn AnyVariable) -> Option<Entry<'_>> {
-        Some(Entry { variable, word: self.word(variable.slot()).ok()? })
+        Some(Entry { variable, word: self.word(variable.slot())? })
     }
 
     /// Returns all entries, in the order in which the process first wrote their variables.
@@ -181,6 +179,14 @@ impl Map {
         entries.sort_unstable_by_key(|&(number, _)| number);
         entries.into_iter().map(|(_, entry)| entry).collect()
     }
+}
+
+/// What the root of a map says about a variable.
+pub(crate) enum LookUp<'a, T: 'static> {
+    Value(&'a T),
+    /// The variable is not set. This is its default.
+    Default(&'static T),
+    Unknown,
 }
 
 /// The place of a variable's value in a node that no other map shares. The place can be empty.

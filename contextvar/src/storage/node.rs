@@ -3,7 +3,7 @@
 //! A node holds the word of each slot below 32 itself. Any other slot s is in child s % 32, as slot s / 32.
 //! So no node has a slot 0. Word 0 points to the table of the children instead: a node whose 32 words point
 //! to the children. One child of the root holds the variables that are not inherited, and no others. No
-//! variable has slot 31, so the root has no value there.
+//! variable has slot 31, so the root has no value there. Its bits are flags.
 
 use std::mem::{self, ManuallyDrop};
 use std::ptr;
@@ -20,7 +20,10 @@ const TABLE: u32 = 0;
 const NOT_INHERITED: u32 = WIDTH - 1;
 
 /// The slot of a variable that was never written. No map has a value there.
-pub(super) const UNASSIGNED: u32 = WIDTH - 1;
+pub(super) const UNASSIGNED: u32 = 0;
+
+/// The bit of slot 31, which is a flag in a root.
+const FLAG: u32 = 1 << (WIDTH - 1);
 
 /// Returns true if `slot` is that of a variable that is inherited.
 pub(super) fn is_inherited(slot: u32) -> bool {
@@ -28,7 +31,7 @@ pub(super) fn is_inherited(slot: u32) -> bool {
 }
 
 /// The number of variables in the root, all of which are inherited.
-const IN_ROOT: u32 = UNASSIGNED - 1;
+const IN_ROOT: u32 = WIDTH - 2;
 
 /// The number of inherited variables in each row of slots below the root.
 const PER_ROW: u32 = WIDTH - 1;
@@ -38,7 +41,6 @@ const PER_ROW: u32 = WIDTH - 1;
 pub(super) fn slot(index: usize, inherit: bool) -> Option<u32> {
     let index = u32::try_from(index).ok()?;
     match (inherit, index.checked_sub(IN_ROOT)) {
-        // 0 is no slot.
         (true, None) => Some(index + 1),
         (true, Some(index)) => (index / PER_ROW + 1).checked_mul(WIDTH)?.checked_add(index % PER_ROW),
         (false, _) => index.checked_add(1)?.checked_mul(WIDTH)?.checked_add(NOT_INHERITED),
@@ -55,18 +57,19 @@ pub(super) fn index(slot: u32) -> usize {
     index as usize
 }
 
-/// In `set` of a root, where no value has this bit: the map is [lost](super::Map::is_lost).
-const LOST: u32 = 1 << TABLE;
+/// In `set` of a root: the map is not [lost](super::Map::is_lost). In a [key](super::Variable::key): the
+/// variable has its default in such a map if the root does not have its value.
+pub(super) const HAS_DEFAULT: u32 = FLAG;
 
-/// In `counted` of a root, where no value has this bit: the map was never written, and the root is a static.
-const VACANT: u32 = 1 << UNASSIGNED;
+/// In `counted` of a root: the map was never written, and the root is a static.
+const VACANT: u32 = FLAG;
 
 /// Stands in for a child that does not exist.
 static NO_NODE: Node = Node::EMPTY;
 
 /// 32 words.
 pub(super) struct Node {
-    /// Bit n is set if word n is a value. See also [`LOST`].
+    /// Bit n is set if word n is a value. See also [`HAS_DEFAULT`].
     set: u32,
     /// Bit n is set if word n is a counted pointer: to a value or to a node. See also [`VACANT`].
     counted: u32,
@@ -75,8 +78,8 @@ pub(super) struct Node {
 
 impl Node {
     pub(super) const EMPTY: Node = Node::without_values(0, 0);
-    pub(super) const VACANT: Node = Node::without_values(0, VACANT);
-    pub(super) const VACANT_AND_LOST: Node = Node::without_values(LOST, VACANT);
+    pub(super) const VACANT: Node = Node::without_values(HAS_DEFAULT, VACANT);
+    pub(super) const VACANT_AND_LOST: Node = Node::without_values(0, VACANT);
 
     const fn without_values(set: u32, counted: u32) -> Node {
         Node { set, counted, words: [const { Word::UNSET }; WIDTH as usize] }
@@ -89,7 +92,23 @@ impl Node {
 
     #[inline]
     pub(super) fn is_lost(&self) -> bool {
-        self.set & LOST != 0
+        self.set & HAS_DEFAULT == 0
+    }
+
+    /// Returns the value of the variable with this [key](super::Variable::key), if this root has it.
+    #[inline]
+    pub(super) fn word_of_key(&self, key: u32) -> Option<&Word> {
+        if self.set.wrapping_shr(key) & 1 == 0 {
+            return None;
+        }
+        // SAFETY: the low byte of a key is below 32.
+        Some(unsafe { self.words.get_unchecked(usize::from(key as u8)) })
+    }
+
+    /// Returns true if a variable with this key, whose value the root does not have, has its default.
+    #[inline]
+    pub(super) fn has_default(&self, key: u32) -> bool {
+        self.set & key & HAS_DEFAULT != 0
     }
 
     /// Returns the value in a slot below 32.
@@ -258,7 +277,7 @@ impl Node {
     /// not inherited. Visits only nodes that the two tries do not share. `first` and `step` are as in
     /// [`for_each_word`](Self::for_each_word).
     pub(super) fn for_each_change(&self, base: &Node, first: u32, step: u32, f: &mut impl FnMut(u32)) {
-        let mut slots = (self.set | base.set) & !LOST;
+        let mut slots = self.values(step) | base.values(step);
         while slots != 0 {
             let n = slots.trailing_zeros();
             slots &= slots - 1;
@@ -287,18 +306,25 @@ impl Node {
         (0..WIDTH).filter_map(move |n| Some((n, table?.child(n)?)))
     }
 
-    pub(super) fn len(&self) -> usize {
-        (self.set & !LOST).count_ones() as usize
-            + self.children().map(|(_, child)| child.len()).sum::<usize>()
+    /// Returns the number of values in this node and below it. `step` is 1 for a root.
+    pub(super) fn len(&self, step: u32) -> usize {
+        self.values(step).count_ones() as usize
+            + self.children().map(|(_, child)| child.len(WIDTH)).sum::<usize>()
+    }
+
+    /// Returns the bits of the words that are values. `step` is 1 for a root.
+    fn values(&self, step: u32) -> u32 {
+        if step == 1 { self.set & !HAS_DEFAULT } else { self.set }
     }
 
     /// Calls `f` with each value in this node and below it, and with the value's slot. Slot n of this node is
     /// slot `first + n * step` of the trie.
     pub(super) fn for_each_word<'a>(&'a self, first: u32, step: u32, f: &mut impl FnMut(u32, &'a Word)) {
-        for n in 1..WIDTH {
-            if let Some(word) = self.own_word(n) {
-                f(first + n * step, word);
-            }
+        let mut values = self.values(step);
+        while values != 0 {
+            let n = values.trailing_zeros();
+            values &= values - 1;
+            f(first + n * step, &self.words[n as usize]);
         }
         for (n, child) in self.children() {
             child.for_each_word(first + n * step, step * WIDTH, f);

@@ -101,6 +101,15 @@ impl<T> Value<T> {
         })
     }
 
+    /// Returns the same word without counting it.
+    ///
+    /// # Safety
+    /// It is used only while this value lives.
+    pub(super) unsafe fn alias(&self) -> Word {
+        // SAFETY: no union field has drop glue, so there is no second drop.
+        unsafe { std::ptr::read(&self.word) }
+    }
+
     #[inline]
     pub(super) fn from_word(word: Word) -> Self {
         Value { word, _value: PhantomData }

@@ -1,13 +1,14 @@
 //! The part of a context variable that the storage uses.
 
 use std::any::{TypeId, type_name};
+use std::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
 
 use super::map::Map;
-use super::node::UNASSIGNED;
+use super::node::{HAS_DEFAULT, UNASSIGNED, WIDTH};
 use super::registry;
-use super::value::Word;
+use super::value::{Value, Word};
 use crate::log::LogValue;
 use crate::sync::{AtomicU32, Ordering};
 
@@ -16,8 +17,12 @@ use crate::sync::{AtomicU32, Ordering};
 /// A `Variable<T>` exists only if `T: Send + Sync + 'static`. Code that has one relies on these bounds.
 pub(crate) struct Variable<T> {
     name: &'static str,
+    /// See [`key`](Self::key).
+    key: AtomicU32,
     /// [`UNASSIGNED`] until the first write.
     slot: AtomicU32,
+    /// Written when the default has been computed.
+    default: DefaultWord,
     debug: Option<FormatFn<T>>,
     /// Shows the value in logs and metrics. `None` if they do not show it.
     show: Option<ShowFn<T>>,
@@ -30,6 +35,14 @@ pub(crate) struct Variable<T> {
     /// `ContextVar<fn(&'static u8)>`, which would accept values of the wrong type.
     _invariant: PhantomData<fn(T) -> T>,
 }
+
+/// An alias of the word of a default. The default itself lives in a static, as its variable does.
+struct DefaultWord(UnsafeCell<Word>);
+
+// SAFETY: written once, with a lock held, before a release of the key. Read after an acquire of that key.
+unsafe impl Sync for DefaultWord {}
+// SAFETY: the word is that of a `T` that is `Send + Sync`.
+unsafe impl Send for DefaultWord {}
 
 /// `<T as Debug>::fmt` or `<T as Display>::fmt`.
 pub(crate) type FormatFn<T> = fn(&T, &mut fmt::Formatter<'_>) -> fmt::Result;
@@ -45,7 +58,9 @@ impl<T> Variable<T> {
     {
         Variable {
             name,
+            key: AtomicU32::new(UNASSIGNED),
             slot: AtomicU32::new(UNASSIGNED),
+            default: DefaultWord(UnsafeCell::new(Word::UNSET)),
             debug: None,
             show: None,
             log: false,
@@ -107,6 +122,27 @@ impl<T> Variable<T> {
         self.name
     }
 
+    /// Returns what a read of a root needs: in the low byte the slot, or 0 if the root does not have the
+    /// variable; and [`HAS_DEFAULT`] if a map without a value in the root has none, and the default has been
+    /// computed.
+    ///
+    /// Acquire: synchronizes with the computation of the default. For the slot, relaxed would be enough, as in
+    /// [`slot`](Self::slot).
+    #[inline]
+    pub(super) fn key(&self) -> u32 {
+        self.key.load(Ordering::Acquire)
+    }
+
+    /// Returns the default.
+    ///
+    /// # Safety
+    /// The [key](Self::key) had [`HAS_DEFAULT`].
+    #[inline]
+    pub(super) unsafe fn computed_default(&'static self) -> &'static T {
+        // SAFETY: `set_default` wrote the word before it stored the flag, and no code writes it again.
+        unsafe { (*self.default.0.get()).value() }
+    }
+
     /// Returns the slot, or [`UNASSIGNED`] before the first write.
     ///
     /// Relaxed is enough: a thread that can see a value of this variable has synchronized with the thread
@@ -142,9 +178,27 @@ impl<T: 'static> Variable<T> {
     fn assign_slot(&'static self) -> u32 {
         let mut registry = registry::lock();
         if self.slot() == UNASSIGNED {
-            self.slot.store(registry.add(self, self.inherit), Ordering::Relaxed);
+            let slot = registry.add(self, self.inherit);
+            // Without `HAS_DEFAULT` if the value is not in the root. A thread that can see a value sees this key
+            // or a later one, as it sees the slot.
+            let key = if slot < WIDTH { self.key.load(Ordering::Relaxed) | slot } else { 0 };
+            self.key.store(key, Ordering::Release);
+            self.slot.store(slot, Ordering::Relaxed);
         }
         self.slot()
+    }
+
+    /// Lets reads find the default, which has been computed, without a longer look.
+    #[cold]
+    pub(crate) fn set_default(&'static self, default: &'static Value<T>) {
+        // Excludes `assign_slot`, and other threads that have waited for the same default.
+        let _registry = registry::lock();
+        let key = self.key();
+        if self.slot() < WIDTH && key & HAS_DEFAULT == 0 {
+            // SAFETY: no other code uses the word before it sees the flag. The default is never dropped.
+            unsafe { *self.default.0.get() = default.alias() };
+            self.key.store(key | HAS_DEFAULT, Ordering::Release);
+        }
     }
 }
 

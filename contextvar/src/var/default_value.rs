@@ -21,14 +21,14 @@ impl<T> DefaultValue<T> {
     /// Returns the default, computing it on first need. Returns `None` if there is none, and while this
     /// thread computes it.
     #[inline]
-    pub(super) fn get(&'static self, variable: &Variable<T>) -> Option<&'static T> {
+    pub(super) fn get(&'static self, variable: &'static Variable<T>) -> Option<&'static T> {
         self.value.get().map(Value::deref).or_else(|| self.compute(variable))
     }
 
     /// Returns the default for a log. Computes it on first need, unless a thread is computing it: that thread
     /// could wait for this one. Returns `None` if the computation panics, and on a thread that is panicking.
     #[allow(dead_code, reason = "for feature `macros`")]
-    pub(super) fn get_without_waiting(&'static self, variable: &Variable<T>) -> Option<&'static T> {
+    pub(super) fn get_without_waiting(&'static self, variable: &'static Variable<T>) -> Option<&'static T> {
         if let Some(value) = self.value.get() {
             return Some(value);
         }
@@ -39,16 +39,18 @@ impl<T> DefaultValue<T> {
     }
 
     #[cold]
-    fn compute(&'static self, variable: &Variable<T>) -> Option<&'static T> {
+    fn compute(&'static self, variable: &'static Variable<T>) -> Option<&'static T> {
         let compute = self.compute?;
         // Relaxed is enough: no other thread stores the number of this one.
         if self.computing.load(Ordering::Relaxed) == this_thread() {
             return None;
         }
-        Some(self.value.get_or_init(|| {
+        let value = self.value.get_or_init(|| {
             self.computing.store(this_thread(), Ordering::Relaxed);
             let _clear = OnDrop(|| self.computing.store(0, Ordering::Relaxed));
             Value::new(variable, compute())
-        }))
+        });
+        variable.set_default(value);
+        Some(value)
     }
 }
