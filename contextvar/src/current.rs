@@ -209,6 +209,20 @@ pub(crate) fn write<R>(f: impl FnOnce(Result<&Frame, WriteErrorKind>) -> R) -> R
     }
 }
 
+/// Undoes a `set` of `variable` by the same code, which has not returned since. Returns `undo` if the innermost
+/// frame is not that of its context.
+///
+/// Does not ask for the task: that code was allowed to write.
+#[inline(always)]
+pub(crate) fn restore<T: 'static>(variable: &'static Variable<T>, undo: Undo<T>) -> Result<(), Undo<T>> {
+    let frame = innermost_frame();
+    if !frame.is_origin_of(&undo) {
+        return Err(undo);
+    }
+    frame.reset(variable, undo);
+    Ok(())
+}
+
 /// Aborts the process: code left a context, or a read returned, before another one that began later.
 ///
 /// Frames and active reads end in the reverse order of their beginning, as calls on one stack do. Coroutines

@@ -708,17 +708,51 @@ impl<T: 'static> ContextVar<T> {
             Ok(token) => token,
             Err(error) => error::fail(&error),
         };
-        let reset = token.reset_on_drop();
+        let mut on_panic = ResetOnPanic(Some(token));
         let result = f();
-        // Dropped here and not at the end, where a panic of the drop would leak the result.
-        drop(reset);
+        // Restored here and not by a drop at the end, where a panic of the old value's drop would leak the result.
+        if let Some(token) = on_panic.0.take() {
+            self.restore(token);
+        }
         result
+    }
+
+    /// Resets the variable after a scope. Does nothing if another context is current.
+    #[inline(always)]
+    fn restore(&'static self, token: Token<T>) {
+        match current::restore(&self.variable, token.undo) {
+            Ok(()) => {
+                #[cfg(feature = "observe")]
+                crate::observe::changed(&self.variable);
+            }
+            // The thread's own context, or that of a task with hooks.
+            Err(undo) => reset_if_possible(Token { undo, ..token }),
+        }
     }
 
     #[inline]
     pub(crate) fn variable(&self) -> &Variable<T> {
         &self.variable
     }
+}
+
+/// Resets the variable of a scope after a panic. Not a [`ResetOnDrop`](crate::ResetOnDrop), whose drop takes a
+/// reference, so that the token would be stored before `f` is called.
+struct ResetOnPanic<T: 'static>(Option<Token<T>>);
+
+impl<T> Drop for ResetOnPanic<T> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(token) = self.0.take() {
+            reset_if_possible(token);
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn reset_if_possible<T>(token: Token<T>) {
+    let _ = token.var.try_reset(token);
 }
 
 impl<T> fmt::Debug for ContextVar<T> {

@@ -43,12 +43,18 @@ pub(crate) struct Frame {
 /// The frame that is innermost if no context was entered. No variable is set in it, and it is never written.
 /// It spares reads a check for null. Its map is [lost](Map::is_lost), so that one check after a read without
 /// success finds both the sentinel and a lost context.
-static SENTINEL: Sentinel = Sentinel(Frame::new(Map::LOST));
+static SENTINEL: Sentinel = Sentinel(Frame::new(Map::LOST, (&raw const NO_CONTENTS.0).cast_mut()));
+
+/// The contents of the sentinel, which have no identity.
+static NO_CONTENTS: NoContents = NoContents(Contents::new(Map::LOST));
 
 struct Sentinel(Frame);
+struct NoContents(Contents);
 
 // SAFETY: it is only read.
 unsafe impl Sync for Sentinel {}
+// SAFETY: as above.
+unsafe impl Sync for NoContents {}
 
 /// The innermost frame and the innermost active read of a thread, in one thread-local so that they share its
 /// address.
@@ -196,12 +202,11 @@ pub(crate) struct Undo<T: 'static> {
 
 impl Frame {
     pub(super) const fn empty() -> Frame {
-        Frame::new(Map::EMPTY)
+        Frame::new(Map::EMPTY, ptr::null_mut())
     }
 
-    const fn new(map: Map) -> Frame {
-        let map = Cell::new(ManuallyDrop::new(map));
-        Frame { map, contents: Cell::new(ptr::null_mut()), task: None }
+    const fn new(map: Map, contents: *mut Contents) -> Frame {
+        Frame { map: Cell::new(ManuallyDrop::new(map)), contents: Cell::new(contents), task: None }
     }
 
     /// Makes the frame of a task's context. [`set_contents`](Self::set_contents) and
@@ -254,7 +259,9 @@ impl Frame {
     /// Returns true if `undo` came from a `set` in this context.
     #[inline]
     pub(crate) fn is_origin_of<T>(&self, undo: &Undo<T>) -> bool {
-        self.contents().identity.map_or(0, Identity::number) == undo.identity.number()
+        // SAFETY: the contents outlive this frame, and this is no use of those of a frame that is in use elsewhere.
+        let identity = unsafe { (*self.contents.get()).identity };
+        identity.map_or(0, Identity::number) == undo.identity.number()
     }
 
     /// Undoes a `set` of `variable`.

@@ -132,7 +132,7 @@ impl Node {
 
     fn child(&self, index: u32) -> Option<&Node> {
         // SAFETY: a counted pointer that is no value points to a node.
-        (self.counted >> index & 1 != 0).then(|| unsafe { self.words[index as usize].counted.get() })
+        (self.counted >> index & 1 != 0).then(|| unsafe { self.words[index as usize].counted().get() })
     }
 
     /// Returns true if this root has no node for the variables that are not inherited.
@@ -146,10 +146,10 @@ impl Node {
     #[cold]
     pub(super) fn take_not_inherited(root: &mut Counted, replaced: &mut Option<Counted>) -> Counted {
         // SAFETY: the root is a node.
-        let table = unsafe { Node::make_unique(root, !VACANT, replaced) }.child_mut(TABLE, replaced);
+        let table = unsafe { Node::make_unique(root, !FLAG, replaced) }.child_mut(TABLE, replaced);
         table.counted &= !(1 << NOT_INHERITED);
         // SAFETY: the word is a counted pointer, and its bit is clear now, so nothing else takes or drops it.
-        unsafe { ManuallyDrop::take(&mut table.words[NOT_INHERITED as usize].counted) }
+        unsafe { ManuallyDrop::take(table.words[NOT_INHERITED as usize].counted_mut()) }
     }
 
     /// Makes the path to a slot writable: creates the nodes that are missing, and replaces those that are
@@ -163,7 +163,7 @@ impl Node {
         replaced: &mut Option<Counted>,
     ) -> (&'a mut Node, u32) {
         // SAFETY: the root is a node.
-        let node = unsafe { Node::make_unique(root, !VACANT, replaced) };
+        let node = unsafe { Node::make_unique(root, !FLAG, replaced) };
         if slot < WIDTH { (node, slot) } else { node.unshare_nested_path(slot, replaced) }
     }
 
@@ -182,15 +182,15 @@ impl Node {
         let bit = 1 << index;
         let word = &mut self.words[index as usize];
         if self.counted & bit == 0 {
-            word.counted = ManuallyDrop::new(Counted::new(Node::EMPTY));
+            *word = Word::of_counted(Counted::new(Node::EMPTY));
             self.counted |= bit;
         }
         // SAFETY: as in `child`.
-        unsafe { Node::make_unique(&mut word.counted, !0, replaced) }
+        unsafe { Node::make_unique(word.counted_mut(), !0, replaced) }
     }
 
-    /// Replaces the node by a copy if it is shared. `mask` has the bits of `counted` that words use: `!VACANT`
-    /// in a root.
+    /// Replaces the node by a copy if it is shared. `mask` has the bits that words use: all but [`FLAG`] in
+    /// a root.
     ///
     /// # Safety
     /// `node` points to a node that is counted.
@@ -204,7 +204,7 @@ impl Node {
             // SAFETY: it is a node.
             let shared = unsafe { node.get::<Node>() };
             let is_static = shared.counted & !mask != 0;
-            let copy = shared.shallow_copy(shared.counted & mask);
+            let copy = shared.shallow_copy(mask);
             let shared = mem::replace(node, copy);
             match replaced {
                 _ if is_static => mem::forget(shared),
@@ -217,12 +217,13 @@ impl Node {
         unsafe { node.get_mut() }
     }
 
-    /// Returns a copy that shares the values and the children. `counted` has the bits of the words that are
-    /// counted pointers.
+    /// Returns a copy that shares the values and the children. `mask` is as in
+    /// [`make_unique`](Self::make_unique).
     #[inline(never)]
-    fn shallow_copy(&self, counted: u32) -> Counted {
+    fn shallow_copy(&self, mask: u32) -> Counted {
         const HALF: usize = WIDTH as usize / 2;
-        let upper_half_used = (self.set | counted) >> HALF != 0;
+        let counted = self.counted & mask;
+        let upper_half_used = (self.set & mask | counted) >> HALF != 0;
         // SAFETY: the allocation has room for a node, which has as many words as this one. Unused words may
         // hold any bits. The counted pointers among the used words are cloned; the other values are of types
         // that are `Copy`. The closure runs after the allocation: an allocator may run any code.
@@ -232,7 +233,8 @@ impl Node {
                 while rest != 0 {
                     let index = rest.trailing_zeros();
                     // Not dropped here: the copied word in the new node is this clone.
-                    let _clone: ManuallyDrop<Counted> = self.words[index as usize].counted.clone();
+                    let _clone: ManuallyDrop<Counted> =
+                        ManuallyDrop::new(self.words[index as usize].counted().clone());
                     rest &= rest - 1;
                 }
                 (*node).set = self.set;
@@ -346,7 +348,7 @@ impl Drop for Node {
                     let index = self.0.trailing_zeros();
                     self.0 &= self.0 - 1;
                     // SAFETY: the bit said that the word is a counted pointer, and is clear now.
-                    unsafe { ManuallyDrop::drop(&mut self.1[index as usize].counted) }
+                    unsafe { ManuallyDrop::drop(self.1[index as usize].counted_mut()) }
                 }
             }
         }

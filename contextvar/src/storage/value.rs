@@ -12,13 +12,48 @@ use super::counted::Counted;
 use super::variable::Variable;
 
 /// A value of the variable that owns the word's slot; or a node's pointer to another node.
-pub(crate) union Word {
-    pub(super) inline: MaybeUninit<u64>,
-    pub(super) counted: ManuallyDrop<Counted>,
-}
+///
+/// Not a union of both, which the compiler would pass in memory and not in a register.
+#[repr(transparent)]
+pub(crate) struct Word(MaybeUninit<Bits>);
+
+// SAFETY: it holds a value of one of the inline types, or a `Counted`, which is `Send + Sync`.
+unsafe impl Send for Word {}
+// SAFETY: as above.
+unsafe impl Sync for Word {}
+
+/// The type that holds a pointer as well as a `u64`.
+#[cfg(target_pointer_width = "64")]
+type Bits = *mut ();
+#[cfg(not(target_pointer_width = "64"))]
+type Bits = u64;
 
 impl Word {
-    pub(super) const UNSET: Word = Word { inline: MaybeUninit::uninit() };
+    pub(super) const UNSET: Word = Word(MaybeUninit::uninit());
+
+    pub(super) fn of_counted(counted: Counted) -> Word {
+        // Zeroed, because a pointer can be shorter.
+        let mut word = Word(MaybeUninit::zeroed());
+        // SAFETY: a word is at least as large as a pointer, and as aligned.
+        unsafe { word.0.as_mut_ptr().cast::<Counted>().write(counted) };
+        word
+    }
+
+    /// # Safety
+    /// The word is a counted pointer.
+    #[inline]
+    pub(super) unsafe fn counted(&self) -> &Counted {
+        // SAFETY: `of_counted` wrote it.
+        unsafe { &*self.0.as_ptr().cast::<Counted>() }
+    }
+
+    /// # Safety
+    /// The word is a counted pointer.
+    #[inline]
+    pub(super) unsafe fn counted_mut(&mut self) -> &mut ManuallyDrop<Counted> {
+        // SAFETY: as above.
+        unsafe { &mut *self.0.as_mut_ptr().cast::<ManuallyDrop<Counted>>() }
+    }
 
     /// Returns true if the two words hold the same value: the same bits, or the same allocation.
     ///
@@ -28,9 +63,9 @@ impl Word {
         // SAFETY: `Value::new` initialized all bytes of an inline word.
         unsafe {
             if counted {
-                self.counted.is_same(&other.counted)
+                self.counted().is_same(other.counted())
             } else {
-                self.inline.assume_init() == other.inline.assume_init()
+                self.0.assume_init() == other.0.assume_init()
             }
         }
     }
@@ -41,10 +76,10 @@ impl Word {
     pub(super) unsafe fn value<T: 'static>(&self) -> &T {
         if is_inline::<T>() {
             // SAFETY: `Value::new` wrote a `T` into the word, which is large enough.
-            unsafe { &*(&raw const self.inline).cast::<T>() }
+            unsafe { &*self.0.as_ptr().cast::<T>() }
         } else {
             // SAFETY: `Value::new` stored a pointer to a `T`.
-            unsafe { self.counted.get() }
+            unsafe { self.counted().get() }
         }
     }
 }
@@ -78,12 +113,12 @@ impl<T> Value<T> {
     pub(crate) fn new(_: &Variable<T>, value: T) -> Self {
         Value::from_word(if is_inline::<T>() {
             // Zeroed, because `Word::is_same` compares all bytes.
-            let mut inline = MaybeUninit::<u64>::zeroed();
+            let mut word = Word(MaybeUninit::zeroed());
             // SAFETY: the inline types are no larger and no more aligned than a `u64`.
-            unsafe { inline.as_mut_ptr().cast::<T>().write(value) };
-            Word { inline }
+            unsafe { word.0.as_mut_ptr().cast::<T>().write(value) };
+            word
         } else {
-            Word { counted: ManuallyDrop::new(Counted::new(value)) }
+            Word::of_counted(Counted::new(value))
         })
     }
 
@@ -93,11 +128,10 @@ impl<T> Value<T> {
     /// As for [`Word::value`].
     pub(super) unsafe fn share(word: &Word) -> Self {
         Value::from_word(if is_inline::<T>() {
-            // SAFETY: the word is inline, and its type is `Copy`.
-            Word { inline: unsafe { word.inline } }
+            Word(word.0)
         } else {
             // SAFETY: the word is a counted pointer.
-            Word { counted: unsafe { word.counted.clone() } }
+            Word::of_counted(unsafe { word.counted() }.clone())
         })
     }
 
@@ -106,8 +140,7 @@ impl<T> Value<T> {
     /// # Safety
     /// It is used only while this value lives.
     pub(super) unsafe fn alias(&self) -> Word {
-        // SAFETY: no union field has drop glue, so there is no second drop.
-        unsafe { std::ptr::read(&self.word) }
+        Word(self.word.0)
     }
 
     #[inline]
@@ -117,9 +150,7 @@ impl<T> Value<T> {
 
     #[inline]
     pub(super) fn into_word(self) -> Word {
-        let this = ManuallyDrop::new(self);
-        // SAFETY: this is the only read of the word, and `this` is not dropped.
-        unsafe { std::ptr::read(&this.word) }
+        Word(ManuallyDrop::new(self).word.0)
     }
 }
 
@@ -138,7 +169,7 @@ impl<T> Drop for Value<T> {
     fn drop(&mut self) {
         if !is_inline::<T>() {
             // SAFETY: the word is a counted pointer, and not used again.
-            unsafe { ManuallyDrop::drop(&mut self.word.counted) }
+            unsafe { ManuallyDrop::drop(self.word.counted_mut()) }
         }
     }
 }

@@ -4,6 +4,7 @@ use std::any::{TypeId, type_name};
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
+use std::panic::RefUnwindSafe;
 
 use super::map::Map;
 use super::node::{HAS_DEFAULT, UNASSIGNED, WIDTH};
@@ -41,8 +42,7 @@ struct DefaultWord(UnsafeCell<Word>);
 
 // SAFETY: written once, with a lock held, before a release of the key. Read after an acquire of that key.
 unsafe impl Sync for DefaultWord {}
-// SAFETY: the word is that of a `T` that is `Send + Sync`.
-unsafe impl Send for DefaultWord {}
+impl RefUnwindSafe for DefaultWord {}
 
 /// `<T as Debug>::fmt` or `<T as Display>::fmt`.
 pub(crate) type FormatFn<T> = fn(&T, &mut fmt::Formatter<'_>) -> fmt::Result;
