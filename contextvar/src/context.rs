@@ -229,7 +229,7 @@ impl Context {
             #[cfg(feature = "report")]
             crate::report::note_watched_write(crate::report::APPLY, location);
         };
-        current::write(|frame| match frame {
+        match current::writable_frame() {
             Ok(frame) => {
                 let changed = map.changes_since(base);
                 frame.copy_states(&changed, map, on_watched);
@@ -239,10 +239,10 @@ impl Context {
             }
             Err(kind) => {
                 #[cfg(feature = "report")]
-                note(kind.into());
-                Err(ApplyError::new(kind))
+                note((*kind).into());
+                Err(ApplyError::new(*kind))
             }
-        })
+        }
     }
 
     /// Runs `f` with this context as the current one. The values that `f` sets stay in this context.

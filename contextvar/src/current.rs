@@ -4,6 +4,7 @@
 //! - `active_read`: reads by reference that have not returned yet.
 //! - `thread_context`: a thread's own context, and its end.
 //! - `identity`: what tells contexts apart.
+//! - `scope`: a value for the time of one call.
 //! - `task`: which tokio task the code runs in, and why a write is refused.
 //! - `task_context`: the contexts of the tasks of a runtime with hooks.
 //!
@@ -18,6 +19,7 @@
 mod active_read;
 mod frame;
 mod identity;
+mod scope;
 mod task;
 #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
 mod task_context;
@@ -26,6 +28,8 @@ mod thread_context;
 use active_read::{ActiveRead, EndRead};
 pub(crate) use frame::{Contents, Frame, Undo, enter};
 use frame::{base_frame, innermost_frame, is_sentinel};
+use identity::Identity;
+pub(crate) use scope::scope;
 #[cfg(any(feature = "hyper", feature = "report", feature = "tower"))]
 pub(crate) use task::TaskId;
 pub(crate) use task::task_id;
@@ -36,7 +40,7 @@ pub(crate) use task_context::TaskContext;
 pub(crate) use task_context::discard_panic;
 pub(crate) use thread_context::this_thread;
 
-use crate::storage::{self, LookUp, Map, Variable};
+use crate::storage::{self, LookUp, Map, Value, Variable};
 
 /// Calls `f` with the value of `variable` in the current context, or otherwise with what `default` returns. The
 /// value stays alive and unchanged while `f` runs.
@@ -182,9 +186,9 @@ pub(crate) fn lookup_error_kind() -> LookupErrorKind {
     }
 }
 
-/// Calls `f` with the frame that writes change, or with the reason why there is none.
-#[inline(always)]
-pub(crate) fn write<R>(f: impl FnOnce(Result<&Frame, WriteErrorKind>) -> R) -> R {
+/// Returns the frame that writes change, or the reason why there is none.
+#[inline]
+pub(crate) fn writable_frame<'a>() -> Result<&'a Frame, &'static WriteErrorKind> {
     #[cold]
     fn other_frame<'a>(frame: &Frame) -> Result<&'a Frame, &'static WriteErrorKind> {
         if !is_sentinel(frame) {
@@ -201,26 +205,73 @@ pub(crate) fn write<R>(f: impl FnOnce(Result<&Frame, WriteErrorKind>) -> R) -> R
     }
 
     let frame = innermost_frame();
-    let frame = if !is_sentinel(frame) && frame.task() == task_id() { Ok(frame) } else { other_frame(frame) };
-    // Two calls, so that the compiler specializes `f` for each.
-    match frame {
-        Ok(frame) => f(Ok(frame)),
-        Err(kind) => f(Err(*kind)),
+    if !is_sentinel(frame) && frame.task() == task_id() { Ok(frame) } else { other_frame(frame) }
+}
+
+/// Returns the frame that a `set` changes, and the identity of its context; or the reason why there is none. Calls
+/// `on_watched` if another task made the context for this one, and there is a reporter.
+#[inline(always)]
+fn frame_for_set<'a>(on_watched: impl FnOnce()) -> Result<(&'a Frame, Identity), &'static WriteErrorKind> {
+    // The errors are references, so that the result fits into registers.
+    #[cold]
+    #[inline(never)]
+    fn other_frame<'a>(on_watched: impl FnOnce()) -> Result<&'a Frame, &'static WriteErrorKind> {
+        let frame = writable_frame()?;
+        frame.assign_identity(on_watched);
+        Ok(frame)
+    }
+
+    let frame = innermost_frame();
+    if frame.task() == task_id() {
+        // The sentinel has no identity.
+        if let Some(identity) = frame.plain_identity() {
+            return Ok((frame, identity));
+        }
+    }
+    let frame = other_frame(on_watched)?;
+    Ok((frame, frame.identity().expect("assigned")))
+}
+
+/// Sets `variable`. Returns the value and the reason if it cannot be set. `on_watched` is as in [`frame_for_set`].
+#[inline(always)]
+pub(crate) fn set<T: 'static>(
+    variable: &'static Variable<T>,
+    value: T,
+    on_watched: impl FnOnce(),
+) -> Result<Undo<T>, (WriteErrorKind, T)> {
+    match frame_for_set(on_watched) {
+        Ok((frame, identity)) => Ok(frame.set(variable, Value::new(variable, value), identity)),
+        Err(kind) => Err((*kind, value)),
     }
 }
 
-/// Undoes a `set` of `variable` by the same code, which has not returned since. Returns `undo` if the innermost
-/// frame is not that of its context.
-///
-/// Does not ask for the task: that code was allowed to write.
+/// Undoes a `set` of `variable`. Returns `undo` if another context is current, or if the current one cannot be
+/// written.
 #[inline(always)]
-pub(crate) fn restore<T: 'static>(variable: &'static Variable<T>, undo: Undo<T>) -> Result<(), Undo<T>> {
-    let frame = innermost_frame();
-    if !frame.is_origin_of(&undo) {
-        return Err(undo);
+pub(crate) fn reset<T: 'static>(variable: &'static Variable<T>, undo: Undo<T>) -> Result<(), Undo<T>> {
+    #[cold]
+    #[inline(never)]
+    fn reset_in_other_frame<T: 'static>(
+        variable: &'static Variable<T>,
+        undo: Undo<T>,
+    ) -> Result<(), Undo<T>> {
+        match writable_frame() {
+            Ok(frame) if frame.is_origin_of(&undo) => {
+                frame.reset(variable, undo);
+                Ok(())
+            }
+            _ => Err(undo),
+        }
     }
-    frame.reset(variable, undo);
-    Ok(())
+
+    let frame = innermost_frame();
+    // Not the sentinel, which has no identity.
+    if frame.is_origin_of(&undo) && frame.task() == task_id() {
+        frame.reset(variable, undo);
+        Ok(())
+    } else {
+        reset_in_other_frame(variable, undo)
+    }
 }
 
 /// Aborts the process: code left a context, or a read returned, before another one that began later.

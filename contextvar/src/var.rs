@@ -11,12 +11,12 @@ use crate::context::copy_context;
 use crate::current;
 #[cfg(feature = "report")]
 use crate::current::NoContext;
-use crate::error::{self, LookupError, ResetError, ResetErrorKind, SetError};
 #[cfg(feature = "report")]
-use crate::error::{LookupErrorKind, WriteErrorKind};
+use crate::error::LookupErrorKind;
+use crate::error::{self, LookupError, ResetError, ResetErrorKind, SetError, WriteErrorKind};
 use crate::log;
 use crate::scoped::Scoped;
-use crate::storage::{FormatFn, ShowFn, Value, Variable};
+use crate::storage::{FormatFn, ShowFn, Variable};
 use crate::token::Token;
 
 /// A context variable: a static whose value belongs to the current [`Context`](crate::Context).
@@ -535,37 +535,40 @@ impl<T: 'static> ContextVar<T> {
     #[inline(always)]
     #[cfg_attr(feature = "report", track_caller)]
     pub fn try_set(&'static self, value: T) -> Result<Token<T>, SetError<T>> {
-        self.set_value::<false>(value)
-    }
-
-    /// Sets the variable. A `sync_scope` restores it, and no other request sees the value.
-    #[inline(always)]
-    #[cfg_attr(feature = "report", track_caller)]
-    fn set_value<const IS_RESTORED: bool>(&'static self, value: T) -> Result<Token<T>, SetError<T>> {
         #[cfg(feature = "report")]
         let location = Location::caller();
-        current::write(move |frame| match frame {
-            Ok(frame) => {
-                let value = Value::new(&self.variable, value);
-                let on_watched = || {
-                    #[cfg(feature = "report")]
-                    if !IS_RESTORED {
-                        self.report_watched_set(location);
-                    }
-                };
-                let token = Token { var: self, undo: frame.set(&self.variable, value, on_watched) };
+        let on_watched = || {
+            #[cfg(feature = "report")]
+            self.report_watched_set(location);
+        };
+        match current::set(&self.variable, value, on_watched) {
+            Ok(undo) => {
                 #[cfg(feature = "observe")]
                 crate::observe::changed(&self.variable);
-                Ok(token)
+                Ok(Token { var: self, undo })
             }
-            Err(kind) => {
+            Err((kind, value)) => Err(self.set_error(
+                kind,
+                value,
                 #[cfg(feature = "report")]
-                if crate::report::is_on() {
-                    self.report_write(kind, location);
-                }
-                Err(SetError::new(self.name(), kind, value))
-            }
-        })
+                location,
+            )),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn set_error(
+        &self,
+        kind: WriteErrorKind,
+        value: T,
+        #[cfg(feature = "report")] location: &'static Location<'static>,
+    ) -> SetError<T> {
+        #[cfg(feature = "report")]
+        if crate::report::is_on() && self.variable.is_reported() {
+            crate::report::note(self.name(), crate::report::Access::Write, kind.into(), location);
+        }
+        SetError::new(self.name(), kind, value)
     }
 
     #[cfg(feature = "report")]
@@ -574,15 +577,6 @@ impl<T: 'static> ContextVar<T> {
     fn report_watched_set(&self, location: &'static Location<'static>) {
         if self.variable.is_reported() {
             crate::report::note_watched_write(self.name(), location);
-        }
-    }
-
-    #[cfg(feature = "report")]
-    #[cold]
-    #[inline(never)]
-    fn report_write(&self, kind: WriteErrorKind, location: &'static Location<'static>) {
-        if self.variable.is_reported() {
-            crate::report::note(self.name(), crate::report::Access::Write, kind.into(), location);
         }
     }
 
@@ -645,15 +639,18 @@ impl<T: 'static> ContextVar<T> {
     /// ```
     #[inline]
     pub fn try_reset(&'static self, token: Token<T>) -> Result<(), ResetError<T>> {
-        current::write(|frame| match frame {
-            Ok(frame) if ptr::eq(token.var, self) && frame.is_origin_of(&token.undo) => {
-                frame.reset(&self.variable, token.undo);
+        if !ptr::eq(token.var, self) {
+            return Err(self.reset_error(token));
+        }
+        let Token { var, undo } = token;
+        match current::reset(&self.variable, undo) {
+            Ok(()) => {
                 #[cfg(feature = "observe")]
                 crate::observe::changed(&self.variable);
                 Ok(())
             }
-            _ => Err(self.reset_error(token)),
-        })
+            Err(undo) => Err(self.reset_error(Token { var, undo })),
+        }
     }
 
     #[cold]
@@ -704,29 +701,16 @@ impl<T: 'static> ContextVar<T> {
     #[inline]
     #[track_caller]
     pub fn sync_scope<R>(&'static self, value: T, f: impl FnOnce() -> R) -> R {
-        let token = match self.set_value::<true>(value) {
-            Ok(token) => token,
-            Err(error) => error::fail(&error),
-        };
-        let mut on_panic = ResetOnPanic(Some(token));
-        let result = f();
-        // Restored here and not by a drop at the end, where a panic of the old value's drop would leak the result.
-        if let Some(token) = on_panic.0.take() {
-            self.restore(token);
-        }
-        result
-    }
-
-    /// Resets the variable after a scope. Does nothing if another context is current.
-    #[inline(always)]
-    fn restore(&'static self, token: Token<T>) {
-        match current::restore(&self.variable, token.undo) {
-            Ok(()) => {
-                #[cfg(feature = "observe")]
-                crate::observe::changed(&self.variable);
-            }
-            // The thread's own context, or that of a task with hooks.
-            Err(undo) => reset_if_possible(Token { undo, ..token }),
+        #[cfg(feature = "report")]
+        let location = Location::caller();
+        match current::scope(&self.variable, value, f) {
+            Ok(result) => result,
+            Err((kind, value)) => error::fail(&self.set_error(
+                kind,
+                value,
+                #[cfg(feature = "report")]
+                location,
+            )),
         }
     }
 
@@ -734,25 +718,6 @@ impl<T: 'static> ContextVar<T> {
     pub(crate) fn variable(&self) -> &Variable<T> {
         &self.variable
     }
-}
-
-/// Resets the variable of a scope after a panic. Not a [`ResetOnDrop`](crate::ResetOnDrop), whose drop takes a
-/// reference, so that the token would be stored before `f` is called.
-struct ResetOnPanic<T: 'static>(Option<Token<T>>);
-
-impl<T> Drop for ResetOnPanic<T> {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(token) = self.0.take() {
-            reset_if_possible(token);
-        }
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn reset_if_possible<T>(token: Token<T>) {
-    let _ = token.var.try_reset(token);
 }
 
 impl<T> fmt::Debug for ContextVar<T> {

@@ -177,23 +177,6 @@ fn check_and_leave(left: *const Frame, frame: &Frame, outer: *const Frame) {
     drop(stale);
 }
 
-/// Returns the identity of contents that have no plain one. If their writes are noted, calls `on_watched`.
-///
-/// # Safety
-/// As for [`Frame::contents`]. A pointer, because `on_watched` may run any code, which may use the contents.
-#[cfg_attr(feature = "report", cold, inline(never))]
-#[cfg_attr(not(feature = "report"), inline)]
-unsafe fn assign_identity(contents: *mut Contents, on_watched: impl FnOnce()) -> Identity {
-    // SAFETY: as the caller promises.
-    let (identity, is_watched) = Identity::assign(unsafe { (*contents).identity });
-    // SAFETY: as above.
-    unsafe { (*contents).identity = Some(identity) };
-    if is_watched {
-        on_watched();
-    }
-    identity
-}
-
 /// The value that a `set` replaced, and the identity of the context that it was set in.
 pub(crate) struct Undo<T: 'static> {
     pub(crate) old: Option<Value<T>>,
@@ -237,36 +220,53 @@ impl Frame {
         self.contents.set(contents);
     }
 
-    /// Sets `variable`. Before that calls `on_watched` if another task made the context for this one, and there
-    /// is a reporter.
     #[inline]
-    pub(crate) fn set<T: 'static>(
+    pub(super) fn identity(&self) -> Option<Identity> {
+        // SAFETY: the contents outlive this frame, and no other code uses them meanwhile.
+        unsafe { (*self.contents.get()).identity }
+    }
+
+    /// Returns the identity of the context, if it has one and is not watched.
+    #[inline]
+    pub(super) fn plain_identity(&self) -> Option<Identity> {
+        self.identity().filter(|identity| identity.is_plain())
+    }
+
+    /// Assigns an identity if the context has no plain one, and calls `on_watched` if the context's writes are
+    /// noted.
+    pub(super) fn assign_identity(&self, on_watched: impl FnOnce()) {
+        if self.plain_identity().is_some() {
+            return;
+        }
+        let (identity, is_watched) = Identity::assign(self.identity());
+        // A pointer, because `on_watched` may run any code, which may use the contents.
+        // SAFETY: as in `identity`.
+        unsafe { (*self.contents.get()).identity = Some(identity) };
+        if is_watched {
+            on_watched();
+        }
+    }
+
+    /// Sets `variable` in the context with this identity, which is that of this frame.
+    #[inline]
+    pub(super) fn set<T: 'static>(
         &self,
         variable: &'static Variable<T>,
         value: Value<T>,
-        on_watched: impl FnOnce(),
+        identity: Identity,
     ) -> Undo<T> {
-        let contents = self.contents.get();
-        // SAFETY: as in `contents`.
-        let identity = match unsafe { (*contents).identity } {
-            Some(identity) if identity.is_plain() => identity,
-            // SAFETY: as in `contents`.
-            _ => unsafe { assign_identity(contents, on_watched) },
-        };
         Undo { old: self.write(variable, Some(value)), identity }
     }
 
     /// Returns true if `undo` came from a `set` in this context.
     #[inline]
-    pub(crate) fn is_origin_of<T>(&self, undo: &Undo<T>) -> bool {
-        // SAFETY: the contents outlive this frame, and this is no use of those of a frame that is in use elsewhere.
-        let identity = unsafe { (*self.contents.get()).identity };
-        identity.map_or(0, Identity::number) == undo.identity.number()
+    pub(super) fn is_origin_of<T>(&self, undo: &Undo<T>) -> bool {
+        self.identity().map_or(0, Identity::number) == undo.identity.number()
     }
 
     /// Undoes a `set` of `variable`.
     #[inline]
-    pub(crate) fn reset<T: 'static>(&self, variable: &'static Variable<T>, undo: Undo<T>) {
+    pub(super) fn reset<T: 'static>(&self, variable: &'static Variable<T>, undo: Undo<T>) {
         drop(self.write(variable, undo.old));
     }
 
@@ -301,7 +301,7 @@ impl Frame {
     }
 
     /// Copies the state of these variables from `source`. It is one write: no code sees a part of it. Calls
-    /// `on_watched` as [`set`](Self::set) does.
+    /// `on_watched` as [`assign_identity`](Self::assign_identity) does.
     pub(crate) fn copy_states(
         &self,
         variables: &[&'static dyn AnyVariable],
@@ -309,8 +309,7 @@ impl Frame {
         on_watched: impl FnOnce(),
     ) {
         if self.contents().identity.is_some_and(|it| !it.is_plain()) && !variables.is_empty() {
-            // SAFETY: as in `contents`.
-            unsafe { assign_identity(self.contents.get(), on_watched) };
+            self.assign_identity(on_watched);
         }
         let map = &mut self.contents().map;
         // The old map keeps the values that are replaced here alive.
