@@ -6,6 +6,7 @@
 //! - `node`: the trie of shared nodes that a map consists of.
 //! - `value`: a value of any type in one word, inline or behind a counted pointer.
 //! - `counted`: that pointer.
+//! - `pool`: freed blocks, for reuse.
 //!
 //! A copy of a map is one atomic increment. A write copies the shared nodes on the path to its slot and no
 //! others. A slot belongs to one variable forever, so the slot determines the type of the value.
@@ -14,6 +15,7 @@
 mod counted;
 mod map;
 mod node;
+mod pool;
 mod registry;
 mod value;
 mod variable;

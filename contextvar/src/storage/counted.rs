@@ -9,6 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::mem::{self, ManuallyDrop};
 use std::ptr::{self, NonNull};
 
+use super::pool;
 use crate::on_drop::OnDrop;
 use crate::sync::{AtomicUsize, Ordering};
 
@@ -48,7 +49,7 @@ impl<T> Fixed<T> {
 }
 
 /// Returns the layout of the allocation of a `T`, and the offset of the value in it. The header ends there.
-const fn layout<T>() -> (Layout, usize) {
+pub(super) const fn layout<T>() -> (Layout, usize) {
     match Layout::new::<Header>().extend(Layout::new::<T>()) {
         Ok((layout, offset)) => (layout, offset),
         Err(_) => panic!("the type is too large"),
@@ -84,7 +85,7 @@ impl Counted {
         // SAFETY: the size is not 0, because the allocation has a header. It has room for both, and the header is
         // aligned at the end of its room, because its alignment divides its size and the offset.
         unsafe {
-            let allocation = alloc::alloc(layout);
+            let allocation = pool::allocate::<T>();
             if allocation.is_null() {
                 alloc::handle_alloc_error(layout);
             }
@@ -185,12 +186,12 @@ impl Drop for Counted {
 /// # Safety
 /// `value` is a `T` with a header, and no pointer counts it any more.
 unsafe fn free<T>(value: NonNull<()>) {
-    let (layout, offset) = const { layout::<T>() };
+    let (_, offset) = const { layout::<T>() };
     // Also frees it if the drop of the value panics, as `Box` does.
-    // SAFETY: the allocation has this layout, and is not used again.
+    // SAFETY: `allocate` made the allocation, which is not used again.
     let _free = OnDrop(|| unsafe {
         header_of(value).drop_in_place();
-        alloc::dealloc(value.as_ptr().cast::<u8>().sub(offset), layout);
+        pool::free::<T>(value.as_ptr().cast::<u8>().sub(offset));
     });
     // SAFETY: the value is initialized, and not used again.
     unsafe { value.cast::<T>().drop_in_place() };
