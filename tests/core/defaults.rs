@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use contextvar::{Context, context_var};
+use contextvar::{Context, ContextVar, context_var};
 
 use crate::support::panic_text;
 
@@ -109,4 +109,35 @@ fn contexts_share_a_default_and_what_is_inside_it() {
     assert_eq!(Context::new().run(count), 0);
     assert_eq!(Context::new().run(count), 1);
     assert_eq!(thread::spawn(count).join().unwrap(), 2);
+}
+
+/// With more variables than fit into the root of a map.
+#[test]
+fn a_value_hides_the_default_wherever_it_is_stored() {
+    fn variable(inherit: bool) -> &'static ContextVar<u32> {
+        Box::leak(Box::new(ContextVar::with_default("variable", || 7).inherit(inherit)))
+    }
+
+    for first_read in [true, false] {
+        for inherit in [true, false] {
+            let variables: Vec<_> = (0..70).map(|_| variable(inherit)).collect();
+            for variable in variables {
+                if first_read {
+                    assert_eq!(variable.get(), 7);
+                }
+                let mut ctx = Context::new();
+                let token = ctx.run(|| variable.set(8));
+                assert_eq!(variable.get(), 7, "elsewhere");
+                ctx.run(|| {
+                    assert_eq!((variable.get(), variable.get_or(9), variable.is_set()), (8, 8, true));
+                    variable.sync_scope(10, || assert_eq!(variable.get(), 10));
+                    assert_eq!(variable.get(), 8);
+                    variable.reset(token);
+                    assert_eq!((variable.get(), variable.get_or(9), variable.is_set()), (7, 9, false));
+                    variable.sync_scope(10, || assert_eq!(variable.get(), 10));
+                    assert!(!variable.is_set());
+                });
+            }
+        }
+    }
 }

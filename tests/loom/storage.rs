@@ -11,6 +11,8 @@ mod counted_pointers;
 mod map;
 #[path = "../../contextvar/src/storage/node.rs"]
 mod node;
+#[path = "../../contextvar/src/storage/pool.rs"]
+mod pool;
 #[path = "../../contextvar/src/storage/registry.rs"]
 mod registry;
 #[path = "../../contextvar/src/storage/value.rs"]
@@ -18,6 +20,6 @@ mod value;
 #[path = "../../contextvar/src/storage/variable.rs"]
 mod variable;
 
-pub(crate) use map::Map;
+pub(crate) use map::{LookUp, Map};
 pub(crate) use value::Value;
 pub(crate) use variable::{AnyVariable, Variable};

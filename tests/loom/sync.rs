@@ -123,8 +123,8 @@ macro_rules! atomic {
 atomic!(AtomicU32, u32, u32);
 atomic!(AtomicUsize, usize, usize);
 
-/// The initial values of atomics: of counts, flags, and the slot of a variable that was never written.
-const INITIAL: [u8; 3] = [0, 1, 31];
+/// The initial values of atomics.
+const INITIAL: [u8; 2] = [0, 1];
 
 /// The loom objects that are not in use yet, those with each initial value together.
 #[derive(Default)]

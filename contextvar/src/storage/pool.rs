@@ -34,12 +34,9 @@ thread_local! {
     static POOL: Pool = const { Pool([const { List { first: Cell::new(ptr::null_mut()), len: Cell::new(0) } }; SIZES.len()]) };
 }
 
-/// Returns a block, or null if there is no memory.
-///
-/// # Safety
-/// The size of `T`'s layout is not 0.
+/// Returns a block for a `T` with its header, or null if there is no memory.
 #[inline]
-pub(super) unsafe fn allocate<T>() -> *mut u8 {
+pub(super) fn allocate<T>() -> *mut u8 {
     let (layout, _) = const { counted::layout::<T>() };
     if let Some(size) = const { size_class(counted::layout::<T>().0) } {
         let block = POOL.try_with(|pool| pool.0[size].pop()).unwrap_or(ptr::null_mut());
@@ -47,7 +44,7 @@ pub(super) unsafe fn allocate<T>() -> *mut u8 {
             return block.cast();
         }
     }
-    // SAFETY: as the caller promises.
+    // SAFETY: the size is not 0, because of the header.
     unsafe { alloc::alloc(layout) }
 }
 
@@ -66,11 +63,12 @@ pub(super) unsafe fn free<T>(block: *mut u8) {
     unsafe { alloc::dealloc(block, layout) }
 }
 
-/// Returns the index of the list with blocks of this layout. `None` if they are not kept: tools that look for uses of
-/// freed memory do not see those of a kept block.
+/// Returns the index of the list with blocks of this layout. `None` if such blocks are not kept.
+///
+/// Tools that look for uses of freed memory do not see those of a kept block. `--cfg contextvar_no_pool` is for them.
 const fn size_class(layout: Layout) -> Option<usize> {
     let mut class = 0;
-    while class < SIZES.len() && !cfg!(any(miri, contextvar_no_pool)) {
+    while class < SIZES.len() && !cfg!(contextvar_no_pool) {
         if layout.size() == SIZES[class] && layout.align() == align_of::<usize>() {
             return Some(class);
         }
@@ -121,5 +119,39 @@ impl Drop for Pool {
                 unsafe { alloc::dealloc(block.cast(), layout) };
             }
         }
+    }
+}
+
+#[cfg(all(test, not(contextvar_no_pool)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_freed_block_is_allocated_next() {
+        // SAFETY: each block is freed once.
+        unsafe {
+            let (first, second) = (allocate::<Node>(), allocate::<Node>());
+            free::<Node>(first);
+            free::<Node>(second);
+            let again = [(); 2].map(|()| allocate::<Node>());
+            assert_eq!(again, [second, first]);
+            for block in again {
+                free::<Node>(block);
+            }
+        }
+    }
+
+    #[test]
+    fn a_thread_keeps_few_blocks() {
+        std::thread::spawn(|| {
+            let blocks = [(); 2 * KEPT as usize].map(|()| allocate::<Node>());
+            for block in blocks {
+                // SAFETY: each block is freed once.
+                unsafe { free::<Node>(block) }
+            }
+            POOL.with(|pool| assert_eq!(pool.0.each_ref().map(|list| list.len.get()), [0, 0, 0, KEPT]));
+        })
+        .join()
+        .unwrap();
     }
 }
