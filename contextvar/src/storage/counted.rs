@@ -105,11 +105,6 @@ impl Counted {
         }))
     }
 
-    #[inline]
-    pub(super) fn is_same(&self, other: &Counted) -> bool {
-        self.0 == other.0
-    }
-
     /// # Safety
     /// It points to a `T`.
     #[inline]
@@ -123,6 +118,17 @@ impl Counted {
     pub(super) fn is_unique(&self) -> bool {
         // Acquire: synchronizes with the release of the other owners, so that their uses happened before.
         self.header().count.load(Ordering::Acquire) == 1
+    }
+
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.header().count.load(Ordering::Relaxed)
+    }
+
+    /// Returns true if this points to a static.
+    #[inline]
+    pub(super) fn is_fixed(&self) -> bool {
+        self.header().count.load(Ordering::Relaxed) == 0
     }
 
     /// # Safety

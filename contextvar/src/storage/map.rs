@@ -9,7 +9,7 @@ use std::ptr;
 use super::counted::{Counted, Fixed};
 use super::node::{Node, WIDTH};
 use super::registry::{self, Registered};
-use super::value::{Value, Word};
+use super::value::{Value, Word, is_inline};
 use super::variable::{AnyVariable, Variable};
 use crate::log::LogValue;
 use crate::sync::AtomicUsize;
@@ -74,7 +74,17 @@ impl Map {
     /// Returns true if the map was never written.
     #[inline]
     pub(crate) fn is_vacant(&self) -> bool {
-        self.root().is_vacant()
+        self.root().is_vacant_or_has_keeper() && self.root.is_fixed()
+    }
+
+    /// Returns a copy of this map that keeps it alive, for a [shard](super::SharedMap). To copy that copy and to
+    /// write the result changes no count that other shards have: the values are counted by this map only.
+    #[allow(dead_code, reason = "for feature `tower`")]
+    pub(super) fn to_shard(&self) -> Map {
+        if self.is_vacant() {
+            return self.clone();
+        }
+        Map { root: ManuallyDrop::new(Node::copy_with_keeper(self)) }
     }
 
     /// Returns true if the map is that of a copy that was taken where there was no context, or comes from
@@ -90,7 +100,7 @@ impl Map {
     }
 
     #[inline]
-    fn root(&self) -> &Node {
+    pub(super) fn root(&self) -> &Node {
         // SAFETY: the root is a node.
         unsafe { self.root.get() }
     }
@@ -105,12 +115,16 @@ impl Map {
         ManuallyDrop::new(Map { root: unsafe { ptr::read(&self.root) } })
     }
 
-    /// Returns the variable's place if it can be written without a copy: if it is in the root and no other
-    /// map shares the root.
+    /// Returns the variable's place if it can be written without a longer look: if it is in the root, no other map
+    /// shares the root, and no keeper has the value.
     #[inline]
-    pub(crate) fn unshared_place<T>(&mut self, variable: &'static Variable<T>) -> Option<Place<'_, T>> {
+    pub(crate) fn unshared_place<T: 'static>(
+        &mut self,
+        variable: &'static Variable<T>,
+    ) -> Option<Place<'_, T>> {
         let slot = variable.key() % WIDTH;
-        if slot != 0 && self.root.is_unique() {
+        if slot != 0 && self.root.is_unique() && (is_inline::<T>() || !self.root().is_vacant_or_has_keeper())
+        {
             // SAFETY: the root is a node, and unique.
             Some(Place { node: unsafe { self.root.get_mut() }, slot, variable: PhantomData })
         } else {
@@ -129,6 +143,10 @@ impl Map {
     ) -> (Option<Value<T>>, Replaced) {
         let mut replaced = None;
         let (node, slot) = Node::unshare_path(&mut self.root, variable.slot_for_write(), &mut replaced);
+        if !is_inline::<T>() {
+            // SAFETY: the slot is that of the variable.
+            unsafe { node.count_kept_value(slot) };
+        }
         let old = Place { node, slot, variable: PhantomData }.replace(new);
         (old, Replaced { _nodes: replaced })
     }

@@ -9,6 +9,7 @@ use std::mem::{self, ManuallyDrop};
 use std::ptr;
 
 use super::counted::Counted;
+use super::map::Map;
 use super::value::{Value, Word, is_inline};
 
 pub(super) const WIDTH: u32 = 32;
@@ -61,8 +62,14 @@ pub(super) fn index(slot: u32) -> usize {
 /// variable has its default in such a map if the root does not have its value.
 pub(super) const HAS_DEFAULT: u32 = FLAG;
 
-/// In `counted` of a root: the map was never written, and the root is a static.
-const VACANT: u32 = FLAG;
+/// In `counted` of a root: the root is a static, of a map that was never written; or else word 31 is its keeper.
+///
+/// The keeper is a counted pointer to a map. It keeps values alive that the root has, but does not count: see
+/// [`copy_with_keeper`](Node::copy_with_keeper).
+const VACANT_OR_KEEPER: u32 = FLAG;
+
+/// The word of a root that points to the keeper.
+const KEEPER: usize = WIDTH as usize - 1;
 
 /// Stands in for a child that does not exist.
 static NO_NODE: Node = Node::EMPTY;
@@ -71,23 +78,24 @@ static NO_NODE: Node = Node::EMPTY;
 pub(super) struct Node {
     /// Bit n is set if word n is a value. See also [`HAS_DEFAULT`].
     set: u32,
-    /// Bit n is set if word n is a counted pointer: to a value or to a node. See also [`VACANT`].
+    /// Bit n is set if this node counts the pointer in word n: to a value or to a node. See also
+    /// [`VACANT_OR_KEEPER`].
     counted: u32,
     words: [Word; WIDTH as usize],
 }
 
 impl Node {
     pub(super) const EMPTY: Node = Node::without_values(0, 0);
-    pub(super) const VACANT: Node = Node::without_values(HAS_DEFAULT, VACANT);
-    pub(super) const VACANT_AND_LOST: Node = Node::without_values(0, VACANT);
+    pub(super) const VACANT: Node = Node::without_values(HAS_DEFAULT, VACANT_OR_KEEPER);
+    pub(super) const VACANT_AND_LOST: Node = Node::without_values(0, VACANT_OR_KEEPER);
 
     const fn without_values(set: u32, counted: u32) -> Node {
         Node { set, counted, words: [const { Word::UNSET }; WIDTH as usize] }
     }
 
     #[inline]
-    pub(super) fn is_vacant(&self) -> bool {
-        self.counted & VACANT != 0
+    pub(super) fn is_vacant_or_has_keeper(&self) -> bool {
+        self.counted & VACANT_OR_KEEPER != 0
     }
 
     #[inline]
@@ -146,7 +154,7 @@ impl Node {
     #[cold]
     pub(super) fn take_not_inherited(root: &mut Counted, replaced: &mut Option<Counted>) -> Counted {
         // SAFETY: the root is a node.
-        let table = unsafe { Node::make_unique(root, !FLAG, replaced) }.child_mut(TABLE, replaced);
+        let table = unsafe { Node::make_unique(root, true, replaced) }.child_mut(TABLE, replaced);
         table.counted &= !(1 << NOT_INHERITED);
         // SAFETY: the word is a counted pointer, and its bit is clear now, so nothing else takes or drops it.
         unsafe { ManuallyDrop::take(table.words[NOT_INHERITED as usize].counted_mut()) }
@@ -163,7 +171,7 @@ impl Node {
         replaced: &mut Option<Counted>,
     ) -> (&'a mut Node, u32) {
         // SAFETY: the root is a node.
-        let node = unsafe { Node::make_unique(root, !FLAG, replaced) };
+        let node = unsafe { Node::make_unique(root, true, replaced) };
         if slot < WIDTH { (node, slot) } else { node.unshare_nested_path(slot, replaced) }
     }
 
@@ -186,25 +194,25 @@ impl Node {
             self.counted |= bit;
         }
         // SAFETY: as in `child`.
-        unsafe { Node::make_unique(word.counted_mut(), !0, replaced) }
+        unsafe { Node::make_unique(word.counted_mut(), false, replaced) }
     }
 
-    /// Replaces the node by a copy if it is shared. `mask` has the bits that words use: all but [`FLAG`] in
-    /// a root.
+    /// Replaces the node by a copy if it is shared.
     ///
     /// # Safety
-    /// `node` points to a node that is counted.
+    /// `node` points to a node. If `is_root` is false, the node is none.
     #[inline]
     unsafe fn make_unique<'a>(
         node: &'a mut Counted,
-        mask: u32,
+        is_root: bool,
         replaced: &mut Option<Counted>,
     ) -> &'a mut Node {
         if !node.is_unique() {
             // SAFETY: it is a node.
             let shared = unsafe { node.get::<Node>() };
-            let is_static = shared.counted & !mask != 0;
-            let copy = shared.shallow_copy(mask);
+            let is_static = is_root && shared.is_vacant_or_has_keeper() && node.is_fixed();
+            let flags = if is_root { FLAG } else { 0 };
+            let copy = shared.shallow_copy(!flags, if is_static { !flags } else { !0 });
             let shared = mem::replace(node, copy);
             match replaced {
                 _ if is_static => mem::forget(shared),
@@ -217,13 +225,13 @@ impl Node {
         unsafe { node.get_mut() }
     }
 
-    /// Returns a copy that shares the values and the children. `mask` is as in
-    /// [`make_unique`](Self::make_unique).
+    /// Returns a copy that shares the values and the children. The masks have the bits of `set` that are values,
+    /// and those of `counted` that are counted pointers.
     #[inline(never)]
-    fn shallow_copy(&self, mask: u32) -> Counted {
+    fn shallow_copy(&self, set_mask: u32, counted_mask: u32) -> Counted {
         const HALF: usize = WIDTH as usize / 2;
-        let counted = self.counted & mask;
-        let upper_half_used = (self.set & mask | counted) >> HALF != 0;
+        let counted = self.counted & counted_mask;
+        let upper_half_used = (self.set & set_mask | counted) >> HALF != 0;
         // SAFETY: the allocation has room for a node, which has as many words as this one. Unused words may
         // hold any bits. The counted pointers among the used words are cloned; the other values are of types
         // that are `Copy`. The closure runs after the allocation: an allocator may run any code.
@@ -249,7 +257,39 @@ impl Node {
         }
     }
 
-    /// Puts `new` into a slot below 32, or clears the slot, and returns the old value.
+    /// Returns a copy of the root of `map` with a keeper. A copy of the copy counts the keeper and the table, and
+    /// no values.
+    pub(super) fn copy_with_keeper(map: &Map) -> Counted {
+        let mut copy = map.root().shallow_copy(!FLAG, !0);
+        // SAFETY: it is a node, and was made just now.
+        let root = unsafe { copy.get_mut::<Node>() };
+        if root.counted & 1 << TABLE != 0 {
+            // The map has the nodes that are replaced.
+            root.child_mut(TABLE, &mut None);
+        }
+        // What the copy counts, except the table, is counted by the map, and so by the keeper.
+        let table = root.counted & 1 << TABLE;
+        drop(Rest(root.counted & !table, &mut root.words));
+        root.counted = table | VACANT_OR_KEEPER;
+        root.words[KEEPER] = Word::of_counted(Counted::new(map.clone()));
+        copy
+    }
+
+    /// Counts the value in a slot below 32, if there is one that only the keeper counts.
+    ///
+    /// # Safety
+    /// The slot is that of a variable whose values are not inline.
+    #[inline]
+    pub(super) unsafe fn count_kept_value(&mut self, slot: u32) {
+        let bit = 1 << slot;
+        if self.set & bit & !self.counted != 0 {
+            self.counted |= bit;
+            // SAFETY: the word is a pointer to a value.
+            mem::forget(unsafe { self.words[slot as usize].counted() }.clone());
+        }
+    }
+
+    /// Puts `new` into a slot below 32, or clears the slot, and returns the old value, which is counted.
     ///
     /// # Safety
     /// The slot is that of a `Variable<T>`.
@@ -283,8 +323,8 @@ impl Node {
         while slots != 0 {
             let n = slots.trailing_zeros();
             slots &= slots - 1;
-            // SAFETY: a slot belongs to one variable, which determines whether its values are counted.
-            let is_same = |word: &Word, old| unsafe { word.is_same(old, self.counted >> n & 1 != 0) };
+            // SAFETY: both words are values.
+            let is_same = |word: &Word, old| unsafe { word.is_same(old) };
             if !self.own_word(n).zip(base.own_word(n)).is_some_and(|(word, old)| is_same(word, old)) {
                 f(first + n * step);
             }
@@ -338,29 +378,29 @@ impl Drop for Node {
     /// Drops all values, also if the drop of one panics, as `Vec` does.
     #[inline]
     fn drop(&mut self) {
-        /// The counted pointers that are not dropped yet: a bit and a word each.
-        struct Rest<'a>(u32, &'a mut [Word; WIDTH as usize]);
-
-        impl Rest<'_> {
-            #[inline]
-            fn drop_each(&mut self) {
-                while self.0 != 0 {
-                    let index = self.0.trailing_zeros();
-                    self.0 &= self.0 - 1;
-                    // SAFETY: the bit said that the word is a counted pointer, and is clear now.
-                    unsafe { ManuallyDrop::drop(self.1[index as usize].counted_mut()) }
-                }
-            }
-        }
-
-        impl Drop for Rest<'_> {
-            #[inline]
-            fn drop(&mut self) {
-                self.drop_each();
-            }
-        }
-
         Rest(self.counted, &mut self.words).drop_each();
+    }
+}
+
+/// The counted pointers that are not dropped yet: a bit and a word each.
+struct Rest<'a>(u32, &'a mut [Word; WIDTH as usize]);
+
+impl Rest<'_> {
+    #[inline]
+    fn drop_each(&mut self) {
+        while self.0 != 0 {
+            let index = self.0.trailing_zeros();
+            self.0 &= self.0 - 1;
+            // SAFETY: the bit said that the word is a counted pointer, and is clear now.
+            unsafe { ManuallyDrop::drop(self.1[index as usize].counted_mut()) }
+        }
+    }
+}
+
+impl Drop for Rest<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.drop_each();
     }
 }
 

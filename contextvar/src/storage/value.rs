@@ -32,7 +32,7 @@ impl Word {
     pub(super) const UNSET: Word = Word(MaybeUninit::uninit());
 
     pub(super) fn of_counted(counted: Counted) -> Word {
-        // Zeroed, because a pointer can be shorter.
+        // Zeroed, because `is_same` compares all bytes, and a pointer can be shorter.
         let mut word = Word(MaybeUninit::zeroed());
         // SAFETY: a word is at least as large as a pointer, and as aligned.
         unsafe { word.0.as_mut_ptr().cast::<Counted>().write(counted) };
@@ -58,16 +58,10 @@ impl Word {
     /// Returns true if the two words hold the same value: the same bits, or the same allocation.
     ///
     /// # Safety
-    /// Both words hold values of one variable, which are counted if `counted` is true.
-    pub(super) unsafe fn is_same(&self, other: &Word, counted: bool) -> bool {
-        // SAFETY: `Value::new` initialized all bytes of an inline word.
-        unsafe {
-            if counted {
-                self.counted().is_same(other.counted())
-            } else {
-                self.0.assume_init() == other.0.assume_init()
-            }
-        }
+    /// Both words hold values of one variable.
+    pub(super) unsafe fn is_same(&self, other: &Word) -> bool {
+        // SAFETY: `Value::new` initialized all bytes.
+        unsafe { self.0.assume_init() == other.0.assume_init() }
     }
 
     /// # Safety
@@ -112,7 +106,7 @@ impl<T> Value<T> {
     #[inline]
     pub(crate) fn new(_: &Variable<T>, value: T) -> Self {
         Value::from_word(if is_inline::<T>() {
-            // Zeroed, because `Word::is_same` compares all bytes.
+            // Zeroed, because `is_same` compares all bytes.
             let mut word = Word(MaybeUninit::zeroed());
             // SAFETY: the inline types are no larger and no more aligned than a `u64`.
             unsafe { word.0.as_mut_ptr().cast::<T>().write(value) };
@@ -141,6 +135,14 @@ impl<T> Value<T> {
     /// It is used only while this value lives.
     pub(super) unsafe fn alias(&self) -> Word {
         Word(self.word.0)
+    }
+
+    /// Returns the number of owners of a value that is not inline.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        assert!(!is_inline::<T>());
+        // SAFETY: the word is a counted pointer.
+        unsafe { self.word.counted() }.count()
     }
 
     #[inline]
