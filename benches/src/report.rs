@@ -67,7 +67,26 @@ pub(crate) const INSTRUCTIONS: &str = "\
 # Instructions per operation
 
 Written by `cargo run --release -p benches -- --instructions`, counted by callgrind. The counts include the measuring
-loop, about 3 instructions. The columns and rows are those of [the benchmarks](benchmarks.md).
+loop, about 3 instructions. The columns and rows are those of [the benchmarks](benchmarks.md). The tables of requests
+and tasks at the end are those of [the adapters](benchmarks-instructions-adapters.md), which explains them, in a build
+without the features for logs, telemetry and baggage.
+";
+
+pub(crate) const INSTRUCTIONS_OF_ADAPTERS: &str = "\
+# Instructions of the adapters
+
+Written by `cargo run --release -p benches --features adapters -- --instructions`, counted by callgrind: requests, tasks,
+logs, telemetry and baggage, with contextvar and with the crate that does the same job. The build has all features of
+contextvar. Some rows of requests and tasks are also in [the instructions per operation](benchmarks-instructions.md), in a
+build without the features for logs, telemetry and baggage.
+
+- Each figure is one repeat of an operation: the difference between a process with N and one with 2N repeats.
+- \"Without\" is the same operation without what the row measures. contextvar and each peer add their figures to it, or
+  to an operation that the row names.
+- Each peer does the job in the fastest way that its API offers. A peer that is written by hand has the code that one
+  would write without contextvar.
+- A request is a call of an axum router by a task, with its response's body. A layer of contextvar runs the body in the
+  request's context, so there are peers with the body and without.
 ";
 
 pub(crate) const GROWTH: &str = "\
