@@ -22,9 +22,11 @@ mod tasks;
 mod telemetry;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt::Write;
 
 use self::row::{Row, Side};
+use crate::alloc;
 use crate::instructions;
 use crate::measure::Meter;
 use crate::report::number;
@@ -76,7 +78,7 @@ pub(crate) fn count(only: Option<&str>) -> Result<Measured, String> {
         for (index, row) in section.rows.iter().enumerate() {
             eprint!("\r{:<100}", row.what);
             for (place, program) in row.programs().into_iter().enumerate() {
-                if let std::collections::btree_map::Entry::Vacant(entry) = counts.entry(program as usize) {
+                if let Entry::Vacant(entry) = counts.entry(program as usize) {
                     let arguments = [ONLY, section.name, &index.to_string(), &place.to_string()];
                     let count = instructions::count(&arguments, row.repeats)?;
                     entry.insert(count.ok_or("a program of the adapters has no figure")?);
@@ -97,6 +99,7 @@ pub(crate) fn run_one(arguments: &[&str]) {
     let sections = sections();
     let section = sections.iter().find(|known| known.name == *section).expect("a section of this build");
     let row = &section.rows[row.parse::<usize>().unwrap()];
+    alloc::recycle_aligned_blocks();
     let program = row.programs()[place.parse::<usize>().unwrap()];
     program(Meter { repeats: repeats.parse().unwrap(), count_allocations: false });
 }
@@ -127,14 +130,8 @@ impl Measured {
                 text.push_str("| | | | |");
             }
             let theirs = self.adds(&peer.side);
-            let _ = writeln!(
-                text,
-                " {} | {} | {:.2} | {} |",
-                peer.name,
-                number(theirs),
-                adds / theirs,
-                peer.why_not
-            );
+            let ratio = if theirs > 1.0 { format!("{:.2}", adds / theirs) } else { "–".to_owned() };
+            let _ = writeln!(text, " {} | {} | {ratio} | {} |", peer.name, number(theirs), peer.why_not);
         }
         if row.peers.is_empty() {
             let _ = writeln!(text, " | | | {} |", row.why_not);

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::process::{Command, Stdio};
 
+use crate::alloc;
 use crate::measure::Meter;
 use crate::operation::Operation;
 use crate::peers::{self, CONTEXTVAR, FLOOR, OPENTELEMETRY, TASK_LOCAL};
@@ -122,6 +123,7 @@ pub(crate) fn run_one(arguments: &[&str]) -> u8 {
     let [peer, operation, variables, repeats] = arguments else { panic!("{ONLY} takes four arguments") };
     let operation = Operation::ALL.into_iter().find(|known| format!("{known:?}") == *operation);
     let meter = Meter { repeats: repeats.parse().unwrap(), count_allocations: false };
+    alloc::recycle_aligned_blocks();
     let mut peer = peers::make(peer.parse().unwrap());
     match peer.run(operation.unwrap(), variables.parse().unwrap(), meter) {
         Some(_) => 0,

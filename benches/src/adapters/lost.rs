@@ -1,4 +1,5 @@
-//! Reads and writes that find no context, with a reporter and without. A build with the feature `report`.
+//! Reads and writes that find no context, with a reporter and without. No peer
+//! reports them.
 
 use std::hint::black_box;
 
@@ -12,17 +13,13 @@ pub(super) fn rows() -> Vec<Row> {
     vec![
         Row::new("`get` of a default in a task without a context, reports off", get)
             .over(get_in_context)
-            .at_most(75)
-            .beside("`task_local!` outside of its scope, or a default", task_local)
-            .its_plain(task_local_in_scope),
+            .at_most(75),
         Row::new("`get` of a default in a task without a context, reports on", get_reported)
             .over(get_in_context)
             .at_most(144),
         Row::new("`try_get` in a task without a context, reports off", try_get)
             .over(try_get_in_context)
-            .at_most(141)
-            .beside("`task_local!`'s `try_get` outside of its scope", try_task_local)
-            .its_plain(task_local_in_scope),
+            .at_most(141),
         Row::new("`try_get` in a task without a context, reports on", try_get_reported)
             .over(try_get_in_context)
             .at_most(212),
@@ -38,10 +35,6 @@ pub(super) fn rows() -> Vec<Row> {
 static WITH_DEFAULT: u64 = 7;
 #[context_var]
 static NUMBER: u64;
-
-tokio::task_local! {
-    static TASK_LOCAL: u64;
-}
 
 /// Runs `f` in a task that was given no context. The variables have been set before, elsewhere.
 fn in_task(f: impl FnOnce() -> Reading + Send + 'static) {
@@ -93,16 +86,4 @@ fn try_set(meter: Meter) {
 fn try_set_reported(meter: Meter) {
     turn_on();
     try_set(meter);
-}
-
-fn task_local(meter: Meter) {
-    in_task(move || meter.time(|| TASK_LOCAL.try_with(|&number| number).unwrap_or(7)));
-}
-
-fn try_task_local(meter: Meter) {
-    in_task(move || meter.time(|| TASK_LOCAL.try_get()));
-}
-
-fn task_local_in_scope(meter: Meter) {
-    in_task(move || TASK_LOCAL.sync_scope(1, || meter.time(|| TASK_LOCAL.try_get())));
 }

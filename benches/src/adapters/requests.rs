@@ -28,6 +28,12 @@ use crate::measure::Meter;
 use crate::work;
 
 pub(super) fn rows() -> Vec<Row> {
+    let request_id = Row::new("a request id from a header, read once", request_id)
+        .over(plain)
+        .beside("a layer with `task_local!` around future and body", task_local_id_and_body);
+    #[cfg(feature = "adapters")]
+    let request_id = ids::beside_tower_http(request_id);
+
     let two = "two `String`s from headers, each read once";
     #[allow(unused_mut, reason = "the feature `adapters` adds rows")]
     let mut rows = vec![
@@ -46,9 +52,7 @@ pub(super) fn rows() -> Vec<Row> {
             .beside("`with_context`, and the body in the context", opentelemetry_and_body)
             .beside("a layer with a span whose subscriber keeps both fields", span)
             .beside("the span, and the body in the span", span_and_body),
-        Row::new("a request id from a header, read once", request_id)
-            .over(plain)
-            .beside("a layer with `task_local!` around future and body", task_local_id_and_body),
+        request_id,
     ];
     #[cfg(feature = "adapters")]
     rows.extend(ids::rows().into_iter().chain(baggage::rows()));

@@ -6,11 +6,13 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::*;
 
+/// Adds tower-http's layer to the row of a request id that is read once.
+pub(super) fn beside_tower_http(row: Row) -> Row {
+    row.beside("tower-http's `SetRequestIdLayer`, read as an `Extension`", set_request_id)
+}
+
 pub(super) fn rows() -> Vec<Row> {
     vec![
-        Row::new("a request id from a header, read once", request_id)
-            .over(plain)
-            .beside("tower-http's `SetRequestIdLayer`, read as an `Extension`", set_request_id),
         Row::new("a request id in a header of the response", response_header)
             .over(plain)
             .beside("tower-http's `SetRequestIdLayer` and `PropagateRequestIdLayer`", propagate),

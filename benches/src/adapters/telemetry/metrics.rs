@@ -6,10 +6,15 @@ use contextvar::metrics::ContextRecorder;
 use contextvar::opentelemetry::MetricAttributes;
 use contextvar::{Context, context_var};
 use metrics::counter;
+use metrics_tracing_context::{MetricsLayer, TracingContextLayer};
+use metrics_util::layers::Layer;
 use metrics_util::registry::Registry;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, MeterProvider};
 use opentelemetry_sdk::metrics::{ManualReader, SdkMeterProvider};
+use tracing::info_span;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::adapters::row::Row;
 use crate::measure::{Meter, Reading};
@@ -20,6 +25,7 @@ pub(super) fn rows() -> Vec<Row> {
     vec![
         Row::new("`counter!` with `ContextRecorder`, 2 labels", counter_ours)
             .over(counter_plain)
+            .beside("metrics-tracing-context, a span with two fields", counter_tracing)
             .beside(by_hand, counter_by_hand),
         Row::new("`counter!` with `ContextRecorder`, nothing set", counter_ours_nothing_set)
             .over(counter_plain),
@@ -79,6 +85,12 @@ fn counter_by_hand(meter: Meter) {
     install(counters());
     let (plan, region) = theirs();
     meter.time(|| counter!("requests", "plan" => plan.clone(), "region" => region.clone()).increment(1));
+}
+
+fn counter_tracing(meter: Meter) {
+    tracing_subscriber::registry().with(MetricsLayer::new()).init();
+    install(TracingContextLayer::all().layer(counters()));
+    info_span!("request", plan = VALUES.0, region = VALUES.1).in_scope(|| count(meter));
 }
 
 fn with_counter(f: impl FnOnce(Counter<u64>) -> Reading) {
