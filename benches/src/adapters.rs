@@ -13,7 +13,6 @@ mod baggage;
 mod items;
 #[cfg(feature = "adapters")]
 mod logs;
-#[cfg(feature = "adapters")]
 mod lost;
 mod requests;
 mod row;
@@ -52,8 +51,7 @@ fn sections() -> Vec<Section> {
         Section { name: "telemetry", title: "Spans, log records and metrics", rows: telemetry::rows() },
         #[cfg(feature = "adapters")]
         Section { name: "baggage", title: "Baggage", rows: baggage::rows() },
-        #[cfg(feature = "adapters")]
-        Section { name: "lost", title: "Reports of lost contexts", rows: lost::rows() },
+        Section { name: "lost", title: "Tasks that were given no context", rows: lost::rows() },
     ]
 }
 

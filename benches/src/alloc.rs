@@ -10,12 +10,14 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint;
 use std::ptr;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU64, AtomicUsize};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-static ON: AtomicBool = AtomicBool::new(false);
+/// Blocks of this alignment and more take the slow path: all blocks while allocations are counted, and otherwise
+/// those that can be recycled. So the fast path has one test.
+static SLOW_FROM: AtomicUsize = AtomicUsize::new(ALIGNMENT);
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 static BYTES: AtomicU64 = AtomicU64::new(0);
 static LIVE: AtomicI64 = AtomicI64::new(0);
@@ -33,11 +35,11 @@ pub(crate) fn start_counting() {
     ALLOCATIONS.store(0, Relaxed);
     BYTES.store(0, Relaxed);
     LIVE.store(0, Relaxed);
-    ON.store(true, Relaxed);
+    SLOW_FROM.store(1, Relaxed);
 }
 
 pub(crate) fn stop_counting() -> Allocated {
-    ON.store(false, Relaxed);
+    SLOW_FROM.store(ALIGNMENT, Relaxed);
     Allocated { allocations: ALLOCATIONS.load(Relaxed), bytes: BYTES.load(Relaxed), live: LIVE.load(Relaxed) }
 }
 
@@ -103,24 +105,20 @@ fn in_units(layout: Layout) -> Layout {
 struct Counting;
 
 impl Counting {
-    #[cold]
     fn count(allocated: usize, freed: usize) {
+        if SLOW_FROM.load(Relaxed) != 1 {
+            return;
+        }
         if allocated > 0 {
             ALLOCATIONS.fetch_add(1, Relaxed);
             BYTES.fetch_add(allocated as u64, Relaxed);
         }
         LIVE.fetch_add(allocated as i64 - freed as i64, Relaxed);
     }
-}
 
-// SAFETY: every block comes from the system's allocator, with the layout of `in_units`, and goes back to it with
-// the same one. A recycled block has as many units as the layout for which it is used. Neither the counters
-// nor the free blocks allocate.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if ON.load(Relaxed) {
-            Counting::count(layout.size(), 0);
-        }
+    #[cold]
+    unsafe fn alloc_slowly(layout: Layout) -> *mut u8 {
+        Counting::count(layout.size(), 0);
         let free = units(layout).map_or(ptr::null_mut(), pop);
         if !free.is_null() {
             return free;
@@ -129,11 +127,10 @@ unsafe impl GlobalAlloc for Counting {
         unsafe { System.alloc(in_units(layout)) }
     }
 
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        if ON.load(Relaxed) {
-            Counting::count(0, layout.size());
-        }
-        // SAFETY: as the caller promises. `alloc` gave the block `in_units`.
+    #[cold]
+    unsafe fn dealloc_slowly(memory: *mut u8, layout: Layout) {
+        Counting::count(0, layout.size());
+        // SAFETY: as the caller promises. The block was allocated `in_units`.
         unsafe {
             match units(layout) {
                 Some(units) => push(memory, units),
@@ -142,21 +139,55 @@ unsafe impl GlobalAlloc for Counting {
         }
     }
 
-    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        if ON.load(Relaxed) {
-            Counting::count(size, layout.size());
-        }
+    #[cold]
+    unsafe fn realloc_slowly(memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         // SAFETY: as the caller promises.
         unsafe {
             if layout.align() != ALIGNMENT {
+                Counting::count(size, layout.size());
                 return System.realloc(memory, layout, size);
             }
-            let grown = self.alloc(Layout::from_size_align_unchecked(size, ALIGNMENT));
-            if !grown.is_null() {
-                ptr::copy_nonoverlapping(memory, grown, layout.size().min(size));
-                self.dealloc(memory, layout);
+            let moved = Counting::alloc_slowly(Layout::from_size_align_unchecked(size, ALIGNMENT));
+            if !moved.is_null() {
+                ptr::copy_nonoverlapping(memory, moved, layout.size().min(size));
+                Counting::dealloc_slowly(memory, layout);
             }
-            grown
+            moved
+        }
+    }
+}
+
+// SAFETY: every block comes from the system's allocator, with the layout of `in_units`, and goes back to it with
+// the same one. A recycled block has as many units as the layout for which it is used. Neither the counters
+// nor the free blocks allocate.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as the caller promises.
+        unsafe {
+            match layout.align() >= SLOW_FROM.load(Relaxed) {
+                true => Counting::alloc_slowly(layout),
+                false => System.alloc(layout),
+            }
+        }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            match layout.align() >= SLOW_FROM.load(Relaxed) {
+                true => Counting::dealloc_slowly(memory, layout),
+                false => System.dealloc(memory, layout),
+            }
+        }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: as the caller promises.
+        unsafe {
+            match layout.align() >= SLOW_FROM.load(Relaxed) {
+                true => Counting::realloc_slowly(memory, layout, size),
+                false => System.realloc(memory, layout, size),
+            }
         }
     }
 }

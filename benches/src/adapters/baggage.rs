@@ -1,19 +1,17 @@
 //! Baggage of three entries, beside OpenTelemetry's propagator used by hand.
 
+mod client;
+
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::hint::black_box;
 use std::sync::LazyLock;
-use std::task::{self, Poll};
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Request};
-use contextvar::tower::InjectBaggageLayer;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use contextvar::{Context, baggage, context_var};
 use opentelemetry::KeyValue;
 use opentelemetry::baggage::BaggageExt;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry_sdk::propagation::BaggagePropagator;
-use tower::{Layer, Service};
 
 use super::row::Row;
 use crate::measure::Meter;
@@ -22,7 +20,7 @@ type OtelContext = opentelemetry::Context;
 
 pub(super) fn rows() -> Vec<Row> {
     let propagator = "`BaggagePropagator`";
-    vec![
+    let mut rows = vec![
         Row::new("`inject_headers` of 3 entries", inject_headers).beside(propagator, inject_headers_peer),
         Row::new("`inject` of 3 entries into a `HashMap`", inject).beside(propagator, inject_peer),
         Row::new("set 3 values, then `inject_headers`", set_and_inject)
@@ -37,13 +35,9 @@ pub(super) fn rows() -> Vec<Row> {
         Row::new("`extract_headers`, no header", extract_nothing)
             .over(new_context)
             .beside(propagator, extract_nothing_peer),
-        Row::new("`InjectBaggageLayer`, 3 entries", client_layer)
-            .over(client)
-            .beside("a layer with `BaggagePropagator`", client_layer_peer),
-        Row::new("`InjectBaggageLayer`, nothing set", client_layer_with_nothing)
-            .over(client)
-            .beside("a layer with `BaggagePropagator`", client_layer_with_nothing_peer),
-    ]
+    ];
+    rows.extend(client::rows());
+    rows
 }
 
 #[context_var(baggage = "tenant.name")]
@@ -245,66 +239,4 @@ fn extract_nothing_peer(meter: Meter) {
     let headers = HeaderMap::new();
     let propagator = BaggagePropagator::new();
     meter.time(|| propagator.extract_with_context(&OtelContext::new(), &Headers(&headers)));
-}
-
-/// A client that drops its requests.
-struct Client;
-
-impl Service<Request<()>> for Client {
-    type Response = ();
-    type Error = Infallible;
-    type Future = std::future::Ready<Result<(), Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    #[inline(never)]
-    fn call(&mut self, request: Request<()>) -> Self::Future {
-        black_box(request);
-        std::future::ready(Ok(()))
-    }
-}
-
-/// Adds baggage by hand.
-struct Injects<S>(S);
-
-impl<S: Service<Request<()>>> Service<Request<()>> for Injects<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request<()>) -> S::Future {
-        BaggagePropagator::new().inject(&mut HeadersMut(request.headers_mut()));
-        self.0.call(request)
-    }
-}
-
-fn requests(meter: Meter, mut client: impl Service<Request<()>>) {
-    meter.time(|| drop(client.call(Request::new(()))));
-}
-
-fn client(meter: Meter) {
-    requests(meter, Client);
-}
-
-fn client_layer(meter: Meter) {
-    ours().run(|| requests(meter, InjectBaggageLayer::new().layer(Client)));
-}
-
-fn client_layer_peer(meter: Meter) {
-    let _attached = theirs().attach();
-    requests(meter, Injects(Client));
-}
-
-fn client_layer_with_nothing(meter: Meter) {
-    Context::new().run(|| requests(meter, InjectBaggageLayer::new().layer(Client)));
-}
-
-fn client_layer_with_nothing_peer(meter: Meter) {
-    requests(meter, Injects(Client));
 }
