@@ -68,8 +68,8 @@ pub(crate) const INSTRUCTIONS: &str = "\
 
 Written by `cargo run --release -p benches -- --instructions`, counted by callgrind. The counts include the measuring
 loop, about 3 instructions. The columns and rows are those of [the benchmarks](benchmarks.md). The tables of requests
-and tasks at the end are those of [the adapters](benchmarks-instructions-adapters.md), which explains them, in a build
-without the features for logs, telemetry and baggage.
+and tasks at the end are in [the adapters' page](benchmarks-instructions-adapters.md) too, which explains them. Here the
+build has no features for logs, telemetry, baggage and reports.
 ";
 
 pub(crate) const INSTRUCTIONS_OF_ADAPTERS: &str = "\
@@ -77,16 +77,18 @@ pub(crate) const INSTRUCTIONS_OF_ADAPTERS: &str = "\
 
 Written by `cargo run --release -p benches --features adapters -- --instructions`, counted by callgrind: requests, tasks,
 logs, telemetry and baggage, with contextvar and with the crate that does the same job. The build has all features of
-contextvar. Some rows of requests and tasks are also in [the instructions per operation](benchmarks-instructions.md), in a
-build without the features for logs, telemetry and baggage.
+contextvar. Requests and tasks are also in [the instructions per operation](benchmarks-instructions.md), in a build without
+the features for logs, telemetry, baggage and reports.
 
-- Each figure is one repeat of an operation: the difference between a process with N and one with 2N repeats.
-- \"Without\" is the same operation without what the row measures. contextvar and each peer add their figures to it, or
-  to an operation that the row names.
+- \"Without\" is the same operation without what the row measures, or an operation that the row names. contextvar and
+  each peer add their figures to it. A dash means that the figures are those of the whole operation.
+- \"Ratio\" is what contextvar adds, divided by what the peer adds.
 - Each peer does the job in the fastest way that its API offers. A peer that is written by hand has the code that one
   would write without contextvar.
-- A request is a call of an axum router by a task, with its response's body. A layer of contextvar runs the body in the
-  request's context, so there are peers with the body and without.
+- A request is a call of an axum router by a task, until the end of the response's body. A layer of contextvar also runs
+  the body in the request's context, so there are peers with the body and without.
+- The blocks of tokio's tasks are recycled. glibc searches its heap for them, which takes a few hundred instructions more
+  or less, whatever is measured.
 ";
 
 pub(crate) const GROWTH: &str = "\

@@ -38,6 +38,7 @@ pub(super) fn rows() -> Vec<Row> {
     #[allow(unused_mut, reason = "the feature `adapters` adds rows")]
     let mut rows = vec![
         Row::new("wrap the response's body, size hint kept", wraps_body).over(plain),
+        Row::new("read two headers into `String`s, and keep them nowhere", reads_headers).over(plain),
         Row::new("`ContextLayer::new()`, over a layer that wraps the body", empty_context)
             .over(wraps_body)
             .at_most(350),
@@ -131,6 +132,14 @@ fn wraps_body(meter: Meter) {
     let layer = around(|inner, request| {
         let response = inner.call(request);
         async move { response.await.map(|response| response.map(WrappedBody)) }
+    });
+    serve(meter, Router::new().route("/", get(hello)).layer(layer));
+}
+
+fn reads_headers(meter: Meter) {
+    let layer = around(|inner, request| {
+        Two::of(&request).read();
+        inner.call(request)
     });
     serve(meter, Router::new().route("/", get(hello)).layer(layer));
 }
