@@ -67,6 +67,16 @@ const INSTRUCTIONS: [(Operation, usize, f64); 15] = [
     (CopyOnWrite, 1000, 390.0),
 ];
 
+/// Operation, variables set, and the instructions that we would like to reach. Missing one is no failure.
+const GOALS: [(Operation, usize, f64); 6] = [
+    (Get, 8, 12.0),
+    (ReadString, 8, 15.0),
+    (GetUnset, 8, 13.0),
+    (SyncScopeNumber, 8, 55.0),
+    (SyncScopeString, 8, 220.0),
+    (Poll, 8, 44.0),
+];
+
 /// Returns a line for each target of time, allocations or size that was missed.
 pub(crate) fn missed(peers: &[Box<dyn Peer>], figures: &Figures) -> Vec<String> {
     let mut missed = Missed::default();
@@ -115,6 +125,16 @@ pub(crate) fn missed_instructions(counts: &Counts) -> Vec<String> {
         let best = extra(TASK_LOCAL).min(extra(OPENTELEMETRY));
         let limit = "0.4 x the best peer";
         missed.compare(operation, 8, "instructions added", extra(CONTEXTVAR), REQUEST * best, limit);
+    }
+    missed.0
+}
+
+/// Returns a line for each goal that was not reached.
+pub(crate) fn goals_not_reached(counts: &Counts) -> Vec<String> {
+    let mut missed = Missed::default();
+    for (operation, variables, goal) in GOALS {
+        let count = counts[&(operation, variables, CONTEXTVAR)];
+        missed.compare(operation, variables, "instructions", count.round(), goal, "the goal");
     }
     missed.0
 }

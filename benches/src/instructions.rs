@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::process::{Command, Stdio};
 
+use crate::alloc;
 use crate::measure::Meter;
 use crate::operation::Operation;
 use crate::peers::{self, CONTEXTVAR, FLOOR, OPENTELEMETRY, TASK_LOCAL};
@@ -32,7 +33,7 @@ pub(crate) fn count_all() -> Result<Counts, String> {
         for variables in SIZES.into_iter().filter(|&size| operation.runs_with(size)) {
             eprint!("\r{:<60}", format!("{}, {variables} set", operation.title()));
             for peer in PEERS {
-                if let Some(count) = count(peer, operation, variables)? {
+                if let Some(count) = count_one(peer, operation, variables)? {
                     counts.insert((operation, variables, peer), count);
                 }
             }
@@ -63,7 +64,7 @@ pub(crate) fn tables(counts: &Counts) -> String {
 }
 
 /// Returns `None` if the peer does not have the operation.
-fn count(peer: usize, operation: Operation, variables: usize) -> Result<Option<f64>, String> {
+fn count_one(peer: usize, operation: Operation, variables: usize) -> Result<Option<f64>, String> {
     let repeats = match operation {
         _ if operation.is_request() => 100,
         Operation::SpawnCurrentThread => 4_000,
@@ -71,21 +72,26 @@ fn count(peer: usize, operation: Operation, variables: usize) -> Result<Option<f
         _ if variables == 1000 && peer != CONTEXTVAR => 1_000,
         _ => 10_000,
     };
-    let (once, twice) =
-        (start(peer, operation, variables, repeats)?, start(peer, operation, variables, 2 * repeats)?);
+    count(&[ONLY, &peer.to_string(), &format!("{operation:?}"), &variables.to_string()], repeats)
+}
+
+/// Counts the instructions of one repeat of this program with these arguments, to which it adds the number of
+/// repeats. Returns `None` if the program has no such operation.
+pub(crate) fn count(arguments: &[&str], repeats: u64) -> Result<Option<f64>, String> {
+    let (once, twice) = (start(arguments, repeats)?, start(arguments, 2 * repeats)?);
     let (Some(once), Some(twice)) = (once.finish()?, twice.finish()?) else { return Ok(None) };
     Ok(Some(twice.saturating_sub(once) as f64 / repeats as f64))
 }
 
 struct Counting(std::process::Child);
 
-fn start(peer: usize, operation: Operation, variables: usize, repeats: u64) -> Result<Counting, String> {
+fn start(arguments: &[&str], repeats: u64) -> Result<Counting, String> {
     let program = env::current_exe().map_err(|error| format!("can't find this program: {error}"))?;
     Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg(program)
-        .args([ONLY.to_owned(), peer.to_string(), format!("{operation:?}")])
-        .args([variables.to_string(), repeats.to_string()])
+        .args(arguments)
+        .arg(repeats.to_string())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
@@ -94,7 +100,7 @@ fn start(peer: usize, operation: Operation, variables: usize, repeats: u64) -> R
 }
 
 impl Counting {
-    /// Returns the count, from the line `==1234== Collected : 5678`, or `None` if the peer does not have the
+    /// Returns the count, from the line `==1234== Collected : 5678`, or `None` if the program has no such
     /// operation.
     fn finish(self) -> Result<Option<u64>, String> {
         let output = self.0.wait_with_output().map_err(|error| error.to_string())?;
@@ -117,6 +123,7 @@ pub(crate) fn run_one(arguments: &[&str]) -> u8 {
     let [peer, operation, variables, repeats] = arguments else { panic!("{ONLY} takes four arguments") };
     let operation = Operation::ALL.into_iter().find(|known| format!("{known:?}") == *operation);
     let meter = Meter { repeats: repeats.parse().unwrap(), count_allocations: false };
+    alloc::recycle_aligned_blocks();
     let mut peer = peers::make(peer.parse().unwrap());
     match peer.run(operation.unwrap(), variables.parse().unwrap(), meter) {
         Some(_) => 0,

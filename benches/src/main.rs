@@ -5,6 +5,8 @@
 //! $ cargo run --release -p benches -- --check         # also exits with 1 if a target is missed
 //! $ cargo run --release -p benches -- --instructions  # counted by callgrind; also with --check
 //! $ cargo run --release -p benches --features carry -- --instructions   # with spans and OpenTelemetry's context
+//! $ cargo run --release -p benches --features adapters -- --instructions   # of the adapters, on a page of their own
+//! $ cargo run --release -p benches --features adapters -- --instructions tasks   # prints one section of it
 //! $ cargo run --release -p benches -- --growth        # how costs grow with variables, nesting, tasks, threads
 //! $ RUSTFLAGS="--cfg tokio_unstable" cargo run --release -p benches -- --hooks   # runtimes whose tasks inherit
 //! $ cargo run --release -p benches -- --load          # an HTTP service under load, with and without; needs wrk
@@ -13,6 +15,7 @@
 //!
 //! Each command prints its tables and writes them to `docs/`.
 
+mod adapters;
 mod alloc;
 mod chart;
 mod check;
@@ -44,6 +47,10 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         ["--check"] => Ok(report_times(true)?),
         ["--instructions"] => Ok(report_instructions(false)?),
         ["--instructions", "--check"] | ["--check", "--instructions"] => Ok(report_instructions(true)?),
+        ["--instructions", section] => {
+            print!("{}", adapters::count(Some(section))?.tables());
+            Ok(ExitCode::SUCCESS)
+        }
         ["--growth"] => {
             let tables = growth::tables();
             print!("{tables}");
@@ -79,6 +86,10 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         ["--hooks"] => {
             Err("--hooks needs tokio's unstable API: set RUSTFLAGS=\"--cfg tokio_unstable\"".into())
         }
+        [adapters::ONLY, ..] => {
+            adapters::run_one(&arguments[1..]);
+            Ok(ExitCode::SUCCESS)
+        }
         [instructions::ONLY, ..] => Ok(ExitCode::from(instructions::run_one(&arguments[1..]))),
         _ => Err("usage: benches [--instructions | --growth | --hooks | --load] [--check]".into()),
     }
@@ -96,11 +107,29 @@ fn report_times(check: bool) -> Result<ExitCode, Box<dyn Error>> {
 }
 
 fn report_instructions(check: bool) -> Result<ExitCode, Box<dyn Error>> {
-    let counts = instructions::count_all()?;
-    let tables = instructions::tables(&counts);
+    let (name, intro) = if cfg!(feature = "adapters") {
+        ("benchmarks-instructions-adapters.md", report::INSTRUCTIONS_OF_ADAPTERS)
+    } else {
+        ("benchmarks-instructions.md", report::INSTRUCTIONS)
+    };
+    // The figures of the core are those of a build without the adapters' features.
+    let counts = if cfg!(feature = "adapters") { None } else { Some(instructions::count_all()?) };
+    let adapters = adapters::count(None)?;
+
+    let tables = counts.as_ref().map(instructions::tables).unwrap_or_default() + &adapters.tables();
     print!("{tables}");
-    write_doc("benchmarks-instructions.md", &report::page(report::INSTRUCTIONS, &tables))?;
-    Ok(if check { report_missed(check::missed_instructions(&counts)) } else { ExitCode::SUCCESS })
+    write_doc(name, &report::page(intro, &tables))?;
+    if !check {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut missed = adapters.missed();
+    if let Some(counts) = &counts {
+        for line in check::goals_not_reached(counts) {
+            println!("goal not reached: {line}");
+        }
+        missed.extend(check::missed_instructions(counts));
+    }
+    Ok(report_missed(missed))
 }
 
 fn write_doc(name: &str, text: &str) -> io::Result<()> {

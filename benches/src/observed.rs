@@ -164,7 +164,7 @@ async fn handler(headers: HeaderMap) -> Result<String, StatusCode> {
 
 /// Discards spans.
 #[derive(Debug)]
-struct Discard;
+pub(crate) struct Discard;
 
 impl SpanExporter for Discard {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
@@ -174,7 +174,7 @@ impl SpanExporter for Discard {
 }
 
 /// Counts.
-struct Counters(Registry<metrics::Key, AtomicStorage>);
+pub(crate) struct Counters(pub(crate) Registry<metrics::Key, AtomicStorage>);
 
 impl metrics::Recorder for Counters {
     fn describe_counter(&self, _: metrics::KeyName, _: Option<metrics::Unit>, _: metrics::SharedString) {}

@@ -12,6 +12,8 @@ pub(crate) enum Operation {
     GetUnset,
     SetNumber,
     SetString,
+    SyncScopeNumber,
+    SyncScopeString,
     Copy,
     RunInCopy,
     CopyOnWrite,
@@ -26,7 +28,7 @@ pub(crate) enum Operation {
 use Operation::*;
 
 impl Operation {
-    pub(crate) const ALL: [Operation; 16] = [
+    pub(crate) const ALL: [Operation; 18] = [
         Get,
         GetInTurn,
         ReadString,
@@ -34,6 +36,8 @@ impl Operation {
         GetUnset,
         SetNumber,
         SetString,
+        SyncScopeNumber,
+        SyncScopeString,
         Copy,
         RunInCopy,
         CopyOnWrite,
@@ -54,6 +58,8 @@ impl Operation {
             GetUnset => "read an unset variable, with a default",
             SetNumber => "set a u64 and restore it",
             SetString => "set a String and restore it",
+            SyncScopeNumber => "run a closure with a u64 set",
+            SyncScopeString => "run a closure with a String set",
             Copy => "copy the context and drop the copy",
             RunInCopy => "run a closure in an existing copy",
             CopyOnWrite => "copy, then the first set",
@@ -75,7 +81,7 @@ impl Operation {
 
     /// Returns true if the operation uses the text variable.
     pub(crate) fn uses_text(self) -> bool {
-        matches!(self, ReadString | CloneString | SetString)
+        matches!(self, ReadString | CloneString | SetString | SyncScopeString)
     }
 
     /// Returns true if the operation is measured with this number of variables set.

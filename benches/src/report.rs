@@ -67,7 +67,28 @@ pub(crate) const INSTRUCTIONS: &str = "\
 # Instructions per operation
 
 Written by `cargo run --release -p benches -- --instructions`, counted by callgrind. The counts include the measuring
-loop, about 3 instructions. The columns and rows are those of [the benchmarks](benchmarks.md).
+loop, about 3 instructions. The columns and rows are those of [the benchmarks](benchmarks.md). The tables of requests
+and tasks at the end are in [the adapters' page](benchmarks-instructions-adapters.md) too, which explains them. Here the
+build has no features for logs, telemetry, baggage and reports.
+";
+
+pub(crate) const INSTRUCTIONS_OF_ADAPTERS: &str = "\
+# Instructions of the adapters
+
+Written by `cargo run --release -p benches --features adapters -- --instructions`, counted by callgrind: requests, tasks,
+logs, telemetry and baggage, with contextvar and with the crate that does the same job. The build has all features of
+contextvar. Requests and tasks are also in [the instructions per operation](benchmarks-instructions.md), in a build without
+the features for logs, telemetry, baggage and reports.
+
+- \"Without\" is the same operation without what the row measures, or an operation that the row names. contextvar and
+  each peer add their figures to it. A dash means that the figures are those of the whole operation.
+- \"Ratio\" is what contextvar adds, divided by what the peer adds.
+- Each peer does the job in the fastest way that its API offers. A peer that is written by hand has the code that one
+  would write without contextvar.
+- A request is a call of an axum router by a task, until the end of the response's body. A layer of contextvar also runs
+  the body in the request's context, so there are peers with the body and without.
+- The blocks of tokio's tasks are recycled. glibc searches its heap for them, which takes a few hundred instructions more
+  or less, whatever is measured.
 ";
 
 pub(crate) const GROWTH: &str = "\

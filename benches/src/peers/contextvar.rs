@@ -89,6 +89,12 @@ impl Peer for Contextvar {
                     TEXT.reset(token);
                 })
             }),
+            Operation::SyncScopeNumber => {
+                context.run(|| meter.time(|| NUMBER.sync_scope(black_box(2), || black_box(()))))
+            }
+            Operation::SyncScopeString => {
+                context.run(|| meter.time(|| TEXT.sync_scope(black_box(String::new()), || black_box(()))))
+            }
             Operation::Copy => context.run(|| meter.time(copy_context)),
             Operation::RunInCopy => {
                 let mut copy = context.run(copy_context);

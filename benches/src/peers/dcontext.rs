@@ -60,11 +60,11 @@ impl Peer for Dcontext {
             }),
             Operation::CloneString => meter.time(|| TEXT.get().unwrap()),
             Operation::GetUnset => meter.time(|| UNSET.get().unwrap_or(7)),
-            Operation::SetNumber => meter.time(|| {
+            Operation::SetNumber | Operation::SyncScopeNumber => meter.time(|| {
                 let _scope = push_scope("");
                 NUMBER.set(black_box(2));
             }),
-            Operation::SetString => meter.time(|| {
+            Operation::SetString | Operation::SyncScopeString => meter.time(|| {
                 let _scope = push_scope("");
                 TEXT.set(black_box(String::new()));
             }),

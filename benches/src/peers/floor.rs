@@ -28,12 +28,12 @@ impl Peer for Floor {
             Operation::ReadString => meter.time(|| TEXT.with_borrow(|text| text.len())),
             Operation::CloneString => meter.time(|| TEXT.with_borrow(|text| text.clone())),
             Operation::GetUnset => meter.time(|| UNSET.get().unwrap_or(7)),
-            Operation::SetNumber => meter.time(|| {
+            Operation::SetNumber | Operation::SyncScopeNumber => meter.time(|| {
                 let old = NUMBER.replace(black_box(2));
                 black_box(());
                 NUMBER.set(old);
             }),
-            Operation::SetString => meter.time(|| {
+            Operation::SetString | Operation::SyncScopeString => meter.time(|| {
                 let mut text = black_box(String::new());
                 TEXT.with_borrow_mut(|current| mem::swap(current, &mut text));
                 black_box(());

@@ -73,8 +73,12 @@ fn measure(operation: Operation, variables: usize, meter: Meter) -> Option<Readi
         Operation::ReadString => meter.time(|| TEXT.with(|text| text.len())),
         Operation::CloneString => meter.time(|| TEXT.get()),
         Operation::GetUnset => meter.time(|| UNSET.try_with(|&number| number).unwrap_or(7)),
-        Operation::SetNumber => meter.time(|| NUMBER.sync_scope(black_box(2), || black_box(()))),
-        Operation::SetString => meter.time(|| TEXT.sync_scope(black_box(String::new()), || black_box(()))),
+        Operation::SetNumber | Operation::SyncScopeNumber => {
+            meter.time(|| NUMBER.sync_scope(black_box(2), || black_box(())))
+        }
+        Operation::SetString | Operation::SyncScopeString => {
+            meter.time(|| TEXT.sync_scope(black_box(String::new()), || black_box(())))
+        }
         Operation::Poll | Operation::PollHandedOver => {
             work::polls(meter, work::endless().inherit_task_local())
         }

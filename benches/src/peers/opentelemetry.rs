@@ -81,11 +81,11 @@ impl Peer for OpenTelemetry {
             Operation::CloneString => meter.time(|| Context::map_current(|context| text(context).clone())),
             Operation::GetUnset => meter
                 .time(|| Context::map_current(|context| context.get::<Unset>().map_or(7, |unset| unset.0))),
-            Operation::SetNumber => meter.time(|| {
+            Operation::SetNumber | Operation::SyncScopeNumber => meter.time(|| {
                 let _attached = Context::current_with_value(Number(black_box(2))).attach();
                 black_box(());
             }),
-            Operation::SetString => meter.time(|| {
+            Operation::SetString | Operation::SyncScopeString => meter.time(|| {
                 let _attached = Context::current_with_value(Text(black_box(String::new()))).attach();
                 black_box(());
             }),

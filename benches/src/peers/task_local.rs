@@ -70,8 +70,12 @@ fn measure(operation: Operation, variables: usize, meter: Meter) -> Option<Readi
         Operation::ReadString => meter.time(|| TEXT.with(|text| text.len())),
         Operation::CloneString => meter.time(|| TEXT.get()),
         Operation::GetUnset => meter.time(|| UNSET.try_with(|&number| number).unwrap_or(7)),
-        Operation::SetNumber => meter.time(|| NUMBER.sync_scope(black_box(2), || black_box(()))),
-        Operation::SetString => meter.time(|| TEXT.sync_scope(black_box(String::new()), || black_box(()))),
+        Operation::SetNumber | Operation::SyncScopeNumber => {
+            meter.time(|| NUMBER.sync_scope(black_box(2), || black_box(())))
+        }
+        Operation::SetString | Operation::SyncScopeString => {
+            meter.time(|| TEXT.sync_scope(black_box(String::new()), || black_box(())))
+        }
         Operation::Poll | Operation::PollHandedOver => match variables {
             1 => work::polls(meter, NUMBER.scope(1, work::endless())),
             8 => work::polls(meter, scope_eight(&[1; 8], 0, work::endless())),
