@@ -135,40 +135,41 @@ pub(crate) fn copy_map() -> Map {
 
 /// Returns the frame that reads use, and the variable's value there, after a look at the root of `innermost`. The
 /// value can be used until the frame is written.
-#[inline(never)]
+#[inline]
 fn find_further<'a, T: 'static>(
     innermost: &'a Frame,
     variable: &Variable<T>,
     on_no_context: impl FnOnce(NoContext),
 ) -> (&'a Frame, Option<&'a T>) {
-    /// Continues after `innermost`, the sentinel or the frame of a lost context, did not have the value.
-    #[cold]
-    fn find_in_base<'a, T: 'static>(
-        innermost: &'a Frame,
-        variable: &Variable<T>,
-        on_no_context: impl FnOnce(NoContext),
-    ) -> (&'a Frame, Option<&'a T>) {
-        let base = if is_sentinel(innermost) { base_frame() } else { Some(innermost) };
-        let Some(frame) = base else {
-            on_no_context(NoContext::Task);
-            return (innermost, None);
-        };
-        let value = frame.map().get(variable);
-        if value.is_none() {
-            if frame.map().is_lost() {
-                on_no_context(NoContext::Copy);
-            } else if frame.task().is_none() {
-                on_no_context(NoContext::Thread);
-            }
-        }
-        (frame, value)
-    }
-
-    match innermost.map().get(variable) {
+    match innermost.map().get_below_root(variable) {
         // The sentinel's map is lost, too.
         None if innermost.map().is_lost() => find_in_base(innermost, variable, on_no_context),
         value => (innermost, value),
     }
+}
+
+/// Continues after `innermost`, the sentinel or the frame of a lost context, did not have the value.
+#[cold]
+#[inline(never)]
+fn find_in_base<'a, T: 'static>(
+    innermost: &'a Frame,
+    variable: &Variable<T>,
+    on_no_context: impl FnOnce(NoContext),
+) -> (&'a Frame, Option<&'a T>) {
+    let base = if is_sentinel(innermost) { base_frame() } else { Some(innermost) };
+    let Some(frame) = base else {
+        on_no_context(NoContext::Task);
+        return (innermost, None);
+    };
+    let value = frame.map().get(variable);
+    if value.is_none() {
+        if frame.map().is_lost() {
+            on_no_context(NoContext::Copy);
+        } else if frame.task().is_none() {
+            on_no_context(NoContext::Thread);
+        }
+    }
+    (frame, value)
 }
 
 /// Returns the reason why a variable has no value in the current context.

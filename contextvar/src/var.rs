@@ -557,7 +557,7 @@ impl<T: 'static> ContextVar<T> {
     }
 
     #[cold]
-    #[inline(never)]
+    #[inline]
     fn set_error(
         &self,
         kind: WriteErrorKind,
@@ -637,7 +637,7 @@ impl<T: 'static> ContextVar<T> {
     /// assert_eq!(error.kind(), ResetErrorKind::DifferentVar);
     /// assert!(USER.try_reset(error.into_token()).is_ok());
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn try_reset(&'static self, token: Token<T>) -> Result<(), ResetError<T>> {
         if !ptr::eq(token.var, self) {
             return Err(self.reset_error(token));

@@ -59,6 +59,14 @@ impl Map {
         }
     }
 
+    /// Returns the value of a variable that the root does not have.
+    #[inline]
+    pub(crate) fn get_below_root<T: 'static>(&self, variable: &Variable<T>) -> Option<&T> {
+        let word = self.root().nested_word(variable.slot())?;
+        // SAFETY: as in `get`.
+        Some(unsafe { word.value() })
+    }
+
     /// Returns the variable's value, which this map keeps as well.
     pub(super) fn share<T: 'static>(&self, variable: &Variable<T>) -> Option<Value<T>> {
         let word = self.word(variable.slot())?;

@@ -125,8 +125,8 @@ impl Node {
         if self.set >> slot & 1 == 0 { None } else { Some(&self.words[slot as usize]) }
     }
 
-    /// Returns the value in a slot from 32 on.
-    #[inline]
+    /// Returns the value in a slot from 32 on. Returns `None` for lower ones: no node has a value in slot 0.
+    #[inline(never)]
     pub(super) fn nested_word(&self, mut slot: u32) -> Option<&Word> {
         let mut node = self;
         loop {
