@@ -16,6 +16,7 @@
 mod alloc;
 mod chart;
 mod check;
+mod equivalent;
 mod growth;
 #[cfg(tokio_unstable)]
 mod hooks;
@@ -25,6 +26,7 @@ mod measure;
 #[cfg(feature = "observed")]
 mod observed;
 mod operation;
+mod pairs;
 mod peers;
 mod report;
 mod work;
@@ -51,9 +53,9 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             Ok(ExitCode::SUCCESS)
         }
         ["--load"] => {
-            let table = load::table()?;
-            print!("{table}");
-            write_doc("benchmarks-load.md", &report::page(report::LOAD, &table))?;
+            let tables = load::tables()?;
+            print!("{tables}");
+            write_doc("benchmarks-load.md", &report::page(report::LOAD, &tables))?;
             Ok(ExitCode::SUCCESS)
         }
         #[cfg(feature = "observed")]
