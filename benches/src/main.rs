@@ -16,6 +16,7 @@
 mod alloc;
 mod chart;
 mod check;
+mod contention;
 mod equivalent;
 mod growth;
 #[cfg(tokio_unstable)]
@@ -29,6 +30,7 @@ mod operation;
 mod pairs;
 mod peers;
 mod report;
+mod side_by_side;
 mod work;
 
 use std::env;
