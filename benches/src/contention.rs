@@ -72,8 +72,8 @@ threads are at a line on average, and Q(0) = 0. If the copies are all that the t
 A transfer takes {} ns. That is measured: an increment takes {} ns when two threads walk the same 16 lines, and {} ns
 when each thread walks lines of its own. The model assumes one socket, whose {MANY} cores get a line from one another as
 fast as two do. It also assumes that a core gets the lines one after the other, and each of them twice per request. With
-other work in between, a core gets several lines at the same time, and still has them when it drops the copy: there the
-model is an upper bound.
+other work in between, a core can get several lines at the same time, and still have them when it drops the copy: there
+the model can be too high.
 
 ",
         number(transfer),
