@@ -4,15 +4,14 @@
 use std::future::pending;
 use std::hint::black_box;
 use std::pin::Pin;
-use std::sync::Barrier;
-use std::thread;
 use std::time::Duration;
 
-use contextvar::{Context, ContextVar, InContext, context_var, copy_context};
+use contextvar::{Context, ContextVar, InContext, context_var, copy_context, task};
 use opentelemetry::context::FutureExt;
 use tokio::runtime::Builder;
 
-use crate::alloc;
+use crate::alloc::{self, Allocated};
+use crate::contention;
 use crate::measure::{Meter, Reading};
 use crate::report::{header, number, row};
 use crate::work;
@@ -22,9 +21,11 @@ type Var = &'static ContextVar<u64>;
 /// Returns all tables. Those with many variables are measured last, because variables keep their slots
 /// forever.
 pub(crate) fn tables() -> String {
-    let (nested, tasks, threads) = (nested(), tasks(), threads());
+    let nested = nested();
     let mut vars = Vec::new();
-    [declared(&mut vars), set(&vars), nested, tasks, threads].concat()
+    declare(&mut vars, 7);
+    let (tasks, million, threads) = (tasks(&vars), million(&vars), contention::tables());
+    [declared(&mut vars), set(&vars), nested, tasks, million, threads].concat()
 }
 
 /// Makes variables until there are `count`, and writes each once, which assigns its slot.
@@ -178,7 +179,7 @@ fn opentelemetry_of_eight() -> opentelemetry::Context {
     more.with_value(Otel::<5>(1)).with_value(Otel::<6>(1)).with_value(Otel::<7>(1))
 }
 
-fn tasks() -> String {
+fn tasks(seven: &[Var]) -> String {
     let mut text =
         "## Tasks alive, each with a copy of a context of eight variables: bytes per task\n\n".to_owned();
     let names = [
@@ -189,9 +190,7 @@ fn tasks() -> String {
         "the same, one value set",
     ];
     text += &header("tasks", names.into_iter());
-    let mut vars = Vec::new();
-    declare(&mut vars, 7);
-    let context = context_of(&vars).with_value(&NUMBER, 1);
+    let context = context_of(seven).with_value(&NUMBER, 1);
     for count in [1, 10, 100, 1_000, 10_000, 100_000] {
         let attached = opentelemetry_of_eight().attach();
         let otel = opentelemetry::Context::current;
@@ -214,13 +213,75 @@ fn tasks() -> String {
     text + "\n"
 }
 
-/// Spawns the tasks, lets each run until it waits, and returns the bytes that are allocated per task. The
-/// first batch of tasks makes the runtime allocate its own list.
+tokio::task_local! {
+    static LOCALS_0: u64;
+    static LOCALS_1: u64;
+    static LOCALS_2: u64;
+    static LOCALS_3: u64;
+    static LOCALS_4: u64;
+    static LOCALS_5: u64;
+    static LOCALS_6: u64;
+    static LOCALS_7: u64;
+}
+
+fn million(seven: &[Var]) -> String {
+    const COUNT: usize = 1_000_000;
+    let mut text = "\
+## A million tasks that wait, each with a context: bytes and allocations per task
+
+tokio pads each task to a multiple of 128 bytes. Its own part and the context fit in the first 128.
+
+"
+    .to_owned();
+    let names = ["1 variable: bytes", "allocations", "8 variables: bytes", "allocations"];
+    text += &header("", names.into_iter());
+    let contexts = [Context::new().with_value(&NUMBER, 1), context_of(seven).with_value(&NUMBER, 1)];
+    let plain = per_task(COUNT, || drop(tokio::spawn(pending::<()>())));
+    let spawned = contexts
+        .clone()
+        .map(|mut context| context.run(|| per_task(COUNT, || drop(task::spawn(pending::<()>())))));
+    let changed = contexts.map(|mut context| {
+        let own = || async {
+            NUMBER.set(2);
+            pending::<()>().await;
+        };
+        context.run(|| per_task(COUNT, || drop(task::spawn(own()))))
+    });
+    let locals = [
+        per_task(COUNT, || drop(tokio::spawn(LOCALS_0.scope(1, pending::<()>())))),
+        per_task(COUNT, || {
+            let scope =
+                LOCALS_3.scope(1, LOCALS_2.scope(1, LOCALS_1.scope(1, LOCALS_0.scope(1, pending::<()>()))));
+            let scope = LOCALS_7.scope(1, LOCALS_6.scope(1, LOCALS_5.scope(1, LOCALS_4.scope(1, scope))));
+            drop(tokio::spawn(scope));
+        }),
+    ];
+    let rows = [
+        ("`tokio::spawn`", [plain; 2]),
+        ("`contextvar::task::spawn`", spawned),
+        ("the same, one variable set in the task", changed),
+        ("`tokio::spawn` in a scope of `task_local!` per variable", locals),
+    ];
+    for (name, cells) in rows {
+        let cells = cells.map(|(bytes, allocations)| [bytes, allocations]).concat();
+        text += &row(name, cells.into_iter().map(|cell| Some(number(cell))));
+    }
+    text + "\n"
+}
+
+/// Spawns the tasks and returns the bytes that are allocated per task.
 fn bytes_per_task<F: Future<Output = ()> + Send + 'static>(count: usize, future: impl Fn() -> F) -> f64 {
+    per_task(count, || drop(tokio::spawn(future()))).0
+}
+
+/// Spawns the tasks, lets each run until it waits, and returns the bytes that are allocated per task, and the
+/// number of allocations. The first batch of tasks makes the runtime allocate its own list.
+fn per_task(count: usize, spawn: impl Fn()) -> (f64, f64) {
     let runtime = Builder::new_current_thread().build().unwrap();
+    let _in_runtime = runtime.enter();
     let spawn_all = |count| {
         for _ in 0..count {
-            runtime.spawn(future());
+            spawn();
         }
         // When the task that was spawned last has run, all have.
         runtime.block_on(runtime.spawn(async {})).unwrap();
@@ -228,76 +289,8 @@ fn bytes_per_task<F: Future<Output = ()> + Send + 'static>(count: usize, future:
     spawn_all(count);
     alloc::start_counting();
     spawn_all(count);
-    alloc::stop_counting().live as f64 / count as f64
-}
-
-fn threads() -> String {
-    let mut text = "## Threads that copy at the same time: nanoseconds per copy and drop\n\n".to_owned();
-    text += &header("", ["contextvar", "opentelemetry", "get a u64"].into_iter());
-    let context = Context::new().with_value(&NUMBER, 1);
-    let attached = opentelemetry::Context::new().with_value(Otel::<0>(1));
-
-    let copies = |meter: Meter, context: &Context| context.clone().run(|| meter.time(copy_context));
-    let gets = |meter: Meter, context: &Context| context.clone().run(|| meter.time(|| NUMBER.get()));
-    let otel = |meter: Meter, context: &opentelemetry::Context| {
-        let _attached = context.clone().attach();
-        meter.time(opentelemetry::Context::current)
-    };
-    // A new context, which shares no reference count with the others.
-    let apart = || Context::new().with_value(&NUMBER, 1);
-    let otel_apart = || opentelemetry::Context::new().with_value(Otel::<0>(1));
-    let rows = [
-        (
-            "one thread",
-            [
-                on_threads(1, |meter| copies(meter, &context)),
-                on_threads(1, |meter| otel(meter, &attached)),
-                on_threads(1, |meter| gets(meter, &context)),
-            ],
-        ),
-        (
-            "two threads, a context each",
-            [
-                on_threads(2, |meter| copies(meter, &apart())),
-                on_threads(2, |meter| otel(meter, &otel_apart())),
-                on_threads(2, |meter| gets(meter, &apart())),
-            ],
-        ),
-        (
-            "two threads, the same context",
-            [
-                on_threads(2, |meter| copies(meter, &context)),
-                on_threads(2, |meter| otel(meter, &attached)),
-                on_threads(2, |meter| gets(meter, &context)),
-            ],
-        ),
-    ];
-    for (name, cells) in rows {
-        text += &row(name, cells.into_iter().map(|cell| Some(number(cell))));
-    }
-    text + "\n"
-}
-
-/// Runs an operation on `count` threads at the same time. Returns its nanoseconds: the median of the rounds'
-/// means.
-fn on_threads(count: usize, measure: impl Fn(Meter) -> Reading + Sync) -> f64 {
-    let meter = Meter { repeats: 200_000, count_allocations: false };
-    let mut rounds: Vec<f64> = (0..21)
-        .map(|_| {
-            let barrier = Barrier::new(count);
-            let total: f64 = thread::scope(|scope| {
-                let one = || {
-                    barrier.wait();
-                    ns(measure(meter))
-                };
-                let threads: Vec<_> = (0..count).map(|_| scope.spawn(one)).collect();
-                threads.into_iter().map(|thread| thread.join().unwrap()).sum()
-            });
-            total / count as f64
-        })
-        .collect();
-    rounds.sort_by(f64::total_cmp);
-    rounds[rounds.len() / 2]
+    let Allocated { live, allocations, .. } = alloc::stop_counting();
+    (live as f64 / count as f64, allocations as f64 / count as f64)
 }
 
 fn set_and_restore(meter: Meter, var: Var) -> Reading {

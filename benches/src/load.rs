@@ -1,7 +1,7 @@
 //! Puts load on an HTTP service, with and without context variables.
 //!
-//! In one service a layer and variables carry the request's id and tenant. In the other, headers and
-//! arguments do. Both do the same work: a nested call and two tasks with an answer each. Each service checks
+//! In one service a `ContextLayer` and variables carry the request's id and tenant. In the others, headers and
+//! arguments do. All do the same work: a nested call and two tasks with an answer each. Each service checks
 //! that its answer has the id that came in with the request.
 
 use std::error::Error;
@@ -9,7 +9,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{self, Poll};
 
 use axum::Router;
 use axum::http::request::Parts;
@@ -19,14 +18,33 @@ use contextvar::context_var;
 use contextvar::tower::ContextLayer;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tower::{Service, layer::layer_fn};
+use tower::layer::layer_fn;
 
+use crate::equivalent::{DoesNothing, Equivalent};
+use crate::pairs::{Median, SECONDS, by_turns};
 use crate::report::{header, number, row};
 
 const CONNECTIONS: [u32; 2] = [64, 512];
-// Many short turns, because the machine's other load changes within a minute.
-const ROUNDS: usize = 15;
-const SECONDS: u32 = 6;
+// A multiple of eight: see `by_turns`.
+const ROUNDS: usize = 80;
+
+const SERVICES: [&str; 4] =
+    ["a layer that does nothing", "the same service again", "an equivalent layer", "contextvar"];
+
+/// What is divided by what: indexes of `SERVICES`.
+const RATIOS: [(&str, usize, usize); 3] = [
+    ("the noise: the service with a layer that does nothing, to itself", 1, 0),
+    ("an equivalent layer, to a layer that does nothing", 2, 0),
+    ("**contextvar, to an equivalent layer**", 3, 2),
+];
+
+type Figure = fn(&Load) -> f64;
+
+const FIGURES: [(&str, Figure); 3] = [
+    ("requests per second", |load| load.per_second),
+    ("p50, ms", |load| load.p50_ms),
+    ("p99, ms", |load| load.p99_ms),
+];
 
 #[context_var(name = "request_id", log)]
 pub(crate) static REQUEST_ID: String;
@@ -38,56 +56,47 @@ pub(crate) static TENANT: String;
 static CHECKED: AtomicU64 = AtomicU64::new(0);
 static MIXED_UP: AtomicU64 = AtomicU64::new(0);
 
-pub(crate) fn table() -> Result<String, Box<dyn Error>> {
+pub(crate) fn tables() -> Result<String, Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let without = start(&runtime, Router::new().route("/", get(with_arguments)))?;
+    let with_arguments = || Router::new().route("/", get(with_arguments));
     let layer = ContextLayer::new()
         .set(&REQUEST_ID, |request: &Parts| text(&request.headers, "x-request-id"))
         .set(&TENANT, |request: &Parts| text(&request.headers, "x-tenant"));
-    let with = start(&runtime, Router::new().route("/", get(with_context)).layer(layer))?;
-    let nothing =
-        start(&runtime, Router::new().route("/", get(with_arguments)).layer(layer_fn(DoesNothing)))?;
-    let services = [without, nothing, with];
+    let services = [
+        start(&runtime, with_arguments().layer(layer_fn(DoesNothing)))?,
+        start(&runtime, with_arguments().layer(layer_fn(DoesNothing)))?,
+        start(&runtime, with_arguments().layer(layer_fn(Equivalent)))?,
+        start(&runtime, Router::new().route("/", get(with_context)).layer(layer))?,
+    ];
 
-    let columns = ["without", "with a layer that does nothing", "with contextvar"];
-    let mut table = header("", columns.into_iter());
+    let mut tables = String::new();
     for connections in CONNECTIONS {
-        let mut rounds = Vec::new();
-        for round in 0..ROUNDS {
-            // In turns, and a different one begins each round.
-            let mut loads = [None; 3];
-            for column in (round..round + 3).map(|turn| turn % 3) {
-                loads[column] = Some(load(services[column], connections)?);
-            }
-            rounds.push(loads.map(|load| load.expect("each service had its turn")));
+        let rounds: Vec<[Load; 4]> = by_turns(ROUNDS, |service| load(services[service], connections))?;
+        tables += &format!("## {connections} connections\n\n");
+        tables += &header("medians", FIGURES.iter().map(|(name, _)| *name));
+        for (service, name) in SERVICES.into_iter().enumerate() {
+            let median = |(_, figure): (_, Figure)| {
+                Some(number(Median::of(rounds.iter().map(|round| figure(&round[service]))).median))
+            };
+            tables += &row(name, FIGURES.into_iter().map(median));
         }
-        let lines: [(&str, Figure); 3] = [
-            ("requests per second", |load| load.per_second),
-            ("p50, ms", |load| load.p50_ms),
-            ("p99, ms", |load| load.p99_ms),
-        ];
-        for (name, figure) in lines {
-            let cells = [0, 1, 2].map(|column| {
-                let here = median(rounds.iter().map(|round| figure(&round[column])));
-                let ratio = median(rounds.iter().map(|round| figure(&round[column]) / figure(&round[0])));
-                Some(format!("{} ({ratio:.3})", number(here)))
-            });
-            table += &row(&format!("{name}, {connections} connections"), cells.into_iter());
+        tables += "\n";
+        tables +=
+            &header("ratios within a round, and their 95 % intervals", FIGURES.iter().map(|(name, _)| *name));
+        for (name, over, under) in RATIOS {
+            let ratio = |(_, figure): (_, Figure)| {
+                let ratios = rounds.iter().map(|round| figure(&round[over]) / figure(&round[under]));
+                Some(Median::of(ratios).to_string())
+            };
+            tables += &row(name, FIGURES.into_iter().map(ratio));
         }
+        tables += "\n";
     }
     let (checked, mixed_up) = (CHECKED.load(Ordering::Relaxed), MIXED_UP.load(Ordering::Relaxed));
-    table += &format!(
-        "\nThe services checked {checked} answers; {mixed_up} of them had values of another request.\n"
+    tables += &format!(
+        "The services checked {checked} answers; {mixed_up} of them had values of another request.\n"
     );
-    if mixed_up == 0 { Ok(table) } else { Err(table.into()) }
-}
-
-type Figure = fn(&Load) -> f64;
-
-pub(crate) fn median(figures: impl Iterator<Item = f64>) -> f64 {
-    let mut figures: Vec<f64> = figures.collect();
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
+    if mixed_up == 0 { Ok(tables) } else { Err(tables.into()) }
 }
 
 fn start(runtime: &Runtime, service: Router) -> io::Result<SocketAddr> {
@@ -95,24 +104,6 @@ fn start(runtime: &Runtime, service: Router) -> io::Result<SocketAddr> {
     let address = listener.local_addr()?;
     runtime.spawn(async move { axum::serve(listener, service).await });
     Ok(address)
-}
-
-/// A layer that does nothing, to measure the cost of any layer in axum.
-#[derive(Clone)]
-struct DoesNothing<S>(S);
-
-impl<S: Service<R>, R> Service<R> for DoesNothing<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: R) -> S::Future {
-        self.0.call(request)
-    }
 }
 
 #[derive(Clone, Copy)]

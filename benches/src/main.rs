@@ -19,6 +19,8 @@ mod adapters;
 mod alloc;
 mod chart;
 mod check;
+mod contention;
+mod equivalent;
 mod growth;
 #[cfg(tokio_unstable)]
 mod hooks;
@@ -28,8 +30,10 @@ mod measure;
 #[cfg(feature = "observed")]
 mod observed;
 mod operation;
+mod pairs;
 mod peers;
 mod report;
+mod side_by_side;
 mod work;
 
 use std::env;
@@ -58,9 +62,9 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             Ok(ExitCode::SUCCESS)
         }
         ["--load"] => {
-            let table = load::table()?;
-            print!("{table}");
-            write_doc("benchmarks-load.md", &report::page(report::LOAD, &table))?;
+            let tables = load::tables()?;
+            print!("{tables}");
+            write_doc("benchmarks-load.md", &report::page(report::LOAD, &tables))?;
             Ok(ExitCode::SUCCESS)
         }
         #[cfg(feature = "observed")]

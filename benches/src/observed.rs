@@ -25,15 +25,16 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, SpanData, SpanExpor
 use tokio::net::TcpListener;
 use tracing_subscriber::fmt::format::{Format, JsonFields};
 
-use crate::load::{REQUEST_ID, TENANT, median, run_wrk, text, with_context};
-use crate::report::{header, row};
+use crate::load::{REQUEST_ID, TENANT, run_wrk, text, with_context};
+use crate::pairs::{Median, SECONDS, by_turns};
+use crate::report::{header, number, row};
 
 /// The argument that makes this program run one service.
 pub(crate) const SERVE: &str = "--serve";
 
 const CONNECTIONS: u32 = 64;
-const ROUNDS: usize = 9;
-const SECONDS: u32 = 4;
+// A multiple of four: see `by_turns`.
+const ROUNDS: usize = 48;
 
 /// Each feature: its name, and its letter in the name of a service. A service has a capital letter if the
 /// variables show.
@@ -50,22 +51,24 @@ const FEATURES: [(&str, &str); 6] = [
 static LOCALE: String;
 
 pub(crate) fn table() -> Result<String, Box<dyn Error>> {
-    let mut table = header("", ["without variables", "with", "ratio"].into_iter());
+    let mut table = header("", ["without variables", "with", "ratio (95 % interval)"].into_iter());
+    // The noise first: a service to itself.
+    table += &compare("the noise: all of them, without variables in both", ["lsmhb", "lsmhb"])?;
     for (name, letters) in FEATURES {
-        let services = [Service::start(letters)?, Service::start(&letters.to_uppercase())?];
-        let mut rounds = Vec::new();
-        for round in 0..ROUNDS {
-            let mut loads = [0.0; 2];
-            for index in [round % 2, (round + 1) % 2] {
-                loads[index] = run_wrk(services[index].address, CONNECTIONS, SECONDS)?.per_second;
-            }
-            rounds.push(loads);
-        }
-        let cells = [0, 1].map(|column| format!("{:.0}", median(rounds.iter().map(|loads| loads[column]))));
-        let ratio = median(rounds.iter().map(|loads| loads[1] / loads[0]));
-        table += &row(name, cells.into_iter().chain([format!("{ratio:.3}")]).map(Some));
+        table += &compare(name, [letters, &letters.to_uppercase()])?;
     }
     Ok(table)
+}
+
+/// Returns the row that compares two services.
+fn compare(name: &str, services: [&str; 2]) -> Result<String, Box<dyn Error>> {
+    let services = [Service::start(services[0])?, Service::start(services[1])?];
+    let rounds: Vec<[f64; 2]> =
+        by_turns(ROUNDS, |service| Ok(run_wrk(services[service].address, CONNECTIONS, SECONDS)?.per_second))?;
+    let [without, with] =
+        [0, 1].map(|service| number(Median::of(rounds.iter().map(|loads| loads[service])).median));
+    let ratio = Median::of(rounds.iter().map(|loads| loads[1] / loads[0])).to_string();
+    Ok(row(name, [without, with, ratio].into_iter().map(Some)))
 }
 
 struct Service {
