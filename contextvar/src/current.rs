@@ -26,10 +26,8 @@ mod thread_context;
 use active_read::{ActiveRead, EndRead};
 pub(crate) use frame::{Contents, Frame, Undo, enter};
 use frame::{base_frame, innermost_frame, is_sentinel};
-#[cfg(any(feature = "hyper", feature = "report", feature = "tower"))]
-pub(crate) use task::TaskId;
-pub(crate) use task::task_id;
 pub use task::{LookupErrorKind, WriteErrorKind};
+pub(crate) use task::{TaskId, task_id};
 #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
 pub(crate) use task_context::TaskContext;
 #[cfg(all(feature = "runtime-hooks", any(feature = "carry", feature = "observe"), tokio_unstable))]
