@@ -4,7 +4,7 @@ use std::iter::FusedIterator;
 use std::ops::Index;
 use std::vec;
 
-use crate::current::{self, Contents};
+use crate::current::{self, Contents, TaskId, task_id};
 use crate::error::{self, ApplyError};
 use crate::on_drop::OnDrop;
 use crate::scoped::Scoped;
@@ -280,9 +280,15 @@ impl Context {
     #[doc(alias = "attach")]
     #[inline]
     pub fn run<R>(&mut self, f: impl FnOnce() -> R) -> R {
+        self.run_in_task(task_id(), f)
+    }
+
+    /// Does what [`run`](Self::run) does. `task` is the task that this code runs in.
+    #[inline]
+    pub(crate) fn run_in_task<R>(&mut self, task: Option<TaskId>, f: impl FnOnce() -> R) -> R {
         #[cfg(feature = "observe")]
         let _exit = OnDrop(crate::observe::exited);
-        current::enter(&mut self.contents, || {
+        current::enter(&mut self.contents, task, || {
             #[cfg(feature = "observe")]
             crate::observe::entered();
             f()

@@ -30,10 +30,8 @@ pub(crate) use frame::{Contents, Frame, Undo, enter};
 use frame::{base_frame, innermost_frame, is_sentinel};
 use identity::Identity;
 pub(crate) use scope::scope;
-#[cfg(any(feature = "hyper", feature = "report", feature = "tower"))]
-pub(crate) use task::TaskId;
-pub(crate) use task::task_id;
 pub use task::{LookupErrorKind, WriteErrorKind};
+pub(crate) use task::{TaskId, task_id};
 #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
 pub(crate) use task_context::TaskContext;
 #[cfg(all(feature = "runtime-hooks", any(feature = "carry", feature = "observe"), tokio_unstable))]

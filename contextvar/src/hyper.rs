@@ -7,11 +7,10 @@ use http::{Request, Response};
 use hyper::rt;
 use hyper::service::Service;
 
-use crate::context::{Context, copy_context};
 use crate::in_context::InContext;
 use crate::inherit::Carried;
+use crate::request::InRequest;
 pub use crate::request::RequestFuture;
-use crate::request::{is_in_request, run_request};
 use crate::scoped::Scoped;
 
 /// Gives each request of a connection a context of its own: the counterpart of
@@ -68,9 +67,9 @@ where
     type Future = RequestFuture<S::Future>;
 
     fn call(&self, request: Request<A>) -> RequestFuture<S::Future> {
-        let mut context =
-            if self.copies_current || is_in_request() { copy_context() } else { Context::new() };
-        let future = run_request(&mut context, || self.inner.call(request));
+        let in_request = InRequest::enter();
+        let mut context = in_request.new_context(self.copies_current);
+        let future = in_request.run(&mut context, &Carried::NOTHING, || self.inner.call(request));
         RequestFuture::new(context, Carried::NOTHING, future)
     }
 }

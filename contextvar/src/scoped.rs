@@ -6,10 +6,13 @@ use std::task::{self, Poll};
 use pin_project_lite::pin_project;
 
 use crate::context::Context;
+use crate::current::{TaskId, task_id};
 use crate::inherit::Carried;
 
 #[cfg(feature = "http-body")]
 mod body;
+#[cfg(any(feature = "hyper", feature = "tower"))]
+mod request;
 #[cfg(feature = "sink")]
 mod sink;
 #[cfg(feature = "stream")]
@@ -25,8 +28,9 @@ pin_project! {
     /// not see what the stream sets.
     ///
     /// When the future finishes, the future and then the context are dropped before the poll returns.
-    /// [`and_context`](Self::and_context) returns the context instead. A stream or a body finishes when it
-    /// returns `None`. A sink and its context are dropped with the `Scoped`.
+    /// [`and_context`](Self::and_context) returns the context instead. A stream finishes when it returns `None`. A
+    /// body finishes when it returns `None`, or its last frame if its `is_end_stream` says so. A sink and its
+    /// context are dropped with the `Scoped`.
     ///
     /// With feature `carry`, a `Scoped` that hands work to another task or thread also holds the values that
     /// are [carried along](crate::InContext::in_inherited_context). They are entered inside the context, at
@@ -63,16 +67,23 @@ pin_project! {
     }
 
     impl<F> PinnedDrop for Scoped<F> {
+        #[inline]
         fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
             if this.inner.is_some() {
-                this.context.run(|| {
-                    this.carried.run_drop(|| this.inner.set(None));
-                    this.carried.clear();
-                });
+                drop_unfinished(this);
             }
         }
     }
+}
+
+/// Not inlined, so that the test before it is.
+#[inline(never)]
+fn drop_unfinished<F>(scope: Pin<&mut Scoped<F>>) {
+    let mut this = scope.project();
+    this.context.run(|| {
+        this.carried.run_drop(|| this.inner.set(None));
+        this.carried.clear();
+    });
 }
 
 impl<F> Scoped<F> {
@@ -148,21 +159,32 @@ impl<F> Scoped<F> {
 }
 
 impl<F: Future> Scoped<F> {
+    /// Polls the future in its context. `task` is the task that this code runs in.
     #[inline]
-    fn poll_with_context(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<(F::Output, Context)> {
-        let mut this = self.project();
-        let output = this.context.run(|| {
-            let output = this.carried.run(|| {
-                let future = this.inner.as_mut().as_pin_mut();
-                let output = future.expect("`Scoped` polled after it has finished").poll(cx);
-                if output.is_ready() {
-                    // Dropped in here, so that the future's destructors see its context.
-                    this.inner.set(None);
-                }
-                output
-            });
+    pub(crate) fn poll_in_task(
+        self: Pin<&mut Self>,
+        task: Option<TaskId>,
+        cx: &mut task::Context<'_>,
+    ) -> Poll<F::Output> {
+        self.poll_with_context(task, cx).map(|(output, context)| {
+            // Dropped here and not at the end, where a panic of the drop would leak the output.
+            drop(context);
+            output
+        })
+    }
+
+    #[inline]
+    fn poll_with_context(
+        self: Pin<&mut Self>,
+        task: Option<TaskId>,
+        cx: &mut task::Context<'_>,
+    ) -> Poll<(F::Output, Context)> {
+        let this = self.project();
+        let (inner, carried) = (this.inner, this.carried);
+        let output = this.context.run_in_task(task, move || {
+            let output = carried.run(move || poll_and_drop_if_ready(inner, cx));
             if output.is_ready() {
-                this.carried.clear();
+                carried.clear();
             }
             output
         });
@@ -170,45 +192,65 @@ impl<F: Future> Scoped<F> {
     }
 }
 
+#[inline]
+fn poll_and_drop_if_ready<F: Future>(
+    mut inner: Pin<&mut Option<F>>,
+    cx: &mut task::Context<'_>,
+) -> Poll<F::Output> {
+    let future = inner.as_mut().as_pin_mut();
+    let output = future.expect("`Scoped` polled after it has finished").poll(cx);
+    if output.is_ready() {
+        // Dropped in here, so that the future's destructors see its context.
+        inner.set(None);
+    }
+    output
+}
+
 impl<F: Future> Future for Scoped<F> {
     type Output = F::Output;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
-        self.poll_with_context(cx).map(|(output, context)| {
-            // Dropped here and not at the end, where a panic of the drop would leak the output.
-            drop(context);
-            output
-        })
+        self.poll_in_task(task_id(), cx)
     }
 }
 
 #[cfg(any(feature = "http-body", feature = "stream"))]
 impl<F> Scoped<F> {
-    /// Polls a stream or a body once. When it returns `None`, drops it and its context. Later polls return
-    /// `None`.
-    fn poll_until_none<T>(
+    /// Polls a stream or a body once. Drops it and its context when it returns `None`, or an item after which
+    /// `is_end` returns true. Later polls return `None`.
+    fn poll_item<T>(
         self: Pin<&mut Self>,
         poll: impl FnOnce(Pin<&mut F>) -> Poll<Option<T>>,
+        is_end: impl FnOnce(&F) -> bool,
     ) -> Poll<Option<T>> {
-        let mut this = self.project();
+        // Set in place: a closure's result would be copied, and it is large.
+        let mut item = Poll::Ready(None);
+        let this = self.project();
         if this.inner.is_none() {
-            return Poll::Ready(None);
+            return item;
         }
-        let item = this.context.run(|| {
-            let item = this.carried.run(|| {
-                let item = this.inner.as_mut().as_pin_mut().map_or(Poll::Ready(None), poll);
-                if matches!(item, Poll::Ready(None)) {
-                    this.inner.set(None);
+        let (mut inner, carried) = (this.inner, this.carried);
+        let mut has_finished = true;
+        this.context.run(|| {
+            carried.run(|| {
+                if let Some(mut inner) = inner.as_mut().as_pin_mut() {
+                    item = poll(inner.as_mut());
+                    has_finished = match &item {
+                        Poll::Pending => false,
+                        Poll::Ready(None) => true,
+                        Poll::Ready(Some(_)) => is_end(&inner),
+                    };
                 }
-                item
+                if has_finished {
+                    inner.set(None);
+                }
             });
-            if matches!(item, Poll::Ready(None)) {
-                this.carried.clear();
+            if has_finished {
+                carried.clear();
             }
-            item
         });
-        if matches!(item, Poll::Ready(None)) {
+        if has_finished {
             drop(mem::take(this.context));
         }
         item
@@ -252,7 +294,7 @@ impl<F: Future> Future for ScopedAndContext<F> {
     type Output = (F::Output, Context);
 
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
-        self.project().scope.poll_with_context(cx)
+        self.project().scope.poll_with_context(task_id(), cx)
     }
 }
 

@@ -6,9 +6,14 @@
 #[cfg(feature = "baggage")]
 mod client;
 mod connection;
-mod request;
+mod layer;
+mod response_header;
+mod service;
+mod settings;
 
 #[cfg(feature = "baggage")]
 pub use client::{InjectBaggage, InjectBaggageLayer};
 pub use connection::{ConnectionService, MakeContextService, MakeContextServiceFuture};
-pub use request::{ContextLayer, ContextService, Rejection, ResponseFuture};
+pub use layer::ContextLayer;
+pub use service::{ContextService, ResponseFuture};
+pub use settings::Rejection;

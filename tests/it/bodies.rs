@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -51,6 +51,45 @@ fn a_body_runs_in_its_context_and_drops_it_at_its_end() {
         body.frame().await.unwrap().unwrap();
         drop(body);
         assert_eq!(Arc::strong_count(&held), 1);
+    });
+}
+
+#[test]
+fn a_body_that_knows_its_end_is_dropped_in_its_context_with_the_last_frame() {
+    /// Yields frames, and knows which one is the last. Reports which context it is dropped in.
+    struct Counted(u8, mpsc::Sender<String>);
+
+    impl Body for Counted {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            self.0 -= 1;
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from(USER.get())))))
+        }
+
+        fn is_end_stream(&self) -> bool {
+            self.0 == 0
+        }
+    }
+
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            self.1.send(USER.get()).unwrap();
+        }
+    }
+
+    on_both_flavors(|| async {
+        let (held, (sender, dropped)) = (Arc::new(()), mpsc::channel());
+        let mut body = Box::pin(ada().with_value(&HELD, held.clone()).scope(Counted(2, sender)));
+        body.frame().await.unwrap().unwrap();
+        assert!(dropped.try_recv().is_err() && !body.is_end_stream());
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "ada");
+        assert_eq!((dropped.try_recv(), Arc::strong_count(&held)), (Ok("ada".to_owned()), 1));
+        assert!(body.is_end_stream() && body.frame().await.is_none());
     });
 }
 

@@ -80,7 +80,7 @@ pub(super) fn innermost<R>(f: impl FnOnce(&Innermost) -> R) -> R {
 /// It stays alive while the caller runs: frames end in the reverse order of their beginning.
 #[inline]
 pub(super) fn innermost_frame<'a>() -> &'a Frame {
-    // SAFETY: the pointer is to the sentinel, a static, or to a frame on the stack of `enter_for`, which
+    // SAFETY: the pointer is to the sentinel, a static, or to a frame on the stack of `enter`, which
     // resets the pointer before that frame ends.
     unsafe { &*innermost(|it| it.frame.get()) }
 }
@@ -109,15 +109,10 @@ pub(super) fn base_frame<'a>() -> Option<&'a Frame> {
     task.is_none().then(thread_context::frame)
 }
 
-/// Runs `f` with the context of `contents` as the current one.
+/// Runs `f` with the context of `contents` as the current one, which only `task` can write: the task that this
+/// code runs in.
 #[inline]
-pub(crate) fn enter<R>(contents: &mut Contents, f: impl FnOnce() -> R) -> R {
-    enter_for(contents, task_id(), f)
-}
-
-/// Runs `f` with the context of `contents` as the current one, which only `task` can write.
-#[inline]
-pub(super) fn enter_for<R>(contents: &mut Contents, task: Option<TaskId>, f: impl FnOnce() -> R) -> R {
+pub(crate) fn enter<R>(contents: &mut Contents, task: Option<TaskId>, f: impl FnOnce() -> R) -> R {
     /// Leaves the frame on a panic.
     struct LeaveOnPanic<'a> {
         frame: &'a Frame,

@@ -12,7 +12,7 @@ use ownership::Ownership;
 
 use super::abort_on_out_of_order_exit;
 use super::active_read::ActiveRead;
-use super::frame::{Contents, Frame, enter_for, enter_sentinel, innermost, is_sentinel};
+use super::frame::{Contents, Frame, enter, enter_sentinel, innermost, is_sentinel};
 use super::task::{TaskId, task_id};
 use crate::storage::Map;
 
@@ -129,7 +129,7 @@ impl TaskContext {
         }
 
         let copy = DropInEmptyContext(self, self.publish());
-        enter_for(&mut Contents::new(copy.1.clone()), Some(self.task), f);
+        enter(&mut Contents::new(copy.1.clone()), Some(self.task), f);
     }
 
     /// Publishes the map if this thread is the owner. Returns the published map.
@@ -157,7 +157,7 @@ impl TaskContext {
 
     /// Drops values in an empty context, so that no other code sees what their destructors set.
     fn drop_values(&self, map: Map) {
-        enter_for(&mut Contents::new(Map::EMPTY), Some(self.task), || discard_panic(|| drop(map)));
+        enter(&mut Contents::new(Map::EMPTY), Some(self.task), || discard_panic(|| drop(map)));
     }
 }
 

@@ -13,7 +13,7 @@ impl<B: Body> Body for Scoped<B> {
         self: Pin<&mut Self>,
         cx: &mut task::Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        self.poll_until_none(|body| body.poll_frame(cx))
+        self.poll_item(|body| body.poll_frame(cx), B::is_end_stream)
     }
 
     fn is_end_stream(&self) -> bool {

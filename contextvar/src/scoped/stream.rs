@@ -10,7 +10,7 @@ impl<S: Stream> Stream for Scoped<S> {
     type Item = S::Item;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Option<S::Item>> {
-        self.poll_until_none(|stream| stream.poll_next(cx))
+        self.poll_item(|stream| stream.poll_next(cx), |_| false)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

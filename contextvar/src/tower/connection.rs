@@ -5,6 +5,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::context::{Context, inherit_context};
+use crate::current::task_id;
 use crate::scoped::{Scoped, ScopedAndContext};
 
 /// Gives each connection a context: a copy of the context that is current where the connection is accepted,
@@ -65,7 +66,8 @@ where
 
     fn call(&mut self, target: Target) -> MakeContextServiceFuture<M::Future> {
         let mut context = inherit_context();
-        let future = context.run(|| self.make.call(target));
+        let task = task_id();
+        let future = context.run_in_task(task, || self.make.call(target));
         MakeContextServiceFuture { scope: context.scope(future).and_context() }
     }
 }
@@ -112,8 +114,10 @@ where
     }
 
     fn call(&mut self, request: Request) -> Scoped<S::Future> {
+        // Before the closure takes the request: on a panic it would have to drop it, which costs a copy.
+        let task = task_id();
         let mut context = self.context.clone();
-        let future = context.run(|| self.service.call(request));
+        let future = context.run_in_task(task, || self.service.call(request));
         context.scope(future)
     }
 }

@@ -1,19 +1,14 @@
 use std::convert::Infallible;
-use std::fmt::{self, Write};
-use std::pin::Pin;
+use std::fmt;
 use std::sync::Arc;
-use std::task::{self, Poll, ready};
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
-use pin_project_lite::pin_project;
+use http::{HeaderName, Response};
 use tower_layer::Layer;
-use tower_service::Service;
 
-use crate::context::{Context, copy_context};
-use crate::inherit::Carried;
-use crate::request::{RequestFuture, is_in_request, run_request};
-use crate::scoped::Scoped;
+use super::response_header::write_header;
+use super::service::ContextService;
+use super::settings::{Rejection, Setter, Settings};
 use crate::var::{ContextValue, ContextVar};
 
 /// Gives each request a context of its own, and sets variables from the request.
@@ -74,26 +69,6 @@ pub struct ContextLayer<R = Infallible> {
     settings: Arc<Settings<R>>,
 }
 
-struct Settings<R> {
-    copies_current: bool,
-    setters: Vec<Setter<R>>,
-    #[cfg(feature = "baggage")]
-    extracts_trace: bool,
-    /// `None` costs a response less than an empty slice.
-    response_headers: Option<Arc<[WriteHeader]>>,
-}
-
-/// Writes a variable of a context to the headers of a response.
-type WriteHeader = Arc<dyn Fn(&Context, &mut HeaderMap) + Send + Sync>;
-
-/// Sets a variable in the current context, or returns the response that rejects the request.
-enum Setter<R> {
-    Set(Arc<dyn Fn(&Parts) + Send + Sync>),
-    SetOrReject(Arc<TrySet<R>>),
-}
-
-type TrySet<R> = dyn Fn(&Parts) -> Result<(), R> + Send + Sync;
-
 impl ContextLayer {
     /// Returns a layer that gives each request an empty context, unless it is [nested](Self#nested-layers).
     ///
@@ -110,14 +85,7 @@ impl ContextLayer {
     }
 
     fn starting(copies_current: bool) -> Self {
-        let settings = Settings {
-            copies_current,
-            setters: Vec::new(),
-            #[cfg(feature = "baggage")]
-            extracts_trace: false,
-            response_headers: None,
-        };
-        ContextLayer { settings: Arc::new(settings) }
+        ContextLayer { settings: Arc::new(Settings::new(copies_current)) }
     }
 }
 
@@ -184,21 +152,12 @@ impl<R> ContextLayer<R> {
     where
         R: Rejection<B>,
     {
-        let settings = Arc::unwrap_or_clone(self.settings);
-        let mut setters = R::widen(settings.setters);
-        setters.push(Setter::SetOrReject(Arc::new(move |request| {
+        let mut settings = Arc::unwrap_or_clone(self.settings).widen();
+        settings.setters.push(Setter::SetOrReject(Arc::new(move |request| {
             var.set(value(request).map_err(&reject)?);
             Ok(())
         })));
-        ContextLayer {
-            settings: Arc::new(Settings {
-                copies_current: settings.copies_current,
-                setters,
-                #[cfg(feature = "baggage")]
-                extracts_trace: settings.extracts_trace,
-                response_headers: settings.response_headers,
-            }),
-        }
+        ContextLayer { settings: Arc::new(settings) }
     }
 
     /// Writes a variable to a header of each response, through its `Display`: the value that the variable has
@@ -235,18 +194,9 @@ impl<R> ContextLayer<R> {
         var: &'static ContextVar<T>,
     ) -> Self {
         assert!(!var.variable().is_secret(), "a response cannot show `{}`, which is secret", var.name());
-        let write: WriteHeader = Arc::new(move |context, headers| {
-            let mut text = String::new();
-            let is_written = context.get(var).is_some_and(|value| write!(text, "{value}").is_ok());
-            let value = HeaderValue::try_from(text).ok().filter(|value| value.to_str().is_ok());
-            if let Some(value) = value.filter(|_| is_written) {
-                headers.entry(&name).or_insert(value);
-            }
-        });
         let settings = self.settings_mut();
-        let others = settings.response_headers.take();
-        settings.response_headers =
-            Some(others.iter().flat_map(|others| &**others).cloned().chain([write]).collect());
+        let others = settings.response_headers.iter().flat_map(|others| &**others).cloned();
+        settings.response_headers = Some(others.chain([write_header(name, var)]).collect());
         self
     }
 
@@ -314,63 +264,11 @@ impl<R> ContextLayer<R> {
     #[track_caller]
     fn extracting_baggage(
         self,
-        extract: fn(&HeaderMap) -> Vec<crate::baggage::BaggageError>,
+        extract: fn(&http::HeaderMap) -> Vec<crate::baggage::BaggageError>,
         on_error: impl Fn(crate::baggage::BaggageError) + Send + Sync + 'static,
     ) -> Self {
         crate::baggage::declared::declared();
         self.with_setter(move |request| extract(&request.headers).into_iter().for_each(&on_error))
-    }
-}
-
-/// The type of a [`ContextLayer`]'s rejections: `Infallible` if it rejects nothing, or `Response<B>`.
-#[diagnostic::on_unimplemented(
-    message = "the layer rejects requests with another type of body than the service's",
-    note = "`ContextLayer::set_or_reject` needs a `Response` with the type of body that the inner service responds with"
-)]
-pub trait Rejection<B>: sealed::Widen<B> {}
-
-impl<B> Rejection<B> for Infallible {}
-impl<B> Rejection<B> for Response<B> {}
-
-mod sealed {
-    use std::convert::Infallible;
-
-    use http::Response;
-
-    use super::Setter;
-
-    pub trait Widen<B>: Sized {
-        fn into_response(self) -> Response<B>;
-
-        /// Converts the setters of a layer to those of a layer that can reject.
-        #[expect(private_interfaces, reason = "sealed")]
-        fn widen(setters: Vec<Setter<Self>>) -> Vec<Setter<Response<B>>>;
-    }
-
-    impl<B> Widen<B> for Infallible {
-        fn into_response(self) -> Response<B> {
-            match self {}
-        }
-
-        #[expect(private_interfaces, reason = "sealed")]
-        fn widen(setters: Vec<Setter<Self>>) -> Vec<Setter<Response<B>>> {
-            let widen = |setter| match setter {
-                Setter::Set(set) => Setter::Set(set),
-                Setter::SetOrReject(_) => unreachable!("a layer of `Infallible` has none that reject"),
-            };
-            setters.into_iter().map(widen).collect()
-        }
-    }
-
-    impl<B> Widen<B> for Response<B> {
-        fn into_response(self) -> Response<B> {
-            self
-        }
-
-        #[expect(private_interfaces, reason = "sealed")]
-        fn widen(setters: Vec<Setter<Self>>) -> Vec<Setter<Response<B>>> {
-            setters
-        }
     }
 }
 
@@ -386,27 +284,6 @@ impl<R> Clone for ContextLayer<R> {
     }
 }
 
-impl<R> Clone for Settings<R> {
-    fn clone(&self) -> Self {
-        Settings {
-            copies_current: self.copies_current,
-            setters: self.setters.clone(),
-            #[cfg(feature = "baggage")]
-            extracts_trace: self.extracts_trace,
-            response_headers: self.response_headers.clone(),
-        }
-    }
-}
-
-impl<R> Clone for Setter<R> {
-    fn clone(&self) -> Self {
-        match self {
-            Setter::Set(set) => Setter::Set(set.clone()),
-            Setter::SetOrReject(set) => Setter::SetOrReject(set.clone()),
-        }
-    }
-}
-
 impl<R> fmt::Debug for ContextLayer<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ContextLayer")
@@ -419,117 +296,6 @@ impl<S, R> Layer<S> for ContextLayer<R> {
     type Service = ContextService<S, R>;
 
     fn layer(&self, inner: S) -> ContextService<S, R> {
-        ContextService { inner, settings: self.settings.clone() }
-    }
-}
-
-/// A service whose requests each have a context. Made by [`ContextLayer`].
-pub struct ContextService<S, R = Infallible> {
-    inner: S,
-    settings: Arc<Settings<R>>,
-}
-
-impl<S: Clone, R> Clone for ContextService<S, R> {
-    fn clone(&self) -> Self {
-        ContextService { inner: self.inner.clone(), settings: self.settings.clone() }
-    }
-}
-
-impl<S: fmt::Debug, R> fmt::Debug for ContextService<S, R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ContextService").field("inner", &self.inner).finish_non_exhaustive()
-    }
-}
-
-impl<S, A, B, R> Service<Request<A>> for ContextService<S, R>
-where
-    S: Service<Request<A>, Response = Response<B>>,
-    R: Rejection<B>,
-{
-    type Response = Response<Scoped<B>>;
-    type Error = S::Error;
-    type Future = ResponseFuture<S::Future, B>;
-
-    fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<A>) -> ResponseFuture<S::Future, B> {
-        let settings = &*self.settings;
-        let mut context =
-            if settings.copies_current || is_in_request() { copy_context() } else { Context::new() };
-        let (parts, body) = request.into_parts();
-        let carried = settings.carried(&parts.headers);
-        let called = run_request(&mut context, || {
-            carried.run(|| {
-                for setter in &settings.setters {
-                    match setter {
-                        Setter::Set(set) => set(&parts),
-                        Setter::SetOrReject(set) => set(&parts)?,
-                    }
-                }
-                Ok(self.inner.call(Request::from_parts(parts, body)))
-            })
-        });
-        let (future, rejection) = match called {
-            Ok(future) => (Some(RequestFuture::new(context, carried, future)), None),
-            Err(rejection) => (None, Some((R::into_response(rejection), context))),
-        };
-        ResponseFuture { future, rejection, headers: settings.response_headers.clone() }
-    }
-}
-
-impl<R> Settings<R> {
-    /// Returns the trace that the request belongs to, if the layer extracts it.
-    fn carried(&self, _headers: &HeaderMap) -> Carried {
-        #[cfg(feature = "baggage")]
-        if self.extracts_trace {
-            let trace = crate::baggage::trace::extract_headers(_headers);
-            return trace.map_or(Carried::NOTHING, Carried::opentelemetry);
-        }
-        Carried::NOTHING
-    }
-}
-
-pin_project! {
-    /// The future of [`ContextService`].
-    pub struct ResponseFuture<F, B> {
-        #[pin]
-        future: Option<RequestFuture<F>>,
-        rejection: Option<(Response<B>, Context)>,
-        headers: Option<Arc<[WriteHeader]>>,
-    }
-}
-
-impl<F, B> fmt::Debug for ResponseFuture<F, B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture").finish_non_exhaustive()
-    }
-}
-
-impl<F, B, E> Future for ResponseFuture<F, B>
-where
-    F: Future<Output = Result<Response<B>, E>>,
-{
-    type Output = Result<Response<Scoped<B>>, E>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let mut response = match this.future.as_pin_mut() {
-            Some(future) => ready!(future.poll(cx))?,
-            None => {
-                let rejection = this.rejection.take();
-                let (response, context) = rejection.expect("`ResponseFuture` polled after it has finished");
-                response.map(|body| context.scope(body))
-            }
-        };
-        if let Some(headers) = this.headers.take() {
-            let (mut parts, body) = response.into_parts();
-            let context = body.context();
-            // `Display` can read variables.
-            context.clone().run(|| headers.iter().for_each(|write| write(context, &mut parts.headers)));
-            response = Response::from_parts(parts, body);
-        }
-        Poll::Ready(Ok(response))
+        ContextService::new(inner, self.settings.clone())
     }
 }
