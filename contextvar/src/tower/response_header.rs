@@ -31,7 +31,7 @@ pub(super) fn write_header<T: ContextValue + fmt::Display>(
         to_printable(text.as_bytes())
     };
     Arc::new(move |headers| {
-        let value = current::read(var.variable(), |_| (), || None, to_value);
+        let value = current::read(var.variable(), |_| (), |_| None, to_value);
         if let Some(value) = value.flatten() {
             headers.entry(&name).or_insert(value);
         }
