@@ -63,16 +63,23 @@ pin_project! {
     }
 
     impl<F> PinnedDrop for Scoped<F> {
+        #[inline]
         fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
             if this.inner.is_some() {
-                this.context.run(|| {
-                    this.carried.run_drop(|| this.inner.set(None));
-                    this.carried.clear();
-                });
+                drop_unfinished(this);
             }
         }
     }
+}
+
+/// Not inlined, so that the test before it is.
+#[inline(never)]
+fn drop_unfinished<F>(scope: Pin<&mut Scoped<F>>) {
+    let mut this = scope.project();
+    this.context.run(|| {
+        this.carried.run_drop(|| this.inner.set(None));
+        this.carried.clear();
+    });
 }
 
 impl<F> Scoped<F> {
@@ -150,24 +157,31 @@ impl<F> Scoped<F> {
 impl<F: Future> Scoped<F> {
     #[inline]
     fn poll_with_context(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<(F::Output, Context)> {
-        let mut this = self.project();
-        let output = this.context.run(|| {
-            let output = this.carried.run(|| {
-                let future = this.inner.as_mut().as_pin_mut();
-                let output = future.expect("`Scoped` polled after it has finished").poll(cx);
-                if output.is_ready() {
-                    // Dropped in here, so that the future's destructors see its context.
-                    this.inner.set(None);
-                }
-                output
-            });
+        let this = self.project();
+        let (inner, carried) = (this.inner, this.carried);
+        let output = this.context.run(move || {
+            let output = carried.run(move || poll_and_drop_if_ready(inner, cx));
             if output.is_ready() {
-                this.carried.clear();
+                carried.clear();
             }
             output
         });
         output.map(|output| (output, mem::take(this.context)))
     }
+}
+
+#[inline]
+fn poll_and_drop_if_ready<F: Future>(
+    mut inner: Pin<&mut Option<F>>,
+    cx: &mut task::Context<'_>,
+) -> Poll<F::Output> {
+    let future = inner.as_mut().as_pin_mut();
+    let output = future.expect("`Scoped` polled after it has finished").poll(cx);
+    if output.is_ready() {
+        // Dropped in here, so that the future's destructors see its context.
+        inner.set(None);
+    }
+    output
 }
 
 impl<F: Future> Future for Scoped<F> {
@@ -187,24 +201,26 @@ impl<F: Future> Future for Scoped<F> {
 impl<F> Scoped<F> {
     /// Polls a stream or a body once. When it returns `None`, drops it and its context. Later polls return
     /// `None`.
+    #[inline]
     fn poll_until_none<T>(
         self: Pin<&mut Self>,
         poll: impl FnOnce(Pin<&mut F>) -> Poll<Option<T>>,
     ) -> Poll<Option<T>> {
-        let mut this = self.project();
+        let this = self.project();
         if this.inner.is_none() {
             return Poll::Ready(None);
         }
-        let item = this.context.run(|| {
-            let item = this.carried.run(|| {
-                let item = this.inner.as_mut().as_pin_mut().map_or(Poll::Ready(None), poll);
+        let (mut inner, carried) = (this.inner, this.carried);
+        let item = this.context.run(move || {
+            let item = carried.run(move || {
+                let item = inner.as_mut().as_pin_mut().map_or(Poll::Ready(None), poll);
                 if matches!(item, Poll::Ready(None)) {
-                    this.inner.set(None);
+                    inner.set(None);
                 }
                 item
             });
             if matches!(item, Poll::Ready(None)) {
-                this.carried.clear();
+                carried.clear();
             }
             item
         });
