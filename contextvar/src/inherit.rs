@@ -9,6 +9,7 @@ use crate::context::inherit_context;
 use crate::scoped::Scoped;
 
 /// Wraps a future or a stream for another task, or a closure for another thread.
+#[inline]
 pub(crate) fn scope<F>(work: F) -> Scoped<F> {
     let context = inherit_context();
     Scoped::carrying(context, Carried::capture(), work)
@@ -36,6 +37,7 @@ pub(crate) struct Carried;
 impl Carried {
     pub(crate) const NOTHING: Carried = Carried;
 
+    #[inline]
     fn capture() -> Carried {
         Carried
     }

@@ -219,6 +219,7 @@ impl<F: Future> Future for Scoped<F> {
 impl<F> Scoped<F> {
     /// Polls a stream or a body once. Drops it and its context when it returns `None`, or an item after which
     /// `is_end` returns true. Later polls return `None`.
+    #[inline]
     fn poll_item<T>(
         self: Pin<&mut Self>,
         poll: impl FnOnce(Pin<&mut F>) -> Poll<Option<T>>,

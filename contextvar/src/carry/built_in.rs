@@ -28,6 +28,7 @@ mod opentelemetry_context {
             OpenTelemetry(can_use().then(Context::current))
         }
 
+        #[inline]
         pub(crate) fn enter(&self) -> Option<ContextGuard> {
             self.0.as_ref().filter(|_| can_use()).map(|context| context.clone().attach())
         }
@@ -35,6 +36,7 @@ mod opentelemetry_context {
 
     /// Returns true if OpenTelemetry's current context can be used. On a thread that is exiting it panics,
     /// which would abort the process in a destructor.
+    #[inline]
     fn can_use() -> bool {
         struct CanUse(bool);
 
@@ -80,9 +82,18 @@ mod span {
             self.0.is_none()
         }
 
+        /// Returns false if entering the span changes nothing: there is no span, and no span of other work.
+        #[inline]
+        pub(crate) fn changes_anything(&self) -> bool {
+            !self.0.is_none() || !is_off()
+        }
+
         /// Enters the span. Without a span, exits those of other work.
         #[inline]
         pub(crate) fn enter(&self) -> Option<SpanGuard<'_>> {
+            if !self.changes_anything() {
+                return None;
+            }
             if self.0.is_none() {
                 return ExitedSpans::exit_all().map(|spans| SpanGuard::Exited { _spans: spans });
             }
@@ -92,6 +103,9 @@ mod span {
         /// Does the same for longer than this value lives.
         #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
         pub(crate) fn enter_owned(&self) -> Option<OwnedSpanGuard> {
+            if !self.changes_anything() {
+                return None;
+            }
             if self.0.is_none() {
                 return ExitedSpans::exit_all().map(|spans| OwnedSpanGuard::Exited { _spans: spans });
             }
@@ -123,9 +137,8 @@ mod span {
     }
 
     impl ExitedSpans {
-        #[inline]
         fn exit_all() -> Option<Self> {
-            if is_off() || dispatcher::get_default(|it| it.current_span().id().is_none()) {
+            if dispatcher::get_default(|it| it.current_span().id().is_none()) {
                 return None;
             }
             Some(Self::exit_some())

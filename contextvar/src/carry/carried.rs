@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 #[cfg(any(feature = "opentelemetry", feature = "tracing"))]
 use super::built_in;
-use super::registry::{self, Chain};
+use super::registry::{self, Chain, Link};
 
 /// The ambient values that work carries along.
 #[derive(Clone, Default)]
@@ -31,6 +31,7 @@ impl Carried {
     pub(crate) const NOTHING: Carried = Carried(None);
 
     /// Captures the values that are current.
+    #[inline]
     pub(crate) fn capture() -> Carried {
         #[cfg(feature = "opentelemetry")]
         let context = built_in::OpenTelemetry::capture();
@@ -81,8 +82,8 @@ impl Carried {
     #[inline]
     pub(crate) fn run<R>(&self, work: impl FnOnce() -> R) -> R {
         match &self.0 {
-            None => work(),
-            Some(captured) => captured.run(work),
+            Some(captured) if captured.changes_anything() => captured.run(work),
+            _ => work(),
         }
     }
 
@@ -90,9 +91,24 @@ impl Carried {
     /// discarded: the work is dropped in any case, and often where no caller could handle the panic.
     #[inline]
     pub(crate) fn run_drop(&self, drop_work: impl FnOnce()) {
-        match &self.0 {
-            None => drop_work(),
-            Some(captured) => captured.run_drop(drop_work),
+        if self.0.is_none() {
+            return drop_work();
+        }
+        let mut drop_work = Some(drop_work);
+        let mut result = Ok(());
+        let run = || {
+            self.run(|| {
+                if let Some(drop_work) = drop_work.take() {
+                    result = panic::catch_unwind(AssertUnwindSafe(drop_work));
+                }
+            });
+        };
+        let _of_values = panic::catch_unwind(AssertUnwindSafe(run));
+        if let Some(drop_work) = drop_work {
+            drop_work();
+        }
+        if let Err(panic) = result {
+            panic::resume_unwind(panic);
         }
     }
 
@@ -125,42 +141,41 @@ impl Carried {
 }
 
 impl Captured {
+    /// Returns false if entering the values would change nothing on this thread.
+    #[inline]
+    fn changes_anything(&self) -> bool {
+        #[cfg(all(feature = "tracing", not(feature = "opentelemetry")))]
+        return self.registered.is_some() || self.span.as_ref().is_some_and(built_in::Span::changes_anything);
+        #[cfg(not(all(feature = "tracing", not(feature = "opentelemetry"))))]
+        return true;
+    }
+
+    /// Not inlined, so that work without values has no code for them.
     #[inline(never)]
     fn run<R>(&self, work: impl FnOnce() -> R) -> R {
         #[cfg(feature = "opentelemetry")]
         let _context = self.context.enter();
         #[cfg(feature = "tracing")]
-        let _span = self.span.as_ref().map(built_in::Span::enter);
-        match &self.registered {
+        let span = self.span.as_ref().and_then(built_in::Span::enter);
+        let result = match &self.registered {
             None => work(),
-            Some(link) => {
-                let mut work = Some(work);
-                let mut result = None;
-                link.run(&mut || result = work.take().map(|work| work()));
-                result.expect("a link calls the work once")
-            }
-        }
-    }
-
-    #[inline(never)]
-    fn run_drop(&self, drop_work: impl FnOnce()) {
-        let mut drop_work = Some(drop_work);
-        let mut result = Ok(());
-        let run = || {
-            self.run(|| {
-                if let Some(drop_work) = drop_work.take() {
-                    result = panic::catch_unwind(AssertUnwindSafe(drop_work));
-                }
-            });
+            Some(link) => run_in_link(&**link, work),
         };
-        let _of_values = panic::catch_unwind(AssertUnwindSafe(run));
-        if let Some(drop_work) = drop_work {
-            drop_work();
+        // Tested here, because the compiler does not inline the test as a part of a drop.
+        #[cfg(feature = "tracing")]
+        if let Some(span) = span {
+            drop(span);
         }
-        if let Err(panic) = result {
-            panic::resume_unwind(panic);
-        }
+        result
     }
+}
+
+#[cold]
+fn run_in_link<R>(link: &dyn Link, work: impl FnOnce() -> R) -> R {
+    let mut work = Some(work);
+    let mut result = None;
+    link.run(&mut || result = work.take().map(|work| work()));
+    result.expect("a link calls the work once")
 }
 
 /// Values that were entered for a poll. The innermost is dropped first.

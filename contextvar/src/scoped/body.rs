@@ -9,6 +9,7 @@ impl<B: Body> Body for Scoped<B> {
     type Data = B::Data;
     type Error = B::Error;
 
+    #[inline]
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut task::Context<'_>,

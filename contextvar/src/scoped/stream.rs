@@ -9,6 +9,7 @@ use super::Scoped;
 impl<S: Stream> Stream for Scoped<S> {
     type Item = S::Item;
 
+    #[inline]
     fn poll_next(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Option<S::Item>> {
         self.poll_item(|stream| stream.poll_next(cx), |_| false)
     }
