@@ -40,7 +40,7 @@ pub(super) struct Keys<'a> {
 impl Keys<'_> {
     /// Returns the key for the variable of this name, or `None` if the variable is not shown. `is_taken`
     /// returns true for the keys that the span or record has.
-    pub(super) fn next(&mut self, name: Key, is_taken: &dyn Fn(&str) -> bool) -> Option<Key> {
+    pub(super) fn next(&mut self, name: Key, is_taken: impl Fn(&str) -> bool) -> Option<Key> {
         if self.left == 0 || !(self.selection.filter)(name.as_str()) {
             return None;
         }
