@@ -151,6 +151,15 @@ pub(crate) fn to_text(value: &LogValue<'_>) -> String {
     text
 }
 
+/// Returns true if logs show the default of any variable of the process.
+#[cfg(feature = "tracing")]
+pub(crate) fn has_log_defaults() -> bool {
+    #[cfg(feature = "macros")]
+    return defaults::defaults(ShownIn::Logs).next().is_some();
+    #[cfg(not(feature = "macros"))]
+    return false;
+}
+
 /// Returns false where a context was lost. There a default would pass for the value of the request.
 #[cfg(feature = "macros")]
 fn has_context() -> bool {

@@ -72,12 +72,13 @@ impl<'a> Object<'a> {
         if !object.starts_with('{') {
             return None;
         }
+        let bytes = object.as_bytes();
         let mut keys = Vec::with_capacity(16);
         for Token { start, end, depth } in Tokens::new(object) {
             match depth {
                 0 if end < object.len() => return None,
                 0 => return Some(Object { open: &line[..start], close: &line[start..], keys }),
-                1 if object.as_bytes()[start] == b'"' && object[end..].trim_start().starts_with(':') => {
+                1 if bytes[start] == b'"' && bytes[end..].trim_ascii_start().starts_with(b":") => {
                     keys.push(&object[start + 1..end - 1]);
                 }
                 _ => (),
@@ -120,23 +121,26 @@ impl Iterator for Tokens<'_> {
     type Item = Token;
 
     fn next(&mut self) -> Option<Token> {
-        let is_token = |byte: &u8| matches!(byte, b'"' | b'{' | b'}' | b'[' | b']');
-        let start = self.next + self.text[self.next..].iter().position(is_token)?;
-        self.next = start + 1;
+        let mut at = self.next;
+        let start = loop {
+            match self.text.get(at)? {
+                b'"' | b'{' | b'}' | b'[' | b']' => break at,
+                _ => at += 1,
+            }
+        };
+        at += 1;
         match self.text[start] {
             b'"' => loop {
-                let rest = self.text.get(self.next..)?;
-                let at = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
-                self.next += at + 1;
-                if rest[at] == b'"' {
-                    break;
+                match self.text.get(at)? {
+                    b'"' => break at += 1,
+                    b'\\' => at += 2,
+                    _ => at += 1,
                 }
-                // The escaped byte.
-                self.next += 1;
             },
             b'{' | b'[' => self.depth += 1,
             _ => self.depth = self.depth.checked_sub(1)?,
         }
-        Some(Token { start, end: self.next, depth: self.depth })
+        self.next = at;
+        Some(Token { start, end: at, depth: self.depth })
     }
 }
