@@ -25,6 +25,7 @@ impl Names {
         if self.has_namesakes { self.add_namesake(name) } else { name }
     }
 
+    #[cold]
     fn add_namesake(&mut self, name: &'static str) -> &'static str {
         let unused = if self.used.contains(&name) {
             intern(number(name, |name| self.used.contains(&name)))
@@ -69,6 +70,7 @@ impl UnusedNames {
         if has_namesakes() || is_taken(name) { self.add_used(name, &is_taken) } else { Cow::Borrowed(name) }
     }
 
+    #[cold]
     fn add_used<'a>(&mut self, name: &'a str, is_taken: &dyn Fn(&str) -> bool) -> Cow<'a, str> {
         let is_used = |name: &str| is_taken(name) || self.used.iter().any(|used| used == name);
         let unused = if is_used(name) { number(name, is_used).into() } else { Cow::Borrowed(name) };

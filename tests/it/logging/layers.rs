@@ -50,6 +50,11 @@ fn a_format_of_ones_own() {
             "{\"a\":{\"request_id\":1},\"b\":\"\\\"request_id\\\":{}\"}\n",
             "{\"a\":{\"request_id\":1},\"b\":\"\\\"request_id\\\":hello\",\"request_id\":7}\n",
         ),
+        // The backslash is escaped, and not the quote.
+        (
+            "{\"a\":\"{}\\\\\",\"request_id\":1}\n",
+            "{\"a\":\"hello\\\\\",\"request_id\":1,\"request_id_2\":7}\n",
+        ),
         ("{\"a\":[{},\"request_id\"]}", "{\"a\":[hello,\"request_id\"],\"request_id\":7}"),
         ("{ } {}\n", "{ } hello request_id=7\n"),
         ("{\"{}\n", "{\"hello request_id=7\n"),
