@@ -244,7 +244,7 @@ fn json_lines_have_types() {
             FLAG.set(true);
             ABSENT.set(None);
             USER.set(ada());
-            QUOTED.set(Shouted("\"\n\\\u{7f}\u{85}é"));
+            QUOTED.set(Shouted("\"\n\\\u{7f}é"));
             tracing::info!("hello");
         });
     });
@@ -258,7 +258,7 @@ fn json_lines_have_types() {
             "json.no_number": "NaN",
             "json.flag": true,
             "json.user": {"id": 7, "name": "ada", "email": null},
-            "json.\"quoted\"": "\"\n\\\u{7f}\u{85}É",
+            "json.\"quoted\"": "\"\n\\\u{7f}É",
         })
     );
 }
