@@ -18,8 +18,8 @@ pub(crate) use names::Names;
 #[cfg(any(feature = "metrics", feature = "opentelemetry", feature = "tracing"))]
 pub(crate) use names::UnusedNames;
 #[cfg(feature = "tracing")]
-pub(crate) use text::push_text;
-pub(crate) use text::{push_display, push_value, quoted};
+pub(crate) use text::{push_display, push_text};
+pub(crate) use text::{push_value, quoted};
 pub use value::LogValue;
 #[cfg(feature = "macros")]
 pub(crate) use value::Primitive;
