@@ -102,7 +102,7 @@ impl<L: Label> Labels<L> {
             let is_taken = |name: &str| is_own(name) || others.iter().any(|other| other == name);
             let mut names = UnusedNames::default();
             for label in labels.iter_mut().filter(|label| is_own(label.name())) {
-                if let Cow::Owned(numbered) = names.add(label.name(), &is_taken) {
+                if let Cow::Owned(numbered) = names.add(label.name(), is_taken) {
                     label.rename(numbered);
                 }
             }

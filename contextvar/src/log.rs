@@ -7,17 +7,19 @@ mod text;
 mod value;
 
 use std::cell::Cell;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::ptr;
 
 use crate::current;
 use crate::on_drop::OnDrop;
-use crate::storage::{AnyVariable, Map, shown_variables};
+use crate::storage::{AnyVariable, shown_variables};
 
 pub(crate) use names::Names;
 #[cfg(any(feature = "metrics", feature = "opentelemetry", feature = "tracing"))]
 pub(crate) use names::UnusedNames;
-pub(crate) use text::Text;
+#[cfg(feature = "tracing")]
+pub(crate) use text::{push_display, push_text};
+pub(crate) use text::{push_value, quoted};
 pub use value::LogValue;
 #[cfg(feature = "macros")]
 pub(crate) use value::Primitive;
@@ -87,32 +89,55 @@ impl ShownIn<'_> {
 
 /// Calls `f` for each variable that is shown there, as [`for_each_log_field`] does.
 pub(crate) fn for_each_shown(shown_in: ShownIn<'_>, f: &mut dyn FnMut(&'static str, &LogValue<'_>)) {
-    let formatting = FORMATTING.get();
     #[cfg(feature = "macros")]
     let defaults = defaults::defaults(shown_in);
-    let mut names = Names::new();
-    let mut show_set = |map: &Map| {
-        for variable in shown_variables() {
-            let is_shown = shown_in.shows(variable) && !formatting.hides(variable);
-            let entry = is_shown.then(|| map.entry(variable));
-            if let Some(entry) = entry.flatten() {
-                show_guarded(variable, formatting, |visit| entry.show(visit), &mut |value| {
-                    f(names.add(variable.name()), value);
-                });
-            }
-        }
-    };
+    let mut line = Line { formatting: FORMATTING.get(), names: Names::new(), f };
     if shown_variables().next().is_some() {
-        current::read_map(&mut show_set);
+        current::read_map(|map| {
+            for variable in shown_variables().filter(|&variable| shown_in.shows(variable)) {
+                if let Some(entry) = map.entry(variable) {
+                    line.add(variable, |visit| entry.show(visit));
+                }
+            }
+        });
     }
     #[cfg(feature = "macros")]
     for default in defaults.filter(|_| has_context()) {
-        let variable = default.variable();
-        if !formatting.hides(variable) && !default.is_set() {
-            show_guarded(variable, formatting, |visit| default.show(visit), &mut |value| {
-                f(names.add(variable.name()), value);
-            });
+        if !default.is_set() {
+            line.add(default.variable(), |visit| default.show(visit));
         }
+    }
+}
+
+/// What shows the variables: a line of a log, or the labels of a metric.
+struct Line<'a> {
+    /// The value for which the line is logged, if any.
+    formatting: Formatting,
+    names: Names,
+    f: &'a mut dyn FnMut(&'static str, &LogValue<'_>),
+}
+
+impl Line<'_> {
+    /// Adds the value that `show` passes on. `show` calls user code. That code is [`Formatting`] a value of
+    /// `variable`, and `f` is not.
+    #[inline]
+    fn add(&mut self, variable: &'static dyn AnyVariable, show: impl FnOnce(&mut dyn FnMut(LogValue<'_>))) {
+        let outer = self.formatting;
+        if outer.hides(variable) {
+            return;
+        }
+        let inner = outer.value_of(variable);
+        inner.enter(|| {
+            show(&mut |value| {
+                let name = self.names.add(variable.name());
+                outer.enter(|| match &value {
+                    LogValue::Display(value) => {
+                        (self.f)(name, &LogValue::Display(&Guarded { formatting: inner, value }));
+                    }
+                    value => (self.f)(name, value),
+                });
+            });
+        });
     }
 }
 
@@ -122,8 +147,17 @@ pub(crate) fn to_text(value: &LogValue<'_>) -> String {
         return text.to_owned();
     }
     let mut text = String::new();
-    let _ = write!(text, "{value}");
+    push_value(&mut text, value);
     text
+}
+
+/// Returns true if logs show the default of any variable of the process.
+#[cfg(feature = "tracing")]
+pub(crate) fn has_log_defaults() -> bool {
+    #[cfg(feature = "macros")]
+    return defaults::defaults(ShownIn::Logs).next().is_some();
+    #[cfg(not(feature = "macros"))]
+    return false;
 }
 
 /// Returns false where a context was lost. There a default would pass for the value of the request.
@@ -132,24 +166,6 @@ fn has_context() -> bool {
     use crate::error::LookupErrorKind::{LostContext, NoContext, ThreadExit};
 
     !matches!(current::lookup_error_kind(), NoContext | LostContext | ThreadExit)
-}
-
-/// Calls `show`, which calls user code. That code is [`Formatting`] a value of `variable`, and `f` is not.
-fn show_guarded(
-    variable: &'static dyn AnyVariable,
-    outer: Formatting,
-    show: impl FnOnce(&mut dyn FnMut(LogValue<'_>)),
-    f: &mut dyn FnMut(&LogValue<'_>),
-) {
-    let inner = outer.value_of(variable);
-    inner.enter(|| {
-        show(&mut |value| {
-            outer.enter(|| match value {
-                LogValue::Display(value) => f(&LogValue::Display(&Guarded { formatting: inner, value })),
-                value => f(&value),
-            });
-        });
-    });
 }
 
 /// A value whose `Display` runs as [`Formatting`] of a variable's value.
@@ -180,6 +196,7 @@ thread_local! {
 }
 
 impl Formatting {
+    #[inline]
     fn hides(self, variable: &'static dyn AnyVariable) -> bool {
         match self {
             Formatting::Nothing => false,
@@ -189,6 +206,7 @@ impl Formatting {
     }
 
     /// Returns the state while a value of `variable` is formatted in this state.
+    #[inline]
     fn value_of(self, variable: &'static dyn AnyVariable) -> Self {
         match self {
             Formatting::Nothing => Formatting::Value(variable),
@@ -197,6 +215,7 @@ impl Formatting {
     }
 
     /// Runs `f` in this state.
+    #[inline]
     fn enter<R>(self, f: impl FnOnce() -> R) -> R {
         let outer = FORMATTING.replace(self);
         let _restore = OnDrop(|| FORMATTING.set(outer));

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::log::{LogValue, Text, for_each_log_field, to_text};
+use crate::log::{LogValue, for_each_log_field, quoted, to_text};
 
 /// The variables that logs show, as they were at one moment: for an error that is reported later, in another
 /// context or in none.
@@ -25,15 +25,15 @@ use crate::log::{LogValue, Text, for_each_log_field, to_text};
 /// `result.wrap_err_with(ContextSnapshot::capture)`. The report shows the snapshot as one of its causes.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct ContextSnapshot {
-    fields: Box<[Field]>,
+    fields: Vec<Field>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Field {
     name: &'static str,
-    value: Box<str>,
+    value: String,
     /// The value as it is shown in a line of text.
-    quoted: Option<Box<str>>,
+    quoted: Option<String>,
 }
 
 impl ContextSnapshot {
@@ -42,7 +42,7 @@ impl ContextSnapshot {
     pub fn capture() -> Self {
         let mut fields = Vec::new();
         for_each_log_field(|name, value| fields.push(Field::new(name, value)));
-        ContextSnapshot { fields: fields.into() }
+        ContextSnapshot { fields }
     }
 
     /// Returns the text of the variable that is shown under `name`, or `None` if there is none.
@@ -74,8 +74,11 @@ impl ContextSnapshot {
 impl Field {
     fn new(name: &'static str, value: &LogValue<'_>) -> Self {
         let text = to_text(value);
-        let quoted = Text(&LogValue::Str(&text)).to_string();
-        Field { name, quoted: (quoted != text).then(|| quoted.into()), value: text.into() }
+        Field { name, quoted: quoted(&text), value: text }
+    }
+
+    fn shown(&self) -> &str {
+        self.quoted.as_ref().unwrap_or(&self.value)
     }
 }
 
@@ -86,8 +89,8 @@ impl fmt::Display for ContextSnapshot {
             return f.write_str("no variables");
         }
         let mut separator = "";
-        for Field { name, value, quoted } in &self.fields {
-            write!(f, "{separator}{name}={}", quoted.as_ref().unwrap_or(value))?;
+        for field in &self.fields {
+            [separator, field.name, "=", field.shown()].into_iter().try_for_each(|text| f.write_str(text))?;
             separator = " ";
         }
         Ok(())
@@ -97,8 +100,8 @@ impl fmt::Display for ContextSnapshot {
 impl fmt::Debug for ContextSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("ContextSnapshot");
-        for Field { name, value, quoted } in &self.fields {
-            debug.field(name, &format_args!("{}", quoted.as_ref().unwrap_or(value)));
+        for field in &self.fields {
+            debug.field(field.name, &format_args!("{}", field.shown()));
         }
         debug.finish()
     }

@@ -91,6 +91,48 @@ fn a_default_is_an_attribute_of_spans_if_the_attribute_says_so() {
     assert_eq!(REGION.get(), "eu");
 }
 
+/// A span that is opened where no variable is set shows the defaults when it is closed.
+#[cfg(feature = "tracing")]
+#[test]
+fn a_default_is_in_the_line_of_a_closed_span() {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+
+    use contextvar::tracing::{ContextFormat, SpanContextLayer};
+    use tracing_subscriber::fmt::format::{FmtSpan, Format};
+    use tracing_subscriber::layer::SubscriberExt;
+
+    #[derive(Clone, Default)]
+    struct Output(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Output {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[context_var(log, log_default, name = "closed.tenant")]
+    static TENANT: &str = "public";
+
+    let output = Output::default();
+    let writer = output.clone();
+    let lines = tracing_subscriber::fmt::layer()
+        .with_span_events(FmtSpan::CLOSE)
+        .event_format(ContextFormat::new(Format::default()))
+        .with_writer(move || writer.clone());
+    let subscriber = tracing_subscriber::registry().with(SpanContextLayer::new()).with(lines);
+    tracing::subscriber::with_default(subscriber, || {
+        let span = Context::new().run(|| tracing::info_span!("span"));
+        TENANT.sync_scope("of another request", || drop(span));
+    });
+    let line = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
+    assert!(line.contains(" closed.tenant=public"), "{line}");
+}
+
 /// The default's function waits for a thread that logs.
 #[test]
 fn a_default_that_waits_for_a_thread_that_logs() {

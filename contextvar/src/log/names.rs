@@ -20,10 +20,13 @@ impl Names {
     }
 
     /// Returns `name` if the line does not have it yet, or otherwise a numbered form of it.
+    #[inline]
     pub(crate) fn add(&mut self, name: &'static str) -> &'static str {
-        if !self.has_namesakes {
-            return name;
-        }
+        if self.has_namesakes { self.add_namesake(name) } else { name }
+    }
+
+    #[cold]
+    fn add_namesake(&mut self, name: &'static str) -> &'static str {
         let unused = if self.used.contains(&name) {
             intern(number(name, |name| self.used.contains(&name)))
         } else {
@@ -62,7 +65,13 @@ pub(crate) struct UnusedNames {
 impl UnusedNames {
     /// Returns `name`, which [`for_each_shown`](super::for_each_shown) has passed on, or a numbered form of it if
     /// the line has that name already. Never returns a name of another variable.
-    pub(crate) fn add<'a>(&mut self, name: &'a str, is_taken: &dyn Fn(&str) -> bool) -> Cow<'a, str> {
+    #[inline]
+    pub(crate) fn add<'a>(&mut self, name: &'a str, is_taken: impl Fn(&str) -> bool) -> Cow<'a, str> {
+        if has_namesakes() || is_taken(name) { self.add_used(name, &is_taken) } else { Cow::Borrowed(name) }
+    }
+
+    #[cold]
+    fn add_used<'a>(&mut self, name: &'a str, is_taken: &dyn Fn(&str) -> bool) -> Cow<'a, str> {
         let is_used = |name: &str| is_taken(name) || self.used.iter().any(|used| used == name);
         let unused = if is_used(name) { number(name, is_used).into() } else { Cow::Borrowed(name) };
         if has_namesakes() {

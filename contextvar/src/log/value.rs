@@ -76,8 +76,8 @@ pub(crate) trait Primitive {
     fn to_log_value(&self) -> LogValue<'_>;
 }
 
-/// Implements `Primitive` for types, and declares `primitive`, which finds out whether a value has one of
-/// them.
+/// Implements `Primitive` for types, and declares `primitive`, which finds out whether `T` is one of them. The
+/// compiler decides that for each `T`, so that the list takes no time.
 macro_rules! primitives {
     ($($ty:ty: $self:ident => $value:expr,)*) => {
         $(impl Primitive for $ty {
@@ -88,7 +88,8 @@ macro_rules! primitives {
         })*
 
         /// Returns a value of a primitive type as a [`LogValue`].
-        fn primitive(value: &dyn Any) -> Option<LogValue<'_>> {
+        fn primitive<T: 'static>(value: &T) -> Option<LogValue<'_>> {
+            let value: &dyn Any = value;
             $(if let Some(value) = value.downcast_ref::<$ty>() {
                 return Some(value.to_log_value());
             })*

@@ -1,8 +1,6 @@
-//! The variables that a processor turns into attributes, and the keys of these attributes.
+//! The variables that a processor turns into attributes, and the names of these attributes.
 
 use std::borrow::Cow;
-
-use ::opentelemetry::Key;
 
 use crate::log::UnusedNames;
 
@@ -23,13 +21,13 @@ impl Selection {
         Selection { filter: Box::new(|_| true), max_attributes: MAX_ATTRIBUTES }
     }
 
-    /// Returns the keys for the attributes of a span or record.
+    /// Returns the names for the attributes of a span or record.
     pub(super) fn keys(&self) -> Keys<'_> {
         Keys { selection: self, left: self.max_attributes, names: UnusedNames::default() }
     }
 }
 
-/// Chooses the keys of the attributes that one span or record gets.
+/// Chooses the names of the attributes that one span or record gets.
 pub(super) struct Keys<'a> {
     selection: &'a Selection,
     /// The number of attributes that it can still get.
@@ -38,17 +36,17 @@ pub(super) struct Keys<'a> {
 }
 
 impl Keys<'_> {
-    /// Returns the key for the variable of this name, or `None` if the variable is not shown. `is_taken`
-    /// returns true for the keys that the span or record has.
-    pub(super) fn next(&mut self, name: Key, is_taken: &dyn Fn(&str) -> bool) -> Option<Key> {
-        if self.left == 0 || !(self.selection.filter)(name.as_str()) {
+    /// Returns the name of the attribute for the variable `name`, or `None` if the variable is not shown.
+    /// `is_taken` returns true for the names that the span or record has.
+    pub(super) fn next<'n>(
+        &mut self,
+        name: &'n str,
+        is_taken: impl Fn(&str) -> bool,
+    ) -> Option<Cow<'n, str>> {
+        if self.left == 0 || !(self.selection.filter)(name) {
             return None;
         }
         self.left -= 1;
-        let renamed = match self.names.add(name.as_str(), is_taken) {
-            Cow::Borrowed(_) => None,
-            Cow::Owned(numbered) => Some(numbered),
-        };
-        Some(renamed.map_or(name, Key::from))
+        Some(self.names.add(name, is_taken))
     }
 }

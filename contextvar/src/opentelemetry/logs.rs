@@ -1,8 +1,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use ::opentelemetry::InstrumentationScope;
 use ::opentelemetry::logs::{LogRecord, Severity};
-use ::opentelemetry::{InstrumentationScope, Key};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord};
 
@@ -79,10 +79,13 @@ impl fmt::Debug for ContextLogProcessor {
 impl LogProcessor for ContextLogProcessor {
     fn emit(&self, record: &mut SdkLogRecord, _: &InstrumentationScope) {
         let mut keys = self.selection.keys();
+        // The names of the variables differ from one another, so only the record's own attributes matter.
+        let mut own = None;
         for_each_log_field(|name, value| {
-            let has = |name: &str| record.attributes_iter().any(|(key, _)| key.as_str() == name);
-            if let Some(key) = keys.next(Key::from_static_str(name), &has) {
-                record.add_attribute(key, structured(value));
+            let own = *own.get_or_insert_with(|| record.attributes_iter().count());
+            let has = |name: &str| record.attributes_iter().take(own).any(|(key, _)| key.as_str() == name);
+            if let Some(name) = keys.next(name, has) {
+                record.add_attribute(name, structured(value));
             }
         });
     }

@@ -178,7 +178,12 @@ impl Label for KeyValue {
     }
 
     fn hash_value(&self, hasher: &mut impl Hasher) {
-        self.hash(hasher);
+        match &self.value {
+            Value::Bool(value) => value.hash(hasher),
+            Value::I64(value) => value.hash(hasher),
+            Value::String(value) => hasher.write(value.as_str().as_bytes()),
+            _ => self.hash(hasher),
+        }
     }
 
     fn beyond_limit(_: impl Iterator<Item = &'static str>) -> Vec<Self> {

@@ -1,9 +1,10 @@
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::fmt;
 use std::time::Duration;
 
 use ::opentelemetry::trace::Span as _;
-use ::opentelemetry::{Context, Key, KeyValue, Value};
+use ::opentelemetry::{Context, KeyValue, Value};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
@@ -97,11 +98,18 @@ impl SpanProcessor for ContextSpanProcessor {
         match take_opened_with() {
             Some(variables) => {
                 for KeyValue { key, value, .. } in variables {
-                    started.set(key, || value);
+                    let key = match started.name(key.as_str()) {
+                        Some(Cow::Borrowed(_)) => key,
+                        Some(Cow::Owned(renamed)) => renamed.into(),
+                        None => continue,
+                    };
+                    started.span.set_attribute(KeyValue::new(key, value));
                 }
             }
             None => for_each_log_field(|name, value| {
-                started.set(Key::from_static_str(name), || scalar(value));
+                if let Some(name) = started.name(name) {
+                    started.span.set_attribute(KeyValue::new(name, scalar::<Value>(value)));
+                }
             }),
         }
     }
@@ -127,12 +135,11 @@ struct Started<'a> {
 }
 
 impl Started<'_> {
-    fn set(&mut self, name: Key, value: impl FnOnce() -> Value) {
+    /// Returns the name of the attribute for the variable `name`, or `None` if the variable is not shown.
+    fn name<'n>(&mut self, name: &'n str) -> Option<Cow<'n, str>> {
         let attributes = || self.span.exported_data().map_or_else(Vec::new, |data| data.attributes);
         let before = &self.before;
         let has = |name: &str| before.get_or_init(attributes).iter().any(|it| it.key.as_str() == name);
-        if let Some(key) = self.keys.next(name, &has) {
-            self.span.set_attribute(KeyValue::new(key, value()));
-        }
+        self.keys.next(name, has)
     }
 }

@@ -96,8 +96,9 @@ fn note_variables(attributes: &mut Vec<KeyValue>) {
 fn take_noted(attributes: &mut Vec<KeyValue>) -> Option<Vec<KeyValue>> {
     let marker = attributes.iter().position(|attribute| attribute.key == NOTED)?;
     let Value::I64(count) = attributes[marker].value else { return None };
-    let end = (marker + 1).saturating_add(count as usize).min(attributes.len());
-    Some(attributes.drain(marker..end).skip(1).collect())
+    attributes.remove(marker);
+    let end = marker.saturating_add(count as usize).min(attributes.len());
+    Some(attributes.drain(marker..end).collect())
 }
 
 thread_local! {

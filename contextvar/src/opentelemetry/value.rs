@@ -1,10 +1,8 @@
 //! Values of variables as values of attributes.
 
-use std::fmt::Write;
-
 use ::opentelemetry::logs::AnyValue;
 
-use crate::log::LogValue;
+use crate::log::{LogValue, to_text};
 
 /// Returns a number, a boolean or text. A number that is no `i64` and no `f64` is text.
 pub(super) fn scalar<V>(value: &LogValue<'_>) -> V
@@ -18,12 +16,7 @@ where
         LogValue::F32(value) => f64::from(value).into(),
         LogValue::F64(value) => value.into(),
         LogValue::Str(value) | LogValue::Json(value) => value.to_owned().into(),
-        value => {
-            let mut text = String::new();
-            // If a `Display` fails, its text ends there.
-            let _ = write!(text, "{value}");
-            text.into()
-        }
+        value => to_text(&value).into(),
     }
 }
 

@@ -1,9 +1,7 @@
 //! The variables, written to a line that a format or a layer has made.
 
-use std::fmt::{self, Write};
-
 use super::json::{self, Object};
-use crate::log::{LogValue, Text, UnusedNames, for_each_log_field, to_text};
+use crate::log::{self, LogValue, UnusedNames, for_each_log_field, to_text};
 
 /// How a line shows the variables.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -12,14 +10,6 @@ pub(super) enum Style {
     Text { colored: bool },
     /// On a line of its own, below the event and its spans.
     Pretty { colored: bool },
-}
-
-/// Passes the name and the value of each variable to a function.
-pub(super) type Fields<'a> = &'a dyn Fn(&mut dyn FnMut(&str, &LogValue<'_>));
-
-/// The [`Fields`] of the current context.
-pub(super) fn current(f: &mut dyn FnMut(&str, &LogValue<'_>)) {
-    for_each_log_field(f);
 }
 
 /// The variables as they were when they were saved. Writing them runs no user code.
@@ -46,10 +36,8 @@ impl Saved {
         self.0.is_empty()
     }
 
-    pub(super) fn for_each(&self, f: &mut dyn FnMut(&str, &LogValue<'_>)) {
-        for (name, value) in &self.0 {
-            f(name, &value.get());
-        }
+    fn iter(&self) -> impl Iterator<Item = (&'static str, LogValue<'_>)> {
+        self.0.iter().map(|(name, value)| (*name, value.get()))
     }
 }
 
@@ -86,75 +74,82 @@ impl SavedValue {
 /// follow the text.
 pub(super) fn insert(
     lines: &str,
-    fields: Fields<'_>,
+    variables: &Saved,
     colored: bool,
     is_taken: &dyn Fn(&str) -> bool,
 ) -> String {
+    /// Room for a variable, so that few lines grow.
+    const VARIABLE: usize = 48;
+
+    let mut out = String::with_capacity(lines.len() + VARIABLE * variables.0.len());
     if let Some(object) = Object::parse(lines) {
-        return insert_members(&object, fields, is_taken);
+        push_object(&mut out, &object, variables, is_taken);
+        return out;
     }
     let text = lines.trim_end_matches('\n');
     let has_several = text.contains('\n');
     let mut objects = text.lines().filter(|line| !line.trim().is_empty());
     if has_several && objects.all(|line| Object::parse(line).is_some()) {
-        let insert = |line| match Object::parse(line) {
-            Some(object) => insert_members(&object, fields, is_taken),
-            None => line.to_owned(),
-        };
-        return lines.split_inclusive('\n').map(insert).collect();
+        for line in lines.split_inclusive('\n') {
+            match Object::parse(line) {
+                Some(object) => push_object(&mut out, &object, variables, is_taken),
+                None => out.push_str(line),
+            }
+        }
+        return out;
     }
     let style = if has_several { Style::Pretty { colored } } else { Style::Text { colored } };
-    let mut out = text.to_owned();
-    // A `String` accepts all text.
-    let _ = write_text(&mut out, fields, style, is_taken);
-    out + &lines[text.len()..]
+    out.push_str(text);
+    let mut names = UnusedNames::default();
+    for (name, value) in variables.iter() {
+        let name = names.add(name, is_taken);
+        let is_first = out.len() == text.len();
+        push_text(&mut out, style, is_first, &name, &value);
+    }
+    out.push_str(&lines[text.len()..]);
+    out
 }
 
-fn insert_members(object: &Object<'_>, fields: Fields<'_>, is_taken: &dyn Fn(&str) -> bool) -> String {
-    let mut out = object.open.to_owned();
+fn push_object(out: &mut String, object: &Object<'_>, variables: &Saved, is_taken: &dyn Fn(&str) -> bool) {
+    out.push_str(object.open);
     let mut is_empty = object.is_empty();
     let mut names = UnusedNames::default();
-    fields(&mut |name, value| {
-        let name = names.add(name, &|name| is_taken(name) || object.has_key(name));
+    for (name, value) in variables.iter() {
+        let name = names.add(name, |name| is_taken(name) || object.has_key(name));
         if !is_empty {
             out.push(',');
         }
         is_empty = false;
-        write_json_field(&mut out, &name, value);
-    });
-    out + object.close
+        push_json(out, &name, &value);
+    }
+    out.push_str(object.close);
 }
 
-pub(super) fn write_json_field(out: &mut String, name: &str, value: &LogValue<'_>) {
-    json::write_string(out, &name);
+/// Appends a variable to the members of a JSON object.
+pub(super) fn push_json(out: &mut String, name: &str, value: &LogValue<'_>) {
+    json::push_str(out, name);
     out.push(':');
-    json::write_value(out, value);
+    json::push_value(out, value);
 }
 
-/// Writes the variables after the text of an event.
-pub(super) fn write_text(
-    out: &mut dyn Write,
-    fields: Fields<'_>,
-    style: Style,
-    is_taken: &dyn Fn(&str) -> bool,
-) -> fmt::Result {
-    let (mut before, colored) = match style {
+/// Appends a variable to the text of an event.
+pub(super) fn push_text(line: &mut String, style: Style, is_first: bool, name: &str, value: &LogValue<'_>) {
+    let (heading, colored) = match style {
         Style::Text { colored } => ("", colored),
         Style::Pretty { colored: false } => ("\n    context", false),
         Style::Pretty { colored: true } => ("\n    \x1b[2m\x1b[3mcontext\x1b[0m", true),
     };
-    let mut result = Ok(());
-    let mut names = UnusedNames::default();
-    fields(&mut |name, value| {
-        if result.is_ok() {
-            let name = names.add(name, is_taken);
-            result = if colored {
-                write!(out, "{before} \x1b[3m{name}\x1b[0m\x1b[2m=\x1b[0m{}", Text(value))
-            } else {
-                write!(out, "{before} {name}={}", Text(value))
-            };
-            before = "";
-        }
-    });
-    result
+    if is_first {
+        line.push_str(heading);
+    }
+    if colored {
+        line.push_str(" \x1b[3m");
+        line.push_str(name);
+        line.push_str("\x1b[0m\x1b[2m=\x1b[0m");
+    } else {
+        line.push(' ');
+        line.push_str(name);
+        line.push('=');
+    }
+    log::push_text(line, value);
 }

@@ -6,7 +6,7 @@ use tracing_subscriber::fmt::format::{Compact, Format, Full, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::fields::{self, Style};
+use super::fields::{self, Saved, Style};
 use super::spans::{has_field, in_context_of};
 use crate::log::{UnusedNames, for_each_log_field};
 
@@ -91,40 +91,36 @@ where
     ) -> fmt::Result {
         let colored = writer.has_ansi_escapes();
         let format = if colored { &self.colored } else { &self.format };
-        let mut line = String::new();
+        let mut line = String::with_capacity(LINE);
         format.format_event(ctx, Writer::new(&mut line), event)?;
 
-        match json_fields::<F>(&line) {
-            Some(start) => {
-                writer.write_str(&line[..start])?;
-                let mut fields = String::new();
-                let is_taken = |name: &str| has_field(event, name) || KEYS.contains(&name);
-                in_context_of(ctx, event, || {
-                    let mut names = UnusedNames::default();
-                    for_each_log_field(|name, value| {
-                        let name = names.add(name, &is_taken);
-                        fields::write_json_field(&mut fields, &name, value);
-                        fields.push(',');
-                    });
-                });
-                let is_last = line[start..].starts_with('}');
-                writer.write_str(if is_last { fields.trim_end_matches(',') } else { &fields })?;
-                writer.write_str(&line[start..])
-            }
-            None => {
-                let text = line.trim_end_matches('\n');
-                writer.write_str(text)?;
-                let style = if is_text::<F>() { Style::Text { colored } } else { Style::Pretty { colored } };
-                let mut result = Ok(());
-                in_context_of(ctx, event, || {
-                    result = fields::write_text(&mut writer, &fields::current, style, &|name| {
-                        has_field(event, name)
-                    });
-                });
-                result?;
-                writer.write_str(&line[text.len()..])
-            }
+        let end = line.len();
+        let is_json = is_json::<F>(&line);
+        let style = if is_text::<F>() { Style::Text { colored } } else { Style::Pretty { colored } };
+        in_context_of(ctx, event, || {
+            let mut names = UnusedNames::default();
+            for_each_log_field(|name, value| {
+                if is_json {
+                    let name = names.add(name, |name| has_field(event, name) || KEYS.contains(&name));
+                    fields::push_json(&mut line, &name, value);
+                    line.push(',');
+                } else {
+                    let name = names.add(name, |name| has_field(event, name));
+                    let is_first = line.len() == end;
+                    fields::push_text(&mut line, style, is_first, &name, value);
+                }
+            });
+        });
+
+        let (event, variables) = line.split_at(end);
+        if variables.is_empty() {
+            return writer.write_str(event);
         }
+        let at = if is_json { json_fields(event) } else { event.trim_end_matches('\n').len() };
+        let is_last = is_json && event[at..].starts_with('}');
+        writer.write_str(&event[..at])?;
+        writer.write_str(if is_last { variables.trim_end_matches(',') } else { variables })?;
+        writer.write_str(&event[at..])
     }
 }
 
@@ -140,15 +136,20 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut line = String::new();
+        let mut line = String::with_capacity(LINE);
         self.format.0.format_event(ctx, Writer::new(&mut line), event)?;
+        let mut variables = Saved::default();
+        in_context_of(ctx, event, || variables = Saved::current());
+        if variables.is_empty() {
+            return writer.write_str(&line);
+        }
         let colored = writer.has_ansi_escapes();
-        in_context_of(ctx, event, || {
-            line = fields::insert(&line, &fields::current, colored, &|name| has_field(event, name));
-        });
-        writer.write_str(&line)
+        writer.write_str(&fields::insert(&line, &variables, colored, &|name| has_field(event, name)))
     }
 }
+
+/// Room for a line, so that few lines grow.
+const LINE: usize = 512;
 
 /// The keys of a line of the JSON format, besides the fields of the event. A variable never has one of them,
 /// whether the fields are flattened or not.
@@ -166,16 +167,20 @@ const KEYS: [&str; 11] = [
     "threadName",
 ];
 
-/// Returns the position of the event's fields in a line of JSON. Returns `None` for other formats.
+/// Returns true if a line of this format is JSON.
+fn is_json<F: 'static>(line: &str) -> bool {
+    // The types `Json` and `Pretty` exist only with features of tracing-subscriber. A line of the pretty
+    // format starts with spaces.
+    !is_text::<F>() && line.starts_with('{')
+}
+
+/// Returns the position of the event's fields in a line of JSON.
 ///
 /// JSON escapes quotes in strings, so the text that starts the fields occurs nowhere else. Flattened events
 /// have their fields in the object itself.
-fn json_fields<F: 'static>(line: &str) -> Option<usize> {
-    const FIELDS: &str = "\"fields\":{";
-    // The types `Json` and `Pretty` exist only with features of tracing-subscriber. A line of the pretty
-    // format starts with spaces.
-    (!is_text::<F>() && line.starts_with('{'))
-        .then(|| line.find(FIELDS).map_or(1, |fields| fields + FIELDS.len()))
+fn json_fields(line: &str) -> usize {
+    let mut braces = line.match_indices('{').map(|(at, _)| at);
+    braces.find(|&at| line[..at].ends_with("\"fields\":")).map_or(1, |brace| brace + 1)
 }
 
 fn is_text<F: 'static>() -> bool {

@@ -2,48 +2,55 @@
 
 use std::fmt::{self, Write};
 
-use crate::log::LogValue;
+use crate::log::{self, LogValue, push_display};
 
-/// Writes a value as JSON. A number that JSON has no form for is a string.
-pub(super) fn write_value(out: &mut String, value: &LogValue<'_>) {
-    let result = match value {
-        LogValue::Bool(value) => write!(out, "{value}"),
-        LogValue::I64(value) => write!(out, "{value}"),
-        LogValue::U64(value) => write!(out, "{value}"),
-        LogValue::I128(value) => write!(out, "{value}"),
-        LogValue::U128(value) => write!(out, "{value}"),
-        LogValue::F32(value) if value.is_finite() => write!(out, "{value:?}"),
-        LogValue::F64(value) if value.is_finite() => write!(out, "{value:?}"),
+/// Appends a value as JSON. A number that JSON has no form for is a string.
+pub(super) fn push_value(out: &mut String, value: &LogValue<'_>) {
+    match *value {
+        LogValue::Str(text) => push_str(out, text),
         // Outside of its strings, JSON can have line breaks.
-        LogValue::Json(value) => value.split(['\n', '\r']).try_for_each(|part| out.write_str(part)),
-        value => return write_string(out, value),
-    };
-    result.expect("a `String` accepts all text");
+        LogValue::Json(text) => out.extend(text.split(['\n', '\r'])),
+        LogValue::F32(value) if value.is_finite() => push_display(out, &format_args!("{value:?}")),
+        LogValue::F64(value) if value.is_finite() => push_display(out, &format_args!("{value:?}")),
+        LogValue::F32(_) | LogValue::F64(_) | LogValue::Display(_) => {
+            out.push('"');
+            // If a `Display` fails, the string ends there.
+            let _ = write!(Escaped(out), "{value}");
+            out.push('"');
+        }
+        number => log::push_value(out, &number),
+    }
 }
 
-/// Writes the text of a value as a JSON string. If its `Display` fails, the string ends there.
-pub(super) fn write_string(out: &mut String, value: &dyn fmt::Display) {
+/// Appends a JSON string.
+pub(super) fn push_str(out: &mut String, text: &str) {
     out.push('"');
-    let _ = write!(Escaped(out), "{value}");
+    Escaped(out).push_str(text);
     out.push('"');
 }
 
 /// Escapes text for a JSON string.
 struct Escaped<'a>(&'a mut String);
 
-impl Write for Escaped<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let mut rest = text;
-        while let Some(at) = rest.find(|c: char| matches!(c, '"' | '\\') || c.is_control()) {
-            self.0.push_str(&rest[..at]);
-            let c = rest[at..].chars().next().expect("found above");
+impl Escaped<'_> {
+    fn push_str(&mut self, text: &str) {
+        let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+        if text.bytes().all(is_plain) {
+            return self.0.push_str(text);
+        }
+        for c in text.chars() {
             match c {
                 '"' | '\\' => self.0.extend(['\\', c]),
-                c => write!(self.0, "\\u{:04x}", u32::from(c))?,
+                c if c.is_control() => push_display(self.0, &format_args!("\\u{:04x}", u32::from(c))),
+                c => self.0.push(c),
             }
-            rest = &rest[at + c.len_utf8()..];
         }
-        self.0.push_str(rest);
+    }
+}
+
+impl Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.push_str(text);
         Ok(())
     }
 }
@@ -54,6 +61,8 @@ pub(super) struct Object<'a> {
     pub(super) open: &'a str,
     /// That brace, and the white space after it.
     pub(super) close: &'a str,
+    /// The keys, as they are between the quotes.
+    keys: Vec<&'a str>,
 }
 
 impl<'a> Object<'a> {
@@ -63,8 +72,19 @@ impl<'a> Object<'a> {
         if !object.starts_with('{') {
             return None;
         }
-        let end = Tokens::new(object).find(|token| token.depth == 0)?.start;
-        (end + 1 == object.len()).then(|| Object { open: &line[..end], close: &line[end..] })
+        let bytes = object.as_bytes();
+        let mut keys = Vec::with_capacity(16);
+        for Token { start, end, depth } in Tokens::new(object) {
+            match depth {
+                0 if end < object.len() => return None,
+                0 => return Some(Object { open: &line[..start], close: &line[start..], keys }),
+                1 if bytes[start] == b'"' && bytes[end..].trim_ascii_start().starts_with(b":") => {
+                    keys.push(&object[start + 1..end - 1]);
+                }
+                _ => (),
+            }
+        }
+        None
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -73,21 +93,14 @@ impl<'a> Object<'a> {
 
     /// Returns true if the object has `key`. Finds only keys that JSON does not escape.
     pub(super) fn has_key(&self, key: &str) -> bool {
-        Tokens::new(self.open).any(|token| {
-            token.depth == 1
-                && self.open[token.start..]
-                    .strip_prefix('"')
-                    .and_then(|rest| rest.strip_prefix(key))
-                    .is_some_and(|rest| {
-                        rest.strip_prefix('"').is_some_and(|rest| rest.trim_start().starts_with(':'))
-                    })
-        })
+        self.keys.contains(&key)
     }
 }
 
 /// A string or a bracket, with the number of brackets that are open after it.
 struct Token {
     start: usize,
+    end: usize,
     depth: usize,
 }
 
@@ -108,20 +121,26 @@ impl Iterator for Tokens<'_> {
     type Item = Token;
 
     fn next(&mut self) -> Option<Token> {
-        let start = self.next + self.text[self.next..].iter().position(|byte| b"\"{}[]".contains(byte))?;
-        self.next = start + 1;
+        let mut at = self.next;
+        let start = loop {
+            match self.text.get(at)? {
+                b'"' | b'{' | b'}' | b'[' | b']' => break at,
+                _ => at += 1,
+            }
+        };
+        at += 1;
         match self.text[start] {
             b'"' => loop {
-                self.next += 1;
-                match self.text.get(self.next - 1)? {
-                    b'\\' => self.next += 1,
-                    b'"' => break,
-                    _ => (),
+                match self.text.get(at)? {
+                    b'"' => break at += 1,
+                    b'\\' => at += 2,
+                    _ => at += 1,
                 }
             },
             b'{' | b'[' => self.depth += 1,
             _ => self.depth = self.depth.checked_sub(1)?,
         }
-        (self.next <= self.text.len()).then_some(Token { start, depth: self.depth })
+        self.next = at;
+        Some(Token { start, end: at, depth: self.depth })
     }
 }

@@ -1,5 +1,6 @@
 //! Variables and spans.
 
+use std::any::TypeId;
 use std::cell::Cell;
 use std::fmt;
 
@@ -14,7 +15,7 @@ use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
 use crate::context::Context;
 use crate::current;
-use crate::log::{LogValue, for_each_log_field};
+use crate::log::{LogValue, for_each_log_field, has_log_defaults};
 use crate::on_drop::OnDrop;
 use crate::storage::shown_variables;
 
@@ -87,14 +88,17 @@ where
     L: Layer<S>,
 {
     fn on_new_span(&self, attrs: &span::Attributes<'_>, id: &span::Id, ctx: layer::Context<'_, S>) {
-        if let Some(span) = ctx.span(id) {
-            let opened_in = OpenedIn::here();
+        if let Some((opened_in, span)) = OpenedIn::here().zip(ctx.span(id)) {
             span.extensions_mut().replace(opened_in);
         }
         in_context_of_span(|| self.inner.on_new_span(attrs, id, ctx));
     }
 
     fn on_close(&self, id: span::Id, ctx: layer::Context<'_, S>) {
+        // `Identity` does nothing.
+        if TypeId::of::<L>() == TypeId::of::<Identity>() {
+            return;
+        }
         let opened_in = ctx.span(&id).and_then(|span| OpenedIn::context(&span));
         opened_in.unwrap_or_default().run(|| in_context_of_span(|| self.inner.on_close(id, ctx)));
     }
@@ -171,13 +175,18 @@ pub(super) fn shows_current_context(metadata: &Metadata<'_>) -> bool {
 struct OpenedIn(Context);
 
 impl OpenedIn {
-    fn here() -> Self {
+    /// Returns `None` if logs show no variable here.
+    fn here() -> Option<Self> {
         let map = current::copy_map();
+        let is_any_set = || shown_variables().any(|it| it.is_logged() && map.entry(it).is_some());
+        if !is_any_set() && !has_log_defaults() {
+            return None;
+        }
         let mut shown = map.without_values();
         for variable in shown_variables().filter(|variable| variable.is_logged()) {
             variable.copy_state(&map, &mut shown);
         }
-        OpenedIn(Context::from_map(shown))
+        Some(OpenedIn(Context::from_map(shown)))
     }
 
     /// Returns a copy of the context.

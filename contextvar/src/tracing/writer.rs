@@ -6,7 +6,6 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::fields::{self, Saved};
 use super::spans::{field_names, shows_current_context};
-use crate::log::LogValue;
 
 /// A writer for layers of `tracing` that format their lines themselves, such as tracing-bunyan-formatter's.
 /// It adds the variables that are marked [`log`](crate::ContextVar::log) to each line.
@@ -80,8 +79,7 @@ pub struct LineWriter<W: Write> {
 impl<W: Write> LineWriter<W> {
     fn write_lines(&mut self, lines: &[u8]) -> io::Result<()> {
         let Ok(text) = std::str::from_utf8(lines) else { return self.inner.write_all(lines) };
-        let fields = |f: &mut dyn FnMut(&str, &LogValue<'_>)| self.fields.for_each(f);
-        let lines = fields::insert(text, &fields, false, &|name| self.taken.contains(&name));
+        let lines = fields::insert(text, &self.fields, false, &|name| self.taken.contains(&name));
         self.inner.write_all(lines.as_bytes())
     }
 

@@ -4,7 +4,9 @@ use std::fmt;
 
 use contextvar::{Context, ContextVar, context_var, for_each_log_field, task};
 
-use super::{REQUEST_ID, SHAPE, Shape, TENANT};
+use tracing::info;
+
+use super::{REQUEST_ID, SHAPE, Shape, TENANT, logged};
 use crate::support::on_both_flavors;
 
 #[context_var]
@@ -81,20 +83,20 @@ fn a_value_can_write_variables_while_being_formatted() {
     });
 }
 
+struct Panics;
+
+impl fmt::Display for Panics {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        std::panic::resume_unwind(Box::new("on purpose"))
+    }
+}
+
+#[context_var(log)]
+static PANICS: Panics;
+
 /// Fields are complete again after a panic while a value was being formatted.
 #[test]
 fn a_panic_in_display_hides_no_later_field() {
-    struct Panics;
-
-    impl fmt::Display for Panics {
-        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-            std::panic::resume_unwind(Box::new("on purpose"))
-        }
-    }
-
-    #[context_var(log)]
-    static PANICS: Panics;
-
     Context::new().run(|| {
         PANICS.set(Panics);
         assert!(std::panic::catch_unwind(fields).is_err());
@@ -104,4 +106,18 @@ fn a_panic_in_display_hides_no_later_field() {
         REQUEST_ID.set(7);
         assert_eq!(fields(), "request_id=7");
     });
+}
+
+/// `tracing_subscriber::fmt` keeps what was written before a panic, and would begin the next line with it.
+#[test]
+fn a_panic_in_display_leaves_no_part_of_a_line() {
+    let output = logged(|| {
+        PANICS.sync_scope(Panics, || {
+            let log = || info!("shows a variable that panics");
+            assert!(std::panic::catch_unwind(log).is_err());
+        });
+        assert!(std::panic::catch_unwind(|| info!("its field panics: {Panics}")).is_err());
+        info!("hello");
+    });
+    assert_eq!(output, " INFO it::logging::fields: hello\n");
 }

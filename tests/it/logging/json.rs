@@ -3,7 +3,7 @@
 use contextvar::tracing::ContextFormat;
 use tracing::{error, info, info_span};
 
-use super::{Output, REQUEST_ID, SHAPE, Shape, acme, logged_as_json};
+use super::{Output, REQUEST_ID, SHAPE, Shape, TENANT, acme, logged_as_json};
 
 #[test]
 fn json_lines() {
@@ -43,6 +43,17 @@ fn text_that_looks_like_json_is_left_alone() {
     let subscriber = subscriber.map_event_format(ContextFormat::new).finish();
     tracing::subscriber::with_default(subscriber, || REQUEST_ID.sync_scope(7, || info!("{{\"a\":1}}")));
     assert_eq!(output.take(), "{\"a\":1} request_id=7\n");
+}
+
+#[test]
+fn control_characters_are_escaped() {
+    let output = Output::default();
+    let subscriber = tracing_subscriber::fmt().json().with_writer(output.clone());
+    tracing::subscriber::with_default(subscriber.map_event_format(ContextFormat::new).finish(), || {
+        TENANT.sync_scope("é\u{1b}\u{85}\n\"".to_owned(), || info!("hello"));
+    });
+    let output = output.take();
+    assert!(output.contains(r#""TENANT":"é\u001b\u0085\u000a\""#), "{output}");
 }
 
 #[test]

@@ -45,10 +45,18 @@ fn a_format_of_ones_own() {
             "{\"msg\":\"{}\",\"request_id\" : 1}\n",
             "{\"msg\":\"hello\",\"request_id\" : 1,\"request_id_2\":7}\n",
         ),
+        ("{\"a\":\"request_id\",\"b\":\"{}\"}", "{\"a\":\"request_id\",\"b\":\"hello\",\"request_id\":7}"),
         // Only keys of the object itself count.
         (
             "{\"a\":{\"request_id\":1},\"b\":\"\\\"request_id\\\":{}\"}\n",
             "{\"a\":{\"request_id\":1},\"b\":\"\\\"request_id\\\":hello\",\"request_id\":7}\n",
+        ),
+        // The quote is escaped, so the brace is in the string.
+        ("{\"a\":\"\\\"}{}\"}", "{\"a\":\"\\\"}hello\",\"request_id\":7}"),
+        // The backslash is escaped, and not the quote.
+        (
+            "{\"a\":\"{}\\\\\",\"request_id\":1}\n",
+            "{\"a\":\"hello\\\\\",\"request_id\":1,\"request_id_2\":7}\n",
         ),
         ("{\"a\":[{},\"request_id\"]}", "{\"a\":[hello,\"request_id\"],\"request_id\":7}"),
         ("{ } {}\n", "{ } hello request_id=7\n"),

@@ -9,7 +9,7 @@ use contextvar::{Context, ContextVar, LogValue, context_var, for_each_log_field}
 use serde::Serialize;
 use serde_json::json;
 
-use super::logged_as_json;
+use super::{logged, logged_as_json};
 
 /// Returns the only field that is shown, as text that names its form.
 fn shown() -> Option<String> {
@@ -182,6 +182,38 @@ fn a_secret_part_is_never_called() {
     static SECRET: ContextVar<u64> = ContextVar::new("secret").log().secret();
 
     assert_eq!(SECRET.sync_scope(7, shown), None);
+}
+
+/// Text is quoted where it needs quotes, whatever its type.
+#[test]
+fn text_lines_show_numbers_and_displays() {
+    macro_rules! assert_line {
+        ($($ty:ty = $value:expr => $text:expr;)*) => {
+            $({
+                #[context_var(log, name = "value")]
+                static VALUE: $ty;
+
+                let line = logged(|| VALUE.sync_scope($value, || tracing::info!("hello")));
+                assert_eq!(line, format!(" INFO it::logging::types: hello value={}\n", $text));
+            })*
+        };
+    }
+
+    assert_line! {
+        u64 = 0 => "0";
+        u64 = 10 => "10";
+        u64 = u64::MAX => "18446744073709551615";
+        i64 = -1 => "-1";
+        i64 = i64::MIN => "-9223372036854775808";
+        i128 = i128::MIN => "-170141183460469231731687303715884105728";
+        f64 = 0.5 => "0.5";
+        bool = true => "true";
+        Shouted = Shouted("x") => "X";
+        Shouted = Shouted("x y") => "\"X Y\"";
+        Shouted = Shouted("") => "\"\"";
+        Shouted = Shouted("größe") => "GRÖSSE";
+        Plain = Plain(7) => "Plain(7)";
+    }
 }
 
 #[test]
