@@ -49,13 +49,8 @@ pub(super) fn extract<'a>(
             errors.push(error);
         }
     });
-    if kept.is_empty() {
-        extract_nothing(undeclared);
-        return errors;
-    }
-    if let Err(error) = UNDECLARED.try_set(kept) {
-        let lost = error.into_value();
-        errors.extend(entries(&lost).map(|(key, _)| BaggageError::new(key.as_bytes(), NOT_WRITABLE)));
+    if undeclared == Undeclared::HandOn {
+        keep(kept, &mut errors);
     }
     errors
 }
@@ -65,10 +60,27 @@ pub(super) fn extract<'a>(
 #[track_caller]
 pub(super) fn extract_nothing(undeclared: Undeclared) -> Vec<BaggageError> {
     declared();
-    if undeclared == Undeclared::HandOn && UNDECLARED.is_set() {
-        unset();
+    if undeclared == Undeclared::HandOn {
+        keep_nothing();
     }
     Vec::new()
+}
+
+/// Replaces the entries to hand on in the current context. Adds an error for each that is lost.
+fn keep(undeclared: String, errors: &mut Vec<BaggageError>) {
+    if undeclared.is_empty() {
+        keep_nothing();
+    } else if let Err(error) = UNDECLARED.try_set(undeclared) {
+        let lost = error.into_value();
+        errors.extend(entries(&lost).map(|(key, _)| BaggageError::new(key.as_bytes(), NOT_WRITABLE)));
+    }
+}
+
+#[inline]
+fn keep_nothing() {
+    if UNDECLARED.is_set() {
+        unset();
+    }
 }
 
 #[cold]

@@ -4,6 +4,7 @@ use std::fmt::{self, Write};
 
 use http::HeaderName;
 use opentelemetry::baggage::{Baggage, BaggageExt};
+use opentelemetry::trace::TraceContextExt;
 
 use super::BAGGAGE;
 use super::declared::{Declared, declared, find};
@@ -28,12 +29,16 @@ pub(super) fn for_each_header(mut set: impl FnMut(&'static HeaderName, String)) 
     if !undeclared.is_empty() {
         header.add_before(undeclared);
     }
-    let trace = opentelemetry::Context::map_current(|current| {
+    let mut trace = None;
+    opentelemetry::Context::map_current(|current| {
         let baggage = current.baggage();
         if !baggage.is_empty() {
             header.add_opentelemetry(baggage, declared, undeclared);
         }
-        trace::texts(current)
+        // OpenTelemetry makes a span for a context that has none.
+        if current.has_active_span() {
+            trace = trace::texts(current.span().span_context());
+        }
     });
     if header.entries > 0 {
         set(&BAGGAGE, header.text);

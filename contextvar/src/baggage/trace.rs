@@ -13,14 +13,8 @@ use super::contains;
 pub(super) static TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 pub(super) static TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
 
-/// Returns the texts of `traceparent` and `tracestate`, if a context has a span.
-#[inline]
-pub(super) fn texts(context: &Context) -> Option<(String, String)> {
-    // OpenTelemetry makes a span for a context that has none.
-    if context.has_active_span() { span_texts(context.span().span_context()) } else { None }
-}
-
-fn span_texts(span: &SpanContext) -> Option<(String, String)> {
+/// Returns the texts of `traceparent` and `tracestate`, if the span is valid.
+pub(super) fn texts(span: &SpanContext) -> Option<(String, String)> {
     span.is_valid().then(|| (parent(span), span.trace_state().header()))
 }
 
