@@ -48,13 +48,14 @@ fn sort_by_key() -> Result<Vec<&'static Declared>, String> {
 
 /// Returns the variable that declares `key`.
 pub(super) fn find(declared: &[&'static Declared], key: &str) -> Option<&'static Declared> {
-    // Lengths differ in most cases. As long as all fit into a header, this is faster than a binary search.
+    // Most keys differ in length. For the 64 keys that fit into a header, a binary search takes longer.
     declared.iter().copied().find(|declared| declared.key == key)
 }
 
 /// A [`Coded`] variable of any type.
 #[allow(missing_docs)]
 pub trait Field: Sync {
+    /// Returns true if the variable is set in the context.
     fn is_set(&self, context: &Context) -> bool;
 
     /// Writes the text of the variable's value, if it is set.

@@ -69,14 +69,14 @@ fn error(element: &[u8], reason: &'static str) -> BaggageError {
     BaggageError::new(element[..end].trim_ascii(), reason)
 }
 
-/// Does what `str::split_once` does, which takes longer for short texts.
+/// Splits a text at an ASCII character, as `str::split_once` does, which takes longer for short texts.
 pub(super) fn split_once(text: &str, ascii: u8) -> Option<(&str, &str)> {
     let index = text.bytes().position(|byte| byte == ascii)?;
     Some((&text[..index], &text[index + 1..]))
 }
 
-/// Returns the key and the value of the first entry, if it has no whitespace, no properties and nothing
-/// encoded, as most entries. This takes one pass. [`Entry::parse`] reads all entries.
+/// Returns the key and the value of a list's first entry in one pass. Returns `None` if the entry has
+/// whitespace, properties or encoded bytes, which most entries do not have: [`Entry::parse`] reads those.
 fn split_plain(list: &str) -> Option<(&str, &str)> {
     let equals = list.bytes().position(|byte| !is_key_byte(byte)).filter(|&equals| equals > 0)?;
     let (key, value) = (&list[..equals], list[equals..].strip_prefix('=')?);
@@ -104,7 +104,7 @@ impl<'a> Entry<'a> {
     /// Returns the decoded value without whitespace at its ends.
     pub(super) fn value(&self) -> &str {
         match &self.value {
-            // It was not encoded, so it has none.
+            // It stands in the header as it is, and was trimmed there.
             Cow::Borrowed(value) => value,
             Cow::Owned(value) => value.trim(),
         }
