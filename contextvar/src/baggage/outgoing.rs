@@ -98,7 +98,8 @@ impl Header {
         self.text = text;
     }
 
-    /// Adds the entries of OpenTelemetry, except those whose keys are declared or among the undeclared entries.
+    /// Adds the entries of OpenTelemetry, except those whose keys are declared, or among the undeclared
+    /// entries.
     #[cold]
     fn add_opentelemetry(&mut self, baggage: &Baggage, declared: &[&'static Declared], undeclared: &str) {
         for (key, (value, properties)) in baggage {

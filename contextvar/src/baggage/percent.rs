@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-/// All bytes that the specification allows in a value, except three: `%` starts an encoded byte, OpenTelemetry
-/// for Rust ends a value at its second `=`, and OpenTelemetry for Python reads a `+` as a space.
+/// All bytes that the specification allows in a value, except three: `%` starts an encoded byte,
+/// OpenTelemetry for Rust ends a value at its second `=`, and OpenTelemetry for Python reads a `+` as a space.
 const KEPT: [bool; 256] = visible_except(b"\",;\\%=+");
 
 /// Returns true if [`push_encoded`] copies the text as it is.
