@@ -118,7 +118,7 @@ use self::incoming::Undeclared;
 pub use self::received::{Received, receive, receive_headers};
 pub use self::stored::{restore, store};
 
-const BAGGAGE: &str = "baggage";
+static BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
 /// Converts a variable's values to text and back.
 ///
@@ -188,10 +188,7 @@ pub trait Codec<T> {
 /// ```
 #[track_caller]
 pub fn inject(injector: &mut dyn Injector) {
-    if let Some(header) = outgoing::header() {
-        injector.set(BAGGAGE, header);
-    }
-    trace::inject(injector);
+    outgoing::for_each_header(|name, text| injector.set(name.as_str(), text));
 }
 
 /// Writes the baggage of the current context to HTTP headers, as [`inject`] does.
@@ -214,11 +211,12 @@ pub fn inject(injector: &mut dyn Injector) {
 /// ```
 #[track_caller]
 pub fn inject_headers(headers: &mut HeaderMap) {
-    if let Some(header) = outgoing::header() {
-        let value = HeaderValue::try_from(header).expect("a header of printable ASCII");
-        headers.insert(HeaderName::from_static(BAGGAGE), value);
-    }
-    trace::inject(&mut trace::Outgoing(headers));
+    outgoing::for_each_header(|name, text| {
+        // A `tracestate` can have characters that a header cannot have.
+        if let Ok(value) = HeaderValue::try_from(text) {
+            headers.insert(name, value);
+        }
+    });
 }
 
 /// Returns HTTP headers with the baggage of the current context, as [`inject`] writes it. For a client's
@@ -322,7 +320,7 @@ pub fn extract_declared(extractor: &dyn Extractor) -> Vec<BaggageError> {
 
 #[track_caller]
 fn extract_from(extractor: &dyn Extractor, undeclared: Undeclared) -> Vec<BaggageError> {
-    let headers = extractor.get_all(BAGGAGE).unwrap_or_default();
+    let headers = extractor.get_all(BAGGAGE.as_str()).unwrap_or_default();
     incoming::extract(headers.into_iter().map(str::as_bytes), undeclared)
 }
 
@@ -377,5 +375,14 @@ pub fn extract_declared_headers(headers: &HeaderMap) -> Vec<BaggageError> {
 
 #[track_caller]
 fn extract_from_headers(headers: &HeaderMap, undeclared: Undeclared) -> Vec<BaggageError> {
-    incoming::extract(headers.get_all(BAGGAGE).iter().map(HeaderValue::as_bytes), undeclared)
+    if !contains(headers, &BAGGAGE) {
+        return incoming::extract_nothing(undeclared);
+    }
+    incoming::extract(headers.get_all(&BAGGAGE).iter().map(HeaderValue::as_bytes), undeclared)
+}
+
+/// Returns true if there is a header of this name.
+fn contains(headers: &HeaderMap, name: &HeaderName) -> bool {
+    // Comparing a few names takes less than hashing one.
+    if headers.keys_len() <= 8 { headers.keys().any(|key| key == name) } else { headers.contains_key(name) }
 }

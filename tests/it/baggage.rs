@@ -3,6 +3,7 @@
 mod handed_on;
 mod malformed;
 mod other_implementations;
+mod pieces;
 mod stored;
 mod trace;
 

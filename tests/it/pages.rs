@@ -14,7 +14,7 @@ const ROOTS: [(&str, &str); 11] = [
     ("tests/compio/compio.rs", "compio"),
     ("tests/ecosystem/main.rs", "ecosystem"),
     ("contextvar/tests/baggage_keys.rs", "baggage_keys"),
-    ("contextvar/tests/carry.rs", "carry"),
+    ("contextvar/tests/carry/main.rs", "carry"),
     ("contextvar/tests/executors.rs", "executors"),
     ("contextvar/tests/observe.rs", "observe"),
     ("contextvar/tests/report.rs", "report"),

@@ -159,7 +159,7 @@ fn declare_baggage(args: &ContextVarArgs, ident: &Ident, ty: &Type, span: Span, 
             quote_spanned! {span=>
                 #krate::__private::Coded::<#ty>::new(
                     &#ident,
-                    |value, write| write(&#codec::encode(value)),
+                    |value, text| ::core::fmt::Write::write_str(text, &#codec::encode(value)),
                     #codec::decode,
                 )
             }

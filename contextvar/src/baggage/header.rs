@@ -1,10 +1,9 @@
 //! Reads a header: `key=value;property;property=value,key=value`.
 
 use std::borrow::Cow;
-use std::iter;
 
 use super::error::BaggageError;
-use super::percent::{decode, push_octets};
+use super::percent::{decode, push_octets, visible_except};
 
 /// The limits of the specification, for the headers of one request together.
 pub(super) const MAX_BYTES: usize = 8192;
@@ -14,26 +13,34 @@ pub(super) const MAX_ENTRIES: usize = 64;
 pub(super) struct Entry<'a> {
     pub(super) key: Cow<'a, str>,
     /// The decoded value.
-    pub(super) value: Cow<'a, str>,
+    value: Cow<'a, str>,
     raw_value: &'a str,
     properties: &'a str,
 }
 
-/// Returns the entries of all headers, as far as they are within the limits. Returns an error for each
-/// malformed entry, and one for all entries beyond the limits. Empty elements of the list do not count.
-pub(super) fn entries<'a>(
-    headers: impl IntoIterator<Item = &'a [u8]>,
-) -> impl Iterator<Item = Result<Entry<'a>, BaggageError>> {
-    let mut elements = headers.into_iter().flat_map(|header| header.split(|&byte| byte == b','));
+/// Calls `f` with each entry of all headers, as far as they are within the limits. Calls it with an error for
+/// each malformed entry, and with one for all entries beyond the limits. Empty elements of the list do not
+/// count.
+pub(super) fn for_each_entry<'a>(
+    headers: impl Iterator<Item = &'a [u8]>,
+    mut f: impl FnMut(Result<Entry<'a>, BaggageError>),
+) {
     // The end of the last element in the headers, joined with commas.
     let mut end = 0;
     let mut count = 0;
-    let mut is_full = false;
-    iter::from_fn(move || {
-        while !is_full {
-            let element = elements.next()?;
-            end += element.len() + 1;
-            let element = element.trim_ascii();
+    for header in headers {
+        let text = std::str::from_utf8(header).ok();
+        let mut start = 0;
+        while start <= header.len() {
+            let rest = &header[start..];
+            let plain = text.and_then(|text| split_plain(&text[start..]));
+            let length = match plain {
+                Some((key, value)) => key.len() + 1 + value.len(),
+                None => rest.iter().position(|&byte| byte == b',').unwrap_or(rest.len()),
+            };
+            start += length + 1;
+            end += length + 1;
+            let element = rest[..length].trim_ascii();
             if element.is_empty() {
                 continue;
             }
@@ -43,15 +50,39 @@ pub(super) fn entries<'a>(
                 (_, true) => Some("it and what follows exceed the limit of 8192 bytes"),
                 _ => None,
             };
-            is_full = beyond.is_some();
-            let entry = beyond.map_or_else(|| Entry::parse(element), Err);
-            return Some(entry.map_err(|reason| {
-                let end = element.iter().position(|byte| b"=;".contains(byte)).unwrap_or(element.len());
-                BaggageError::new(element[..end].trim_ascii(), reason)
-            }));
+            if let Some(reason) = beyond {
+                return f(Err(error(element, reason)));
+            }
+            f(match plain {
+                Some((key, value)) => {
+                    Ok(Entry { key: key.into(), value: value.into(), raw_value: value, properties: "" })
+                }
+                None => Entry::parse(element).map_err(|reason| error(element, reason)),
+            });
         }
-        None
-    })
+    }
+}
+
+#[cold]
+fn error(element: &[u8], reason: &'static str) -> BaggageError {
+    let end = element.iter().position(|byte| b"=;".contains(byte)).unwrap_or(element.len());
+    BaggageError::new(element[..end].trim_ascii(), reason)
+}
+
+/// Splits a text at an ASCII character, as `str::split_once` does, which takes longer for short texts.
+pub(super) fn split_once(text: &str, ascii: u8) -> Option<(&str, &str)> {
+    let index = text.bytes().position(|byte| byte == ascii)?;
+    Some((&text[..index], &text[index + 1..]))
+}
+
+/// Returns the key and the value of a list's first entry in one pass. Returns `None` if the entry has
+/// whitespace, properties or encoded bytes, which most entries do not have: [`Entry::parse`] reads those.
+fn split_plain(list: &str) -> Option<(&str, &str)> {
+    let equals = list.bytes().position(|byte| !is_key_byte(byte)).filter(|&equals| equals > 0)?;
+    let (key, value) = (&list[..equals], list[equals..].strip_prefix('=')?);
+    let end = value.bytes().position(|byte| !is_plain(byte)).unwrap_or(value.len());
+    let (value, rest) = value.split_at(end);
+    (rest.is_empty() || rest.starts_with(',')).then_some((key, value))
 }
 
 impl<'a> Entry<'a> {
@@ -59,8 +90,8 @@ impl<'a> Entry<'a> {
         let is_text = |text: &&str| text.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
         let text = std::str::from_utf8(element).ok().filter(is_text);
         let text = text.ok_or("it has a byte that is not printable ASCII")?;
-        let (pair, properties) = text.split_once(';').unwrap_or((text, ""));
-        let (key, value) = pair.split_once('=').ok_or("it has no `=`")?;
+        let (pair, properties) = split_once(text, b';').unwrap_or((text, ""));
+        let (key, value) = split_once(pair, b'=').ok_or("it has no `=`")?;
         // Receivers differ in whether they decode keys. OpenTelemetry for Python encodes them.
         let key = decode(key.trim_ascii_end())?;
         if !is_key(&key) {
@@ -68,6 +99,15 @@ impl<'a> Entry<'a> {
         }
         let raw_value = value.trim_ascii();
         Ok(Entry { key, value: decode(raw_value)?, raw_value, properties })
+    }
+
+    /// Returns the decoded value without whitespace at its ends.
+    pub(super) fn value(&self) -> &str {
+        match &self.value {
+            // It stands in the header as it is, and was trimmed there.
+            Cow::Borrowed(value) => value,
+            Cow::Owned(value) => value.trim(),
+        }
     }
 
     /// Appends the entry to a header, with its value and properties as they came.
@@ -91,9 +131,12 @@ impl<'a> Entry<'a> {
 /// Appends the properties of an entry, each after a `;`. If one is malformed, appends none and returns an
 /// error.
 pub(super) fn push_properties(header: &mut String, properties: &str) -> Result<(), &'static str> {
+    if properties.is_empty() {
+        return Ok(());
+    }
     let start = header.len();
     for property in properties.split(';').map(str::trim_ascii).filter(|property| !property.is_empty()) {
-        let (key, value) = match property.split_once('=') {
+        let (key, value) = match split_once(property, b'=') {
             Some((key, value)) => (key.trim_ascii_end(), Some(value.trim_ascii_start())),
             None => (property, None),
         };
@@ -119,5 +162,12 @@ pub(super) fn is_key(text: &str) -> bool {
 }
 
 fn is_key_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$&'*+-.^_`|~".contains(&byte)
+    const KEY: [bool; 256] = visible_except(b"\"(),/:;<=>?@[\\]{}%");
+    KEY[usize::from(byte)]
+}
+
+/// Returns true for the bytes of a value that stand for themselves and do not end it.
+fn is_plain(byte: u8) -> bool {
+    const PLAIN: [bool; 256] = visible_except(b",;%");
+    PLAIN[usize::from(byte)]
 }

@@ -33,10 +33,10 @@ pub(super) fn extract<'a>(
     let declared = declared();
     let mut kept = String::new();
     let mut errors = Vec::new();
-    for entry in header::entries(headers) {
+    header::for_each_entry(headers, |entry| {
         let taken = entry.and_then(|entry| match find(declared, &entry.key) {
             Some(declared) => {
-                let set = declared.var.decode(entry.value.trim());
+                let set = declared.var.decode(entry.value());
                 set.map_err(|reason| BaggageError::declared(declared.key, reason))
             }
             None if undeclared == Undeclared::HandOn => {
@@ -45,26 +45,45 @@ pub(super) fn extract<'a>(
             }
             None => Ok(()),
         });
-        errors.extend(taken.err());
-    }
+        if let Err(error) = taken {
+            errors.push(error);
+        }
+    });
     if undeclared == Undeclared::HandOn {
         keep(kept, &mut errors);
     }
     errors
 }
 
+/// Does what [`extract`] does without a header.
+#[inline]
+#[track_caller]
+pub(super) fn extract_nothing(undeclared: Undeclared) -> Vec<BaggageError> {
+    declared();
+    if undeclared == Undeclared::HandOn {
+        keep_nothing();
+    }
+    Vec::new()
+}
+
 /// Replaces the entries to hand on in the current context. Adds an error for each that is lost.
 fn keep(undeclared: String, errors: &mut Vec<BaggageError>) {
     if undeclared.is_empty() {
-        if UNDECLARED.is_set() {
-            unset();
-        }
+        keep_nothing();
     } else if let Err(error) = UNDECLARED.try_set(undeclared) {
         let lost = error.into_value();
         errors.extend(entries(&lost).map(|(key, _)| BaggageError::new(key.as_bytes(), NOT_WRITABLE)));
     }
 }
 
+#[inline]
+fn keep_nothing() {
+    if UNDECLARED.is_set() {
+        unset();
+    }
+}
+
+#[cold]
 fn unset() {
     let base = copy_context();
     let mut without = base.clone();
@@ -75,5 +94,5 @@ fn unset() {
 
 /// Returns the key of each entry of [`UNDECLARED`], and the entry.
 pub(super) fn entries(undeclared: &str) -> impl Iterator<Item = (&str, &str)> {
-    undeclared.split(',').filter_map(|entry| Some((entry.split_once('=')?.0, entry)))
+    undeclared.split(',').filter_map(|entry| Some((header::split_once(entry, b'=')?.0, entry)))
 }

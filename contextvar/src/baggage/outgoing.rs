@@ -2,66 +2,79 @@
 
 use std::fmt::{self, Write};
 
-use opentelemetry::baggage::BaggageExt;
+use http::HeaderName;
+use opentelemetry::baggage::{Baggage, BaggageExt};
+use opentelemetry::trace::TraceContextExt;
 
+use super::BAGGAGE;
 use super::declared::{Declared, declared, find};
 use super::header::{MAX_BYTES, MAX_ENTRIES, is_key, push_properties};
 use super::incoming::{self, UNDECLARED};
-use super::percent::push_encoded;
+use super::percent::{is_kept, push_encoded};
+use super::trace::{self, TRACE_PARENT, TRACE_STATE};
 use crate::context::copy_context;
 
-/// Returns the header of the current context, or nothing if it has no entries.
+/// Calls `set` with each header of the current context and its text.
 #[track_caller]
-pub(super) fn header() -> Option<String> {
+pub(super) fn for_each_header(mut set: impl FnMut(&'static HeaderName, String)) {
     let declared = declared();
     let context = copy_context();
-    let mut header = Header { text: String::new(), entries: 0 };
+    let mut header = Header::default();
     for Declared { key, var, .. } in declared {
-        var.encode(&context, &mut |value| header.add(key, "", |text| push_value(text, value)));
+        if var.is_set(&context) {
+            header.add(key, |text| push_value(text, |value| var.encode(&context, value)));
+        }
     }
     let undeclared = context.get(&UNDECLARED).map_or("", |undeclared| undeclared);
     if !undeclared.is_empty() {
         header.add_before(undeclared);
     }
+    let mut trace = None;
     opentelemetry::Context::map_current(|current| {
-        for (key, (value, properties)) in current.baggage() {
-            let key = key.as_str();
-            let is_ours = || {
-                find(declared, key).is_some()
-                    || incoming::entries(undeclared).any(|(theirs, _)| theirs == key)
-            };
-            if is_key(key) && !is_ours() {
-                header.add(key, properties.as_str(), |text| push_encoded(text, value.as_str().trim()));
-            }
+        let baggage = current.baggage();
+        if !baggage.is_empty() {
+            header.add_opentelemetry(baggage, declared, undeclared);
+        }
+        // OpenTelemetry makes a span for a context that has none.
+        if current.has_active_span() {
+            trace = trace::texts(current.span().span_context());
         }
     });
-    (header.entries > 0).then_some(header.text)
+    if header.entries > 0 {
+        set(&BAGGAGE, header.text);
+    }
+    if let Some((parent, state)) = trace {
+        set(&TRACE_PARENT, parent);
+        // The specification asks senders not to send an empty one.
+        if !state.is_empty() {
+            set(&TRACE_STATE, state);
+        }
+    }
 }
 
 /// The entries that fit into one header.
+#[derive(Default)]
 struct Header {
     text: String,
     entries: usize,
 }
 
 impl Header {
-    /// Adds an entry, unless the header has no room for it. Leaves out malformed properties.
-    fn add(&mut self, key: &str, properties: &str, push_value: impl FnOnce(&mut String)) {
+    /// Adds an entry, unless the header has no room for it.
+    fn add(&mut self, key: &str, push_value: impl FnOnce(&mut String)) {
         if self.entries == MAX_ENTRIES {
             return;
         }
         let start = self.text.len();
         if start == 0 {
             // Room for a few entries.
-            self.text.reserve(128);
+            self.text = String::with_capacity(128);
         } else {
             self.text.push(',');
         }
         self.text.push_str(key);
         self.text.push('=');
         push_value(&mut self.text);
-        // `Err` if there are none in the header.
-        let _ = push_properties(&mut self.text, properties);
         if self.text.len() <= MAX_BYTES {
             self.entries += 1;
         } else {
@@ -84,6 +97,26 @@ impl Header {
         push_after_comma(&mut text, &self.text);
         self.text = text;
     }
+
+    /// Adds the entries of OpenTelemetry, except those whose keys are declared, or among the undeclared
+    /// entries.
+    #[cold]
+    fn add_opentelemetry(&mut self, baggage: &Baggage, declared: &[&'static Declared], undeclared: &str) {
+        for (key, (value, properties)) in baggage {
+            let key = key.as_str();
+            let is_ours = || {
+                find(declared, key).is_some()
+                    || incoming::entries(undeclared).any(|(theirs, _)| theirs == key)
+            };
+            if is_key(key) && !is_ours() {
+                self.add(key, |text| {
+                    push_encoded(text, value.as_str().trim());
+                    // An error leaves out the properties, because one is malformed.
+                    let _ = push_properties(text, properties.as_str());
+                });
+            }
+        }
+    }
 }
 
 fn push_after_comma(list: &mut String, entries: &str) {
@@ -93,11 +126,11 @@ fn push_after_comma(list: &mut String, entries: &str) {
     list.push_str(entries);
 }
 
-/// Appends a value, encoded and without whitespace at its ends.
-fn push_value(header: &mut String, value: &dyn fmt::Display) {
+/// Appends the value that `write` writes, encoded and without whitespace at its ends.
+fn push_value(header: &mut String, write: impl FnOnce(&mut dyn Write)) {
     let end = header.len();
     let mut writer = ValueWriter { start: end, end, header };
-    write!(writer, "{value}").expect("a `Display` implementation returned an error unexpectedly");
+    write(&mut writer);
     let end = writer.end;
     header.truncate(end);
 }
@@ -111,6 +144,11 @@ struct ValueWriter<'a> {
 
 impl Write for ValueWriter<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        if !text.is_empty() && is_kept(text) {
+            self.header.push_str(text);
+            self.end = self.header.len();
+            return Ok(());
+        }
         let text = if self.end == self.start { text.trim_start() } else { text };
         let (trimmed, whitespace) = text.split_at(text.trim_end().len());
         if !trimmed.is_empty() {

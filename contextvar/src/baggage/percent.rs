@@ -2,23 +2,29 @@
 
 use std::borrow::Cow;
 
+/// All bytes that the specification allows in a value, except three: `%` starts an encoded byte,
+/// OpenTelemetry for Rust ends a value at its second `=`, and OpenTelemetry for Python reads a `+` as a space.
+const KEPT: [bool; 256] = visible_except(b"\",;\\%=+");
+
+/// Returns true if [`push_encoded`] copies the text as it is.
+pub(super) fn is_kept(text: &str) -> bool {
+    text.bytes().all(|byte| KEPT[usize::from(byte)])
+}
+
 /// Percent-encodes a value of any text.
 pub(super) fn push_encoded(header: &mut String, text: &str) {
-    // All bytes that the specification allows, except three: `%` starts an encoded byte, OpenTelemetry for
-    // Rust ends a value at its second `=`, and OpenTelemetry for Python reads a `+` as a space.
-    const KEPT: [bool; 256] = bytes(b"\",;\\%=+");
     push(header, text, &KEPT);
 }
 
 /// Copies a value that is percent-encoded. Encodes the bytes that a value cannot have: some senders leave
 /// spaces, quotes and backslashes as they are.
 pub(super) fn push_octets(header: &mut String, text: &str) {
-    const KEPT: [bool; 256] = bytes(b"\",;\\");
+    const KEPT: [bool; 256] = visible_except(b"\",;\\");
     push(header, text, &KEPT);
 }
 
 /// Returns the set of the visible ASCII characters without some.
-const fn bytes(without: &[u8]) -> [bool; 256] {
+pub(super) const fn visible_except(without: &[u8]) -> [bool; 256] {
     let mut set = [false; 256];
     let mut byte = b'!';
     while byte <= b'~' {
@@ -36,31 +42,40 @@ const fn bytes(without: &[u8]) -> [bool; 256] {
 fn push(header: &mut String, text: &str, kept: &[bool; 256]) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
 
-    let mut copied = 0;
-    for (index, byte) in text.bytes().enumerate().filter(|&(_, byte)| !kept[usize::from(byte)]) {
-        // Bytes that are kept are ASCII. Those that are not can be inside a character.
-        if copied < index {
-            header.push_str(&text[copied..index]);
+    let mut rest = text;
+    loop {
+        let end = rest.bytes().position(|byte| !kept[usize::from(byte)]).unwrap_or(rest.len());
+        header.push_str(&rest[..end]);
+        rest = &rest[end..];
+        let Some(encoded) = rest.chars().next() else { return };
+        let (encoded, after) = rest.split_at(encoded.len_utf8());
+        for byte in encoded.bytes() {
+            let digit = |half: u8| char::from(DIGITS[usize::from(half)]);
+            header.push('%');
+            header.push(digit(byte >> 4));
+            header.push(digit(byte & 15));
         }
-        let digit = |half: u8| char::from(DIGITS[usize::from(half)]);
-        header.extend(['%', digit(byte >> 4), digit(byte & 15)]);
-        copied = index + 1;
+        rest = after;
     }
-    header.push_str(&text[copied..]);
 }
 
 /// Decodes percent-encoded text.
 pub(super) fn decode(text: &str) -> Result<Cow<'_, str>, &'static str> {
-    let Some((start, encoded)) = text.split_once('%') else { return Ok(Cow::Borrowed(text)) };
+    let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
+
+    if text.bytes().all(|byte| byte != b'%') {
+        return Ok(Cow::Borrowed(text));
+    }
     let mut decoded = Vec::with_capacity(text.len());
-    decoded.extend_from_slice(start.as_bytes());
-    for part in encoded.split('%') {
-        let digit = |index: usize| char::from(*part.as_bytes().get(index)?).to_digit(16);
-        let (Some(high), Some(low)) = (digit(0), digit(1)) else {
-            return Err("it has a `%` without two hexadecimal digits");
-        };
-        decoded.push((high * 16 + low) as u8);
-        decoded.extend_from_slice(&part.as_bytes()[2..]);
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'%' => match (digit(bytes.next()), digit(bytes.next())) {
+                (Some(high), Some(low)) => (high * 16 + low) as u8,
+                _ => return Err("it has a `%` without two hexadecimal digits"),
+            },
+            _ => byte,
+        });
     }
     String::from_utf8(decoded).map(Cow::Owned).map_err(|_| "its decoded text is not UTF-8")
 }

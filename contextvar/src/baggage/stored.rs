@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::declared::{declared, find};
+use super::declared::{Declared, declared, find};
 use super::error::BaggageError;
 use crate::context::Context;
 
@@ -38,10 +38,12 @@ use crate::context::Context;
 #[must_use = "this returns the texts; it changes nothing"]
 pub fn store(context: &Context) -> BTreeMap<String, String> {
     let mut entries = BTreeMap::new();
-    for declared in declared() {
-        declared.var.encode(context, &mut |value| {
-            entries.insert(declared.key.to_owned(), value.to_string());
-        });
+    for Declared { key, var, .. } in declared() {
+        if var.is_set(context) {
+            let mut text = String::new();
+            var.encode(context, &mut text);
+            entries.insert((*key).to_owned(), text);
+        }
     }
     entries
 }

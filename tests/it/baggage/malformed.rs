@@ -61,6 +61,32 @@ fn a_malformed_entry_is_lost_alone_and_reported() {
     }
 }
 
+/// Most entries are read in one pass, and those with whitespace around them in several.
+#[test]
+fn an_entry_is_read_the_same_with_whitespace_around_it() {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&'*+-.^_`|~".contains(&byte);
+    let read = |header: &[u8]| {
+        Context::new().run(|| {
+            let errors = texts(&baggage::extract_headers(&incoming(header)));
+            (errors, entries(&baggage::headers()))
+        })
+    };
+    for byte in (b' '..=0xff).filter(|&byte| byte != 0x7f).chain([b'\t']) {
+        let key = [b"k", &[byte][..], b"k=1"].concat();
+        let value = [b"v=1", &[byte][..], b"2"].concat();
+        for entry in [&key[..], &value, &[byte], &[byte, b'=', byte]] {
+            let spaced = [b" \t", entry, b" "].concat();
+            assert_eq!(read(entry), read(&spaced), "{}", entry.escape_ascii());
+            // Its neighbors change nothing.
+            let before = [entry, b",x=y"].concat();
+            let after = [b"x=y,", entry].concat();
+            assert_eq!(read(&before), read(&after), "{}", entry.escape_ascii());
+        }
+        let is_valid = token(byte) || byte == b'=';
+        assert_eq!(read(&key).0.is_empty(), is_valid, "{}", key.escape_ascii());
+    }
+}
+
 #[test]
 fn properties_of_declared_entries_are_ignored() {
     Context::new().run(|| {

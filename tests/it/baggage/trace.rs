@@ -4,11 +4,15 @@ use std::collections::HashMap;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, Request};
+use axum::http::{HeaderMap, HeaderName, Request};
 use axum::routing::get;
 use contextvar::tower::ContextLayer;
 use contextvar::{Context, baggage, task};
-use opentelemetry::trace::{FutureExt, SpanContext, TraceContextExt, Tracer, TracerProvider};
+use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::trace::{
+    FutureExt, SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, Tracer, TracerProvider,
+};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tower::ServiceExt;
 
@@ -81,6 +85,58 @@ fn a_span_of_the_work_is_a_child_of_the_senders() {
 }
 
 #[test]
+fn a_span_is_sent_as_opentelemetry_sends_it() {
+    let spans = [
+        (0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c, 0xb7ad_6b71_6920_3331, 1, "a=b,c=d"),
+        (7, 1, 0, ""),
+        (u128::MAX, u64::MAX, 0xff, "a=b"),
+        (0, 1, 1, "a=b"),
+        (1, 0, 1, "a=b"),
+    ];
+    for (trace, span, flags, state) in spans {
+        let context = SpanContext::new(
+            TraceId::from(trace),
+            SpanId::from(span),
+            TraceFlags::new(flags),
+            true,
+            state.parse().unwrap(),
+        );
+        let _attached = opentelemetry::Context::new().with_remote_span_context(context).attach();
+        let mut expected = HashMap::new();
+        TraceContextPropagator::new().inject(&mut expected);
+        // The specification asks senders not to send an empty one.
+        expected.retain(|_, text| !text.is_empty());
+        let mut sent = HashMap::new();
+        Context::new().run(|| baggage::inject(&mut sent));
+        assert_eq!(sent, expected);
+        let headers = Context::new().run(baggage::headers);
+        let headers: HashMap<String, String> = headers
+            .iter()
+            .map(|(name, text)| (name.to_string(), text.to_str().unwrap().to_owned()))
+            .collect();
+        assert_eq!(headers, expected);
+    }
+}
+
+#[test]
+fn headers_are_found_among_few_and_many() {
+    for others in [0, 3, 7, 8, 9, 50] {
+        let mut headers = HeaderMap::new();
+        for n in 0..others {
+            headers.insert(HeaderName::try_from(format!("x-{n}")).unwrap(), n.into());
+        }
+        baggage::receive_headers(&headers).run(|| {
+            assert_eq!((current(), TENANT.is_set()), (no_span(), false), "{others}");
+        });
+        headers.insert("baggage", "test.tenant=acme".parse().unwrap());
+        headers.insert("traceparent", PARENT.parse().unwrap());
+        baggage::receive_headers(&headers).run(|| {
+            assert_eq!((current(), TENANT.get().as_str()), (PARENT.to_owned(), "acme"), "{others}");
+        });
+    }
+}
+
+#[test]
 fn a_malformed_trace_is_ignored() {
     for parent in [
         "",
@@ -143,9 +199,9 @@ fn a_request_runs_in_the_trace_of_its_client() {
         // A layer for tracing, outside of this one, has made a span of the client's trace already.
         let span = |trace: &str| {
             let span = SpanContext::new(
-                opentelemetry::trace::TraceId::from_hex(trace).unwrap(),
-                opentelemetry::trace::SpanId::from(8),
-                opentelemetry::trace::TraceFlags::SAMPLED,
+                TraceId::from_hex(trace).unwrap(),
+                SpanId::from(8),
+                TraceFlags::SAMPLED,
                 false,
                 Default::default(),
             );
