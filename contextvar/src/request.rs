@@ -8,7 +8,7 @@ use std::task::{self, Poll};
 use http::Response;
 use pin_project_lite::pin_project;
 
-use crate::context::{Context, copy_context};
+use crate::context::{Context, copy_context, copy_context_for_request};
 use crate::current::{TaskId, task_id};
 use crate::inherit::Carried;
 use crate::scoped::Scoped;
@@ -42,7 +42,13 @@ impl InRequest {
     /// the request is inside another one, and otherwise an empty one.
     #[inline]
     pub(crate) fn new_context(&self, copies_current: bool) -> Context {
-        if copies_current || self.outer == Some(self.task) { copy_context() } else { Context::new() }
+        if self.outer == Some(self.task) {
+            copy_context()
+        } else if copies_current {
+            copy_context_for_request()
+        } else {
+            Context::new()
+        }
     }
 
     /// Runs `f` in the request's context, inside the ambient values that are `carried`.

@@ -3,7 +3,6 @@
 //! - `variable`: the part of a variable that the storage uses.
 //! - `registry`: gives each variable its slot.
 //! - `map`: the map, and an entry of it.
-//! - `shared_map`: a map that many threads copy at once.
 //! - `node`: the trie of shared nodes that a map consists of.
 //! - `value`: a value of any type in one word, inline or behind a counted pointer.
 //! - `counted`: that pointer.
@@ -18,15 +17,11 @@ mod map;
 mod node;
 mod pool;
 mod registry;
-#[cfg(any(feature = "tower", test))]
-mod shared_map;
 mod value;
 mod variable;
 
 pub use map::Entry;
 pub(crate) use map::{LookUp, Map};
 pub(crate) use registry::{has_namesakes, shown_variables};
-#[cfg(feature = "tower")]
-pub(crate) use shared_map::SharedMap;
 pub(crate) use value::{Value, copy_inline};
 pub(crate) use variable::{AnyVariable, FormatFn, ShowFn, Variable};

@@ -120,7 +120,8 @@ impl Counted {
         self.header().count.load(Ordering::Acquire) == 1
     }
 
-    #[cfg(test)]
+    #[cfg(any(feature = "hyper", feature = "tower", test))]
+    #[inline]
     pub(super) fn count(&self) -> usize {
         self.header().count.load(Ordering::Relaxed)
     }

@@ -116,6 +116,7 @@ where
     fn call(&mut self, request: Request) -> Scoped<S::Future> {
         // Before the closure takes the request: on a panic it would have to drop it, which costs a copy.
         let task = task_id();
+        self.context.use_own_counts_if_shared();
         let mut context = self.context.clone();
         let future = context.run_in_task(task, || self.service.call(request));
         context.scope(future)
