@@ -12,7 +12,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, Request};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request};
 use axum::routing::get;
 use contextvar::context_var;
 use contextvar::tower::ContextLayer;
@@ -23,7 +23,6 @@ use tracing::{Instrument, info_span};
 
 use self::layers::{BodyIn, WrappedBody, around};
 use super::row::Row;
-use crate::load::text;
 use crate::measure::Meter;
 use crate::work;
 
@@ -38,7 +37,9 @@ pub(super) fn rows() -> Vec<Row> {
     #[allow(unused_mut, reason = "the feature `adapters` adds rows")]
     let mut rows = vec![
         Row::new("wrap the response's body, size hint kept", wraps_body).over(plain),
-        Row::new("read two headers into `String`s, and keep them nowhere", reads_headers).over(plain),
+        Row::new("a layer that does nothing", does_nothing).over(plain),
+        Row::new("read two headers into `String`s, over a layer that does nothing", reads_headers)
+            .over(does_nothing),
         Row::new("`ContextLayer::new()`, over a layer that wraps the body", empty_context)
             .over(wraps_body)
             .at_most(350),
@@ -65,6 +66,14 @@ static REQUEST_ID: String;
 #[context_var(name = "tenant")]
 static TENANT: String;
 
+// Names that are made once: a lookup by `&str` parses the name each time.
+static ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
+static TENANT_HEADER: HeaderName = HeaderName::from_static("x-tenant");
+
+fn text(headers: &HeaderMap, name: &HeaderName) -> String {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+}
+
 /// What the peers keep of a request.
 #[derive(Debug)]
 struct Two {
@@ -75,7 +84,7 @@ struct Two {
 impl Two {
     fn of<B>(request: &Request<B>) -> Self {
         let headers = request.headers();
-        Two { request_id: text(headers, "x-request-id"), tenant: text(headers, "x-tenant") }
+        Two { request_id: text(headers, &ID_HEADER), tenant: text(headers, &TENANT_HEADER) }
     }
 
     fn read(&self) {
@@ -98,8 +107,8 @@ async fn hello() -> &'static str {
 fn request() -> Request<Body> {
     let mut request = Request::new(Body::empty());
     let headers = request.headers_mut();
-    headers.insert(HeaderName::from_static("x-request-id"), HeaderValue::from_static("r-123456"));
-    headers.insert(HeaderName::from_static("x-tenant"), HeaderValue::from_static("acme"));
+    headers.insert(&ID_HEADER, HeaderValue::from_static("r-123456"));
+    headers.insert(&TENANT_HEADER, HeaderValue::from_static("acme"));
     request
 }
 
@@ -136,6 +145,11 @@ fn wraps_body(meter: Meter) {
     serve(meter, Router::new().route("/", get(hello)).layer(layer));
 }
 
+fn does_nothing(meter: Meter) {
+    let layer = around(|inner, request| inner.call(request));
+    serve(meter, Router::new().route("/", get(hello)).layer(layer));
+}
+
 fn reads_headers(meter: Meter) {
     let layer = around(|inner, request| {
         Two::of(&request).read();
@@ -149,7 +163,7 @@ fn empty_context(meter: Meter) {
 }
 
 fn id_layer() -> ContextLayer {
-    ContextLayer::new().set(&REQUEST_ID, |request: &Parts| text(&request.headers, "x-request-id"))
+    ContextLayer::new().set(&REQUEST_ID, |request: &Parts| text(&request.headers, &ID_HEADER))
 }
 
 async fn read_id() -> &'static str {
@@ -166,7 +180,7 @@ fn two_strings(meter: Meter) {
         black_box(REQUEST_ID.with(|id| id.len()) + TENANT.with(|tenant| tenant.len()));
         ANSWER
     }
-    let layer = id_layer().set(&TENANT, |request: &Parts| text(&request.headers, "x-tenant"));
+    let layer = id_layer().set(&TENANT, |request: &Parts| text(&request.headers, &TENANT_HEADER));
     serve(meter, Router::new().route("/", get(read)).layer(layer));
 }
 
@@ -201,7 +215,7 @@ fn task_local_id_and_body(meter: Meter) {
         ANSWER
     }
     let layer = around(|inner, request| {
-        let id = Arc::new(text(request.headers(), "x-request-id"));
+        let id = Arc::new(text(request.headers(), &ID_HEADER));
         let response = SHARED_ID.scope(id.clone(), inner.call(request));
         async move { response.await.map(|response| response.map(|body| BodyIn::new(id, body))) }
     });
@@ -250,6 +264,8 @@ fn span_and_body(meter: Meter) {
 }
 
 fn span_of(request: &Request<Body>) -> tracing::Span {
-    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    info_span!("request", request_id = header("x-request-id"), tenant = header("x-tenant"))
+    let header = |name: &HeaderName| {
+        request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    };
+    info_span!("request", request_id = header(&ID_HEADER), tenant = header(&TENANT_HEADER))
 }
