@@ -8,13 +8,14 @@ use axum::Router;
 use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::routing::get;
 use axum::serve::IncomingStream;
-use contextvar::tower::MakeContextService;
+use contextvar::tower::{ContextLayer, MakeContextService};
 use contextvar::{Context, InContext, context_var, copy_context, task, with_copied_context};
 use futures::FutureExt;
 use futures::stream::{self, StreamExt};
+use http::{Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tower::{Service, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceExt, service_fn};
 
 use crate::support::{Log, on_both_flavors};
 
@@ -186,5 +187,49 @@ fn each_request_of_a_connection_has_a_copy() {
         assert_eq!(refused.await.map(drop), Err("refused"));
         drop(ada().with_value(&HELD, held.clone()).run(|| make.call("cut short")));
         assert_eq!((Arc::strong_count(&held), USER.get().as_str()), (1, "nobody"));
+    });
+}
+
+/// With this many connections, each gets counts of its own.
+#[test]
+fn many_connections_share_values_and_no_writes() {
+    const CONNECTIONS: usize = 20;
+
+    fn service() -> impl Service<Request<()>, Error = Infallible, Future: Send> + Send {
+        let set = service_fn(async |request: Request<()>| {
+            assert_eq!((USER.get().as_str(), HELD.with(Arc::strong_count)), ("ada", 2));
+            USER.set(request.uri().path().to_owned());
+            tokio::task::yield_now().await;
+            assert_eq!(USER.get(), request.uri().path());
+            task::spawn(async { HELD.set(Arc::new(())) }).await.unwrap();
+            Ok::<_, Infallible>(Response::new(()))
+        });
+        ContextLayer::from_current().layer(set)
+    }
+
+    async fn three_requests(mut service: impl Service<Request<()>, Error = Infallible, Future: Send>) {
+        for path in ["/1", "/2", "/3"] {
+            let Ok(_) = service.call(Request::get(path).body(()).unwrap()).await;
+        }
+    }
+
+    on_both_flavors(|| async {
+        let held = Arc::new(());
+        let mut shared = ada().with_value(&HELD, held.clone());
+        let mut make = MakeContextService::new(service_fn(async |()| Ok::<_, Infallible>(service())));
+        let made: Vec<_> = (0..CONNECTIONS).map(|_| shared.run(|| make.call(()))).collect();
+        let by_hand: Vec<_> = (0..CONNECTIONS)
+            .map(|_| shared.run(|| task::spawn(async { three_requests(service()).await })))
+            .collect();
+        let mut tasks = Vec::new();
+        for made in made {
+            tasks.push(tokio::spawn(three_requests(made.await.unwrap())));
+        }
+        for task in tasks.into_iter().chain(by_hand) {
+            task.await.unwrap();
+        }
+        assert_eq!((Arc::strong_count(&held), shared[&USER].as_str()), (2, "ada"));
+        drop(shared);
+        assert_eq!(Arc::strong_count(&held), 1);
     });
 }
