@@ -300,7 +300,7 @@ impl Context {
     }
 
     /// Does what [`run`](Self::run) does. `task` is the task that this code runs in.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn run_in_task<R>(&mut self, task: Option<TaskId>, f: impl FnOnce() -> R) -> R {
         #[cfg(feature = "observe")]
         let _exit = OnDrop(crate::observe::exited);

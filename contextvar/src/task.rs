@@ -39,6 +39,7 @@ use crate::inherit;
 /// assert_eq!(task.await.unwrap(), "ada");
 /// # }
 /// ```
+#[inline]
 #[track_caller]
 pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
 where

@@ -111,7 +111,7 @@ pub(super) fn base_frame<'a>() -> Option<&'a Frame> {
 
 /// Runs `f` with the context of `contents` as the current one, which only `task` can write: the task that this
 /// code runs in.
-#[inline]
+#[inline(always)]
 pub(crate) fn enter<R>(contents: &mut Contents, task: Option<TaskId>, f: impl FnOnce() -> R) -> R {
     /// Leaves the frame on a panic.
     struct LeaveOnPanic<'a> {
