@@ -263,6 +263,19 @@ pub(crate) fn set<T: 'static>(
     }
 }
 
+/// Sets `variable` and returns the old value. Returns the value and the reason if it cannot be set.
+#[cfg(feature = "tower")]
+#[inline]
+pub(crate) fn put<T: 'static>(
+    variable: &'static Variable<T>,
+    value: T,
+) -> Result<Option<Value<T>>, (WriteErrorKind, T)> {
+    match writable_frame() {
+        Ok(frame) => Ok(frame.put(variable, Value::new(variable, value))),
+        Err(kind) => Err((*kind, value)),
+    }
+}
+
 /// Undoes a `set` of `variable`. Returns `undo` if another context is current, or if the current one cannot be
 /// written.
 #[inline(always)]

@@ -556,6 +556,23 @@ impl<T: 'static> ContextVar<T> {
         }
     }
 
+    /// Sets the variable in a context that this library has entered. Makes no token, so the context needs no
+    /// identity.
+    ///
+    /// # Panics
+    ///
+    /// Panics as [`set`](Self::set) does.
+    #[cfg(feature = "tower")]
+    #[inline]
+    pub(crate) fn put(&'static self, value: T) {
+        match current::put(&self.variable, value) {
+            Ok(old) => drop(old),
+            Err((kind, value)) => error::fail(&SetError::new(self.name(), kind, value)),
+        }
+        #[cfg(feature = "observe")]
+        crate::observe::changed(&self.variable);
+    }
+
     #[cold]
     #[inline]
     fn set_error(

@@ -18,7 +18,8 @@ use contextvar::context_var;
 use contextvar::tower::ContextLayer;
 use opentelemetry::Context;
 use opentelemetry::context::FutureExt;
-use tower::Service;
+use tower::layer::layer_fn;
+use tower::{Layer, Service};
 use tracing::{Instrument, info_span};
 
 use self::layers::{BodyIn, WrappedBody, around};
@@ -40,8 +41,9 @@ pub(super) fn rows() -> Vec<Row> {
         Row::new("a layer that does nothing", does_nothing).over(plain),
         Row::new("read two headers into `String`s, over a layer that does nothing", reads_headers)
             .over(does_nothing),
-        Row::new("`ContextLayer::new()`, over a layer that wraps the body", empty_context)
-            .over(wraps_body)
+        Row::new("`ContextLayer::new()`, over a layer that wraps the body", empty_context).over(wraps_body),
+        Row::new("`ContextLayer::new()`, over a layer with an `Arc` that wraps the body", empty_context)
+            .over(has_arc_and_wraps_body)
             .at_most(350),
         Row::new("two `String`s from headers, each read once, over `ContextLayer::new()`", two_strings)
             .over(empty_context)
@@ -141,6 +143,22 @@ fn wraps_body(meter: Meter) {
     let layer = around(|inner, request| {
         let response = inner.call(request);
         async move { response.await.map(|response| response.map(WrappedBody)) }
+    });
+    serve(meter, Router::new().route("/", get(hello)).layer(layer));
+}
+
+/// axum clones a layer for each request. One that has anything takes an allocation.
+fn has_arc_and_wraps_body(meter: Meter) {
+    let arc = Arc::new(());
+    let layer = layer_fn(move |inner| {
+        let _arc = arc.clone();
+        Layer::layer(
+            &around(|inner, request| {
+                let response = inner.call(request);
+                async move { response.await.map(|response| response.map(WrappedBody)) }
+            }),
+            inner,
+        )
     });
     serve(meter, Router::new().route("/", get(hello)).layer(layer));
 }

@@ -253,6 +253,17 @@ impl Frame {
         Undo { old: self.write(variable, Some(value)), identity }
     }
 
+    /// Sets `variable` and returns the old value.
+    #[cfg(feature = "tower")]
+    #[inline]
+    pub(super) fn put<T: 'static>(
+        &self,
+        variable: &'static Variable<T>,
+        value: Value<T>,
+    ) -> Option<Value<T>> {
+        self.write(variable, Some(value))
+    }
+
     /// Returns true if `undo` came from a `set` in this context.
     #[inline]
     pub(super) fn is_origin_of<T>(&self, undo: &Undo<T>) -> bool {

@@ -231,7 +231,7 @@ impl Node {
     fn shallow_copy(&self, set_mask: u32, counted_mask: u32) -> Counted {
         const HALF: usize = WIDTH as usize / 2;
         let counted = self.counted & counted_mask;
-        let upper_half_used = (self.set & set_mask | counted) >> HALF != 0;
+        let used = self.set & set_mask | counted;
         // SAFETY: the allocation has room for a node, which has as many words as this one. Unused words may
         // hold any bits. The counted pointers among the used words are cloned; the other values are of types
         // that are `Copy`. The closure runs after the allocation: an allocator may run any code.
@@ -249,8 +249,10 @@ impl Node {
                 (*node).counted = counted;
                 // In two halves of a constant size, so that the compiler inlines the copies.
                 let (from, to) = (self.words.as_ptr(), (&raw mut (*node).words).cast::<Word>());
-                to.copy_from_nonoverlapping(from, HALF);
-                if upper_half_used {
+                if used != 0 {
+                    to.copy_from_nonoverlapping(from, HALF);
+                }
+                if used >> HALF != 0 {
                     to.add(HALF).copy_from_nonoverlapping(from.add(HALF), HALF);
                 }
             })

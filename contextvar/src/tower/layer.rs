@@ -108,7 +108,7 @@ impl<R> ContextLayer<R> {
         value: impl Fn(&Parts) -> T + Send + Sync + 'static,
     ) -> Self {
         self.with_setter(move |request| {
-            var.set(value(request));
+            var.put(value(request));
         })
     }
 
@@ -133,7 +133,7 @@ impl<R> ContextLayer<R> {
     ) -> Self {
         self.with_setter(move |request| {
             if let Some(value) = value(request) {
-                var.set(value);
+                var.put(value);
             }
         })
     }
@@ -154,7 +154,7 @@ impl<R> ContextLayer<R> {
     {
         let mut settings = Arc::unwrap_or_clone(self.settings).widen();
         settings.setters.push(Setter::SetOrReject(Arc::new(move |request| {
-            var.set(value(request).map_err(&reject)?);
+            var.put(value(request).map_err(&reject)?);
             Ok(())
         })));
         ContextLayer { settings: Arc::new(settings) }
