@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt::Write;
 
-use self::row::{Row, Side};
+use self::row::{Row, Side, WhyNot};
 use crate::alloc;
 use crate::instructions;
 use crate::measure::Meter;
@@ -127,27 +127,31 @@ impl Measured {
             if index > 0 {
                 text.push_str("| | | | |");
             }
+            let why_not = [row.why_not.filter(|_| index == 0), peer.why_not];
             let theirs = self.adds(&peer.side);
             let ratio = if theirs > 1.0 { format!("{:.2}", adds / theirs) } else { "–".to_owned() };
-            let _ = writeln!(text, " {} | {} | {ratio} | {} |", peer.name, number(theirs), peer.why_not);
+            let _ = writeln!(text, " {} | {} | {ratio} | {} |", peer.name, number(theirs), reasons(&why_not));
         }
         if row.peers.is_empty() {
-            let _ = writeln!(text, " | | | {} |", row.why_not);
+            let _ = writeln!(text, " | | | {} |", reasons(&[row.why_not]));
         }
     }
 
     /// Returns a line for each target that was missed.
     pub(crate) fn missed(&self) -> Vec<String> {
         let mut missed = Vec::new();
-        for Row { what, ours, limit, peers, .. } in self.sections.iter().flat_map(|section| &section.rows) {
+        for Row { what, ours, limit, peers, why_not, .. } in
+            self.sections.iter().flat_map(|section| &section.rows)
+        {
             // The counts have a fraction, from events that happen once in many repeats.
             let adds = self.adds(ours).round();
-            if let Some(limit) = limit.filter(|&limit| adds > limit) {
+            let most = |why_not: Option<WhyNot>, otherwise| why_not.map_or(otherwise, |it| it.most);
+            if let Some(limit) = limit.map(|limit| most(*why_not, limit)).filter(|&limit| adds > limit) {
                 missed.push(format!("{what}: {adds} instructions added, at most {limit}"));
             }
             for peer in peers {
                 let theirs = self.adds(&peer.side).round();
-                if adds > theirs {
+                if adds > theirs * most(peer.why_not, 1.0) {
                     missed.push(format!("{what}: {adds} instructions added, {theirs} by {}", peer.name));
                 }
             }
@@ -162,4 +166,8 @@ impl Measured {
     fn total(&self, program: Program) -> f64 {
         self.counts[&(program as usize)]
     }
+}
+
+fn reasons(why_not: &[Option<WhyNot>]) -> String {
+    why_not.iter().flatten().map(|it| it.reason).collect::<Vec<_>>().join("; ")
 }

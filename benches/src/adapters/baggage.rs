@@ -25,7 +25,9 @@ pub(super) fn rows() -> Vec<Row> {
         Row::new("`inject` of 3 entries into a `HashMap`", inject).beside(propagator, inject_peer),
         Row::new("set 3 values, then `inject_headers`", set_and_inject)
             .beside("`with_baggage`, `BaggagePropagator`", set_and_inject_peer),
-        Row::new("`inject_headers`, nothing set", inject_nothing).beside(propagator, inject_nothing_peer),
+        Row::new("`inject_headers`, nothing set", inject_nothing)
+            .beside(propagator, inject_nothing_peer)
+            .why_not(3.0, INJECT_NOTHING),
         Row::new("`extract_headers` of 3 entries, each read as its type", extract_headers)
             .over(new_context)
             .beside(propagator, extract_headers_peer),
@@ -39,6 +41,8 @@ pub(super) fn rows() -> Vec<Row> {
     rows.extend(client::rows());
     rows
 }
+
+const INJECT_NOTHING: &str = "looks at each declared variable, and at OpenTelemetry's context for a span and for baggage; the peer at baggage only";
 
 #[context_var(baggage = "tenant.name")]
 static TENANT: String;

@@ -9,8 +9,15 @@ pub(crate) struct Row {
     /// The instructions that contextvar may add.
     pub(super) limit: Option<f64>,
     pub(super) peers: Vec<Peer>,
-    /// Why the limit is exceeded, if it is.
-    pub(super) why_not: &'static str,
+    pub(super) why_not: Option<WhyNot>,
+}
+
+/// Why a figure exceeds its limit, or that of a peer.
+#[derive(Clone, Copy)]
+pub(super) struct WhyNot {
+    /// The most that it can be: instructions beside a limit, or else a multiple of the peer's.
+    pub(super) most: f64,
+    pub(super) reason: &'static str,
 }
 
 /// A program, and the same program without what is measured.
@@ -22,8 +29,7 @@ pub(super) struct Side {
 pub(super) struct Peer {
     pub(super) name: &'static str,
     pub(super) side: Side,
-    /// Why contextvar is not ahead, if it is not.
-    pub(super) why_not: &'static str,
+    pub(super) why_not: Option<WhyNot>,
 }
 
 #[allow(dead_code, reason = "not every build has rows of each kind")]
@@ -31,7 +37,7 @@ impl Row {
     /// Returns a row whose figure is that of the whole operation.
     pub(super) fn new(what: &'static str, run: Program) -> Self {
         let ours = Side { run, plain: None };
-        Row { what, repeats: 2000, ours, limit: None, peers: Vec::new(), why_not: "" }
+        Row { what, repeats: 2000, ours, limit: None, peers: Vec::new(), why_not: None }
     }
 
     /// Makes the row's figure what the operation adds to `plain`.
@@ -49,7 +55,7 @@ impl Row {
     /// contextvar's.
     pub(super) fn beside(mut self, name: &'static str, run: Program) -> Self {
         let plain = self.ours.plain;
-        self.peers.push(Peer { name, side: Side { run, plain }, why_not: "" });
+        self.peers.push(Peer { name, side: Side { run, plain }, why_not: None });
         self
     }
 
@@ -59,11 +65,13 @@ impl Row {
         self
     }
 
-    /// Says why contextvar is not ahead of the last peer, or exceeds the limit.
-    pub(super) fn why_not(mut self, reason: &'static str) -> Self {
+    /// Says why contextvar is behind the last peer, and at most by which factor; or if there is no peer, why the
+    /// limit is exceeded, and the most instructions.
+    pub(super) fn why_not(mut self, most: impl Into<f64>, reason: &'static str) -> Self {
+        let why_not = Some(WhyNot { most: most.into(), reason });
         match self.peers.last_mut() {
-            Some(peer) => peer.why_not = reason,
-            None => self.why_not = reason,
+            Some(peer) => peer.why_not = why_not,
+            None => self.why_not = why_not,
         }
         self
     }

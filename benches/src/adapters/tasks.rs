@@ -18,6 +18,14 @@ use crate::work;
 pub(super) fn rows() -> Vec<Row> {
     // Of the issue: with the features that carry other libraries' values, and none of these values there.
     let (poll, spawn) = if cfg!(feature = "carry") { (60, 200) } else { (45, 150) };
+    let why_not_spawn = if cfg!(feature = "carry") {
+        (
+            820,
+            "captures OpenTelemetry's context and attaches it (410); tokio's code for a future of three more words (100)",
+        )
+    } else {
+        (170, "tokio's code for a future of three more words (100)")
+    };
     let mut rows = vec![
         Row::new("a poll of a task of `task::spawn`", poll_ours)
             .over(poll_plain)
@@ -28,6 +36,7 @@ pub(super) fn rows() -> Vec<Row> {
         Row::new("`task::spawn` and join", spawn_ours)
             .over(spawn_plain)
             .at_most(spawn)
+            .why_not(why_not_spawn.0, why_not_spawn.1)
             .beside("`task_local!`, one variable", spawn_task_local)
             .beside("OpenTelemetry's `with_current_context`", spawn_opentelemetry)
             .beside("tracing's `in_current_span`", spawn_span),

@@ -11,7 +11,7 @@ use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry_sdk::propagation::BaggagePropagator;
 use tower::{Layer, Service};
 
-use super::{HeadersMut, ours, theirs};
+use super::{HeadersMut, INJECT_NOTHING, ours, theirs};
 use crate::adapters::row::Row;
 use crate::measure::Meter;
 
@@ -22,7 +22,8 @@ pub(super) fn rows() -> Vec<Row> {
             .beside("a layer with `BaggagePropagator`", three_peer),
         Row::new("`InjectBaggageLayer`, nothing set", nothing)
             .over(plain)
-            .beside("a layer with `BaggagePropagator`", nothing_peer),
+            .beside("a layer with `BaggagePropagator`", nothing_peer)
+            .why_not(3.2, INJECT_NOTHING),
     ]
 }
 

@@ -10,7 +10,8 @@ pub(super) fn rows() -> Vec<Row> {
     vec![
         Row::new("`.extract_baggage(..)`, no header, over the layer without", without_header)
             .over(empty_context)
-            .at_most(100),
+            .at_most(100)
+            .why_not(310, "a setter sees the request's parts: it is taken apart and put together (150)"),
         Row::new("`.extract_baggage(..)` of 3 entries, each read once", extract)
             .over(plain_with_baggage)
             .beside("a layer with OpenTelemetry's propagator and `with_context`", opentelemetry),
