@@ -120,7 +120,7 @@ impl Counted {
         self.header().count.load(Ordering::Acquire) == 1
     }
 
-    #[cfg(any(feature = "hyper", feature = "tower", test))]
+    #[allow(dead_code, reason = "for features `hyper` and `tower`")]
     #[inline]
     pub(super) fn count(&self) -> usize {
         self.header().count.load(Ordering::Relaxed)

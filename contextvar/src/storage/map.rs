@@ -89,7 +89,7 @@ impl Map {
     ///
     /// Then the count of the root is a cache line that many threads write, and so is the count of each value, which
     /// the first write to a copy increments.
-    #[cfg(any(feature = "hyper", feature = "tower", test))]
+    #[allow(dead_code, reason = "for features `hyper` and `tower`")]
     #[inline]
     pub(crate) fn is_shared_by_many(&self) -> bool {
         const MANY: usize = 8;
@@ -98,7 +98,7 @@ impl Map {
 
     /// Returns a copy with counts of its own: to copy the copy and to write the result changes no count that this
     /// map's other copies use. The copy keeps this map alive, which counts the values.
-    #[cfg(any(feature = "hyper", feature = "tower", test))]
+    #[allow(dead_code, reason = "for features `hyper` and `tower`")]
     #[cold]
     pub(crate) fn with_own_counts(&self) -> Map {
         if self.is_vacant() {

@@ -261,7 +261,7 @@ impl Node {
 
     /// Returns a copy of the root of `map`, which is not vacant, with a keeper. A copy of the copy counts the keeper and the table, and
     /// no values.
-    #[cfg(any(feature = "hyper", feature = "tower", test))]
+    #[allow(dead_code, reason = "for features `hyper` and `tower`")]
     pub(super) fn copy_with_keeper(map: &Map) -> Counted {
         let mut copy = map.root().shallow_copy(!FLAG, !0);
         // SAFETY: it is a node, and was made just now.
