@@ -71,10 +71,9 @@
 //!
 //! # Cost
 //!
-//! With two variables that are text, `counter!("x").increment(1)` takes 2230 instructions more than without
+//! With two variables that are text, `counter!("x").increment(1)` takes 2270 instructions more than without
 //! this recorder: one allocation for the labels, one for each value, and a lock that readers share. With
-//! metrics-tracing-context and a span with two fields it takes 2890 more. If variables are marked and none is
-//! set, it takes 290 more, and if none is marked, 145.
+//! metrics-tracing-context and a span with two fields it takes 2980 more. If no variable is set, it takes 200 more.
 
 use std::hash::Hasher;
 
