@@ -57,13 +57,6 @@ pub fn copy_context() -> Context {
     Context::from_map(current::copy_map())
 }
 
-/// Returns a copy of the current context for one of many requests. See [`current::copy_map_for_request`].
-#[cfg(any(feature = "hyper", feature = "tower"))]
-#[inline]
-pub(crate) fn copy_context_for_request() -> Context {
-    Context::from_map(current::copy_map_for_request())
-}
-
 /// Returns a copy of the current context as another task or thread inherits it: without the variables that
 /// are [not inherited](ContextVar::inherit). Short for `copy_context().inherited()`.
 ///
@@ -89,13 +82,15 @@ pub fn inherit_context() -> Context {
 }
 
 impl Context {
-    /// Gives a connection's context [counts of its own](Map::with_own_counts) if many connections share its values.
+    #[cfg(all(feature = "tower", test))]
+    pub(crate) fn has_own_counts(&self) -> bool {
+        self.contents.map.has_own_counts()
+    }
+
+    /// Returns a copy with [counts of its own](Map::with_own_counts), for a connection's requests.
     #[cfg(feature = "tower")]
-    #[inline]
-    pub(crate) fn use_own_counts_if_shared(&mut self) {
-        if self.contents.map.is_shared_by_many() {
-            self.contents.map = self.contents.map.with_own_counts();
-        }
+    pub(crate) fn with_own_counts(&self) -> Context {
+        Context::from_map(self.contents.map.with_own_counts())
     }
 
     /// Returns an empty context.

@@ -170,25 +170,6 @@ fn find_in_base<'a, T: 'static>(
     (frame, value)
 }
 
-/// Does what [`copy_map`] does. If many contexts share the current one's values, gives the current context counts of
-/// its own before, so that the threads that copy the others do not contend with this one.
-#[cfg(any(feature = "hyper", feature = "tower"))]
-#[inline]
-pub(crate) fn copy_map_for_request() -> Map {
-    #[cold]
-    fn use_own_counts() {
-        // Otherwise the context belongs to another task.
-        if let Ok(frame) = writable_frame() {
-            frame.use_own_counts();
-        }
-    }
-
-    if innermost_frame().map().is_shared_by_many() {
-        use_own_counts();
-    }
-    copy_map()
-}
-
 /// Returns the reason why a variable has no value in the current context.
 #[cold]
 pub(crate) fn lookup_error_kind() -> LookupErrorKind {

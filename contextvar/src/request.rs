@@ -8,7 +8,7 @@ use std::task::{self, Poll};
 use http::Response;
 use pin_project_lite::pin_project;
 
-use crate::context::{Context, copy_context, copy_context_for_request};
+use crate::context::{Context, copy_context};
 use crate::current::{TaskId, task_id};
 use crate::inherit::Carried;
 use crate::scoped::Scoped;
@@ -42,13 +42,7 @@ impl InRequest {
     /// the request is inside another one, and otherwise an empty one.
     #[inline]
     pub(crate) fn new_context(&self, copies_current: bool) -> Context {
-        if self.outer == Some(self.task) {
-            copy_context()
-        } else if copies_current {
-            copy_context_for_request()
-        } else {
-            Context::new()
-        }
+        if copies_current || self.outer == Some(self.task) { copy_context() } else { Context::new() }
     }
 
     /// Runs `f` in the request's context, inside the ambient values that are `carried`.
@@ -109,5 +103,15 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
         self.poll_response(cx, |_| ())
+    }
+}
+
+/// Replaces a value when it is dropped, unless that is prevented by `mem::forget`: the value is dropped where the
+/// code fails, and not where the value is.
+pub(crate) struct ReplaceOnFailure<'a, T>(pub(crate) &'a mut T, pub(crate) fn() -> T);
+
+impl<T> Drop for ReplaceOnFailure<'_, T> {
+    fn drop(&mut self) {
+        *self.0 = (self.1)();
     }
 }

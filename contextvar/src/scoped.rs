@@ -233,17 +233,16 @@ impl<F> Scoped<F> {
             return item;
         }
         let (mut inner, carried) = (this.inner, this.carried);
-        let mut has_finished = true;
+        let mut has_finished = false;
         this.context.run(|| {
             carried.run(|| {
-                if let Some(mut inner) = inner.as_mut().as_pin_mut() {
-                    item = poll(inner.as_mut());
-                    has_finished = match &item {
-                        Poll::Pending => false,
-                        Poll::Ready(None) => true,
-                        Poll::Ready(Some(_)) => is_end(&inner),
-                    };
-                }
+                let mut unfinished = inner.as_mut().as_pin_mut().expect("checked above");
+                item = poll(unfinished.as_mut());
+                has_finished = match &item {
+                    Poll::Pending => false,
+                    Poll::Ready(None) => true,
+                    Poll::Ready(Some(_)) => is_end(&unfinished),
+                };
                 if has_finished {
                     inner.set(None);
                 }

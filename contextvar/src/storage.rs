@@ -15,6 +15,8 @@
 mod counted;
 mod map;
 mod node;
+#[cfg(test)]
+mod own_counts;
 mod pool;
 mod registry;
 mod value;

@@ -566,11 +566,13 @@ impl<T: 'static> ContextVar<T> {
     #[inline]
     pub(crate) fn put(&'static self, value: T) {
         match current::put(&self.variable, value) {
-            Ok(old) => drop(old),
+            Ok(old) => {
+                #[cfg(feature = "observe")]
+                crate::observe::changed(&self.variable);
+                drop(old);
+            }
             Err((kind, value)) => error::fail(&SetError::new(self.name(), kind, value)),
         }
-        #[cfg(feature = "observe")]
-        crate::observe::changed(&self.variable);
     }
 
     #[cold]

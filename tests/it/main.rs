@@ -23,6 +23,7 @@ mod pages;
 mod propagation;
 mod properties;
 mod requests;
+mod requests_end;
 mod returned_futures;
 mod signatures;
 mod sinks;

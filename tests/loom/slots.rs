@@ -3,7 +3,7 @@
 use loom::sync::{Arc, Mutex};
 use loom::thread;
 
-use crate::storage::{AnyVariable, Map, Value, Variable};
+use crate::storage::{AnyVariable, LookUp, Map, Value, Variable};
 use crate::sync::model;
 
 /// Returns a new variable. It leaks, as a static does.
@@ -33,6 +33,22 @@ fn a_variable_gets_one_slot() {
         let [[a, b], [d, c]] = threads.map(|thread| thread.join().unwrap());
         assert_eq!([a, b], [c, d]);
         assert!(a != b && [a, b].iter().all(|slot| [1, 2].contains(slot)));
+    });
+}
+
+#[test]
+fn a_thread_finds_in_the_root_what_it_has_set() {
+    model(|| {
+        let variable = variable();
+        let threads = ["one", "two"].map(|value| {
+            thread::spawn(move || {
+                let map = map_with(variable, value);
+                assert!(matches!(map.look_up(variable), LookUp::Value(found) if found == value));
+            })
+        });
+        for thread in threads {
+            thread.join().unwrap();
+        }
     });
 }
 

@@ -330,18 +330,6 @@ impl Frame {
         drop(old);
     }
 
-    /// Replaces the map by an equal one [with counts of its own](Map::with_own_counts).
-    #[cfg(any(feature = "hyper", feature = "tower"))]
-    pub(super) fn use_own_counts(&self) {
-        let map = &mut self.contents().map;
-        let new = map.with_own_counts();
-        ActiveRead::keep_for_reader(self, map);
-        let old = mem::replace(map, new);
-        // SAFETY: as in `write_shared`.
-        self.map.set(unsafe { map.alias() });
-        drop(old);
-    }
-
     /// Unsets all variables and returns the old map, which must stay alive while a read of this frame is
     /// active.
     pub(super) fn take_map(&self) -> Map {

@@ -15,7 +15,7 @@ pub(crate) fn scope<T: 'static, R>(
     value: T,
     f: impl FnOnce() -> R,
 ) -> Result<R, (WriteErrorKind, T)> {
-    // No other request sees the value, so a watched context is no matter.
+    // The scope restores the value before another request can run, so the write is not reported.
     let undo = match frame_for_set(|| ()) {
         Ok((frame, identity)) => frame.set(variable, Value::new(variable, value), identity),
         Err(kind) => return Err((*kind, value)),
@@ -45,7 +45,7 @@ impl<T> Drop for RestoreOnPanic<T> {
     }
 }
 
-/// Does not ask for the task: the code that is in the scope was allowed to write.
+/// Undoes the `set`, whatever the current task is: the code that is in the scope was allowed to write.
 #[inline(always)]
 fn restore<T: 'static>(variable: &'static Variable<T>, undo: Undo<T>) {
     let frame = innermost_frame();

@@ -6,6 +6,7 @@ use http::Response;
 
 use super::{Scoped, poll_and_drop_if_ready};
 use crate::current::TaskId;
+use crate::request::ReplaceOnFailure;
 
 impl<F> Scoped<F> {
     /// Polls the future of a response once. When the future has finished, calls `finish` in the context, and
@@ -26,8 +27,12 @@ impl<F> Scoped<F> {
         this.context.run_in_task(task, || {
             this.carried.run(|| {
                 output = poll_and_drop_if_ready(this.inner.as_mut(), cx);
-                if let Poll::Ready(Ok(response)) = &mut output {
-                    finish(response);
+                if let Poll::Ready(Ok(_)) = &output {
+                    let output = ReplaceOnFailure(&mut output, || Poll::Pending);
+                    if let Poll::Ready(Ok(response)) = &mut *output.0 {
+                        finish(response);
+                    }
+                    mem::forget(output);
                 }
             });
             if matches!(output, Poll::Ready(Err(_))) {

@@ -44,11 +44,12 @@ impl Map {
         Some(unsafe { word.value() })
     }
 
-    /// Returns what takes no longer look than at the root.
+    /// Returns what the root says about a variable.
     #[inline]
     pub(crate) fn look_up<T: 'static>(&self, variable: &'static Variable<T>) -> LookUp<'_, T> {
         let key = variable.key();
-        if let Some(word) = self.root().word_of_key(key) {
+        // SAFETY: it is a key.
+        if let Some(word) = unsafe { self.root().word_of_key(key) } {
             // SAFETY: as in `get`.
             LookUp::Value(unsafe { word.value() })
         } else if self.root().has_default(key) {
@@ -85,26 +86,14 @@ impl Map {
         self.root().is_vacant_or_has_keeper() && self.root.is_fixed()
     }
 
-    /// Returns true if many maps share the root, and its values are counted by the root itself.
-    ///
-    /// Then the count of the root is a cache line that many threads write, and so is the count of each value, which
-    /// the first write to a copy increments.
-    #[allow(dead_code, reason = "for features `hyper` and `tower`")]
-    #[inline]
-    pub(crate) fn is_shared_by_many(&self) -> bool {
-        const MANY: usize = 8;
-        self.root.count() > MANY && !self.root().is_vacant_or_has_keeper()
-    }
-
     /// Returns a copy with counts of its own: to copy the copy and to write the result changes no count that this
-    /// map's other copies use. The copy keeps this map alive, which counts the values.
-    #[allow(dead_code, reason = "for features `hyper` and `tower`")]
-    #[cold]
+    /// map's other copies use. Its values in the root stay alive until the last map that comes from it is dropped.
+    #[allow(dead_code, reason = "for feature `tower`")]
     pub(crate) fn with_own_counts(&self) -> Map {
         if self.is_vacant() {
             return self.clone();
         }
-        Map { root: ManuallyDrop::new(Node::copy_with_keeper(self)) }
+        Map { root: ManuallyDrop::new(self.root().copy_with_keeper()) }
     }
 
     /// Returns true if the map is that of a copy that was taken where there was no context, or comes from
@@ -135,8 +124,7 @@ impl Map {
         ManuallyDrop::new(Map { root: unsafe { ptr::read(&self.root) } })
     }
 
-    /// Returns the variable's place if it can be written without a longer look: if it is in the root, no other map
-    /// shares the root, and no keeper has the value.
+    /// Returns the variable's place if it is in the root, no other map shares the root, and no keeper has the value.
     #[inline]
     pub(crate) fn unshared_place<T: 'static>(
         &mut self,
@@ -183,6 +171,11 @@ impl Map {
         // The write is complete.
         drop((not_inherited, replaced));
         self
+    }
+
+    #[cfg(test)]
+    pub(crate) fn has_own_counts(&self) -> bool {
+        self.root().is_vacant_or_has_keeper() && !self.is_vacant()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -317,107 +310,5 @@ impl fmt::Debug for Entry<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // SAFETY: the word is in the variable's slot.
         unsafe { self.variable.fmt_debug(self.word, f) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-
-    fn variable(inherit: bool) -> &'static Variable<Arc<u32>> {
-        Box::leak(Box::new(Variable::new("variable").inherit(inherit)))
-    }
-
-    fn set(map: &mut Map, variable: &'static Variable<Arc<u32>>, value: &Arc<u32>) -> Option<Arc<u32>> {
-        let (old, _replaced) = map.write(variable, Some(Value::new(variable, value.clone())));
-        old.map(|old| (*old).clone())
-    }
-
-    /// Some variables are in the root, some below it, some are not inherited.
-    #[test]
-    fn a_map_with_own_counts_keeps_the_values_alive() {
-        let variables: Vec<_> = (0..80).map(|index| variable(index % 4 != 0)).collect();
-        let values: Vec<_> = (0..80).map(Arc::new).collect();
-        let mut map = Map::EMPTY;
-        for (variable, value) in variables.iter().zip(&values) {
-            set(&mut map, variable, value);
-        }
-        let own = [(); 2].map(|()| map.with_own_counts());
-        drop(map);
-        let copies: Vec<Map> = own.iter().flat_map(|own| [own.clone(), own.clone()]).collect();
-        drop(own);
-        for mut copy in copies {
-            let read = |copy: &Map| -> Vec<u32> {
-                variables.iter().map(|variable| **copy.get(variable).expect("set in the map")).collect()
-            };
-            assert_eq!(read(&copy), (0..80).collect::<Vec<_>>());
-            let copy_of_copy = copy.clone();
-            for (index, variable) in variables.iter().enumerate() {
-                let new = Arc::new(1000);
-                let old = set(&mut copy, variable, &new).expect("set in the map");
-                assert!(Arc::ptr_eq(&old, &values[index]));
-                assert!(Arc::ptr_eq(copy.get(variable).unwrap(), &new));
-                let old = set(&mut copy, variable, &values[index]).unwrap();
-                assert!(Arc::ptr_eq(&old, &new));
-                let (old, _replaced) = copy.write(variable, None);
-                assert!(Arc::ptr_eq(&*old.unwrap(), &values[index]));
-                assert!(copy.get(variable).is_none());
-            }
-            assert_eq!(copy.len(), 0);
-            assert_eq!(copy.changes_since(&copy_of_copy).len(), 60, "the variables that are inherited");
-            assert_eq!(read(&copy_of_copy), (0..80).collect::<Vec<_>>());
-            let inherited = copy_of_copy.inherited();
-            assert_eq!((inherited.len(), inherited.changes_since(&copy).len()), (60, 60));
-        }
-        for value in &values {
-            assert_eq!(Arc::strong_count(value), 1, "all copies are gone");
-        }
-    }
-
-    #[test]
-    fn the_first_write_to_a_copy_counts_no_value() {
-        let variables = [variable(true), variable(true)];
-        let mut map = Map::EMPTY;
-        set(&mut map, variables[0], &Arc::new(1));
-        let own = map.with_own_counts();
-        let mut copy = own.clone();
-        set(&mut copy, variables[1], &Arc::new(2));
-        assert_eq!(map.share(variables[0]).unwrap().count(), 2, "the map's and this one");
-        assert_eq!(copy.clone().share(variables[0]).unwrap().count(), 2);
-    }
-
-    #[test]
-    fn a_map_with_own_counts_can_get_others() {
-        let variable = variable(true);
-        let value = Arc::new(1);
-        let mut map = Map::EMPTY;
-        set(&mut map, variable, &value);
-        let first = map.with_own_counts();
-        drop(map);
-        let second = first.with_own_counts();
-        drop(first);
-        let mut copy = second.clone();
-        drop(second);
-        assert!(Arc::ptr_eq(copy.get(variable).unwrap(), &value));
-        set(&mut copy, variable, &Arc::new(2));
-        assert_eq!(Arc::strong_count(&value), 2, "the keeper has it");
-        drop(copy);
-        assert_eq!(Arc::strong_count(&value), 1);
-    }
-
-    #[test]
-    fn only_a_map_with_many_copies_is_shared_by_many() {
-        let mut map = Map::EMPTY;
-        assert!(!map.is_shared_by_many() && map.with_own_counts().is_vacant());
-        set(&mut map, variable(true), &Arc::new(1));
-        let copies = [(); 8].map(|()| map.clone());
-        assert!(map.is_shared_by_many() && copies[7].is_shared_by_many());
-        let own = map.with_own_counts();
-        let copies_of_own = [(); 8].map(|()| own.clone());
-        assert!(!own.is_shared_by_many(), "it has a keeper");
-        drop((copies, copies_of_own));
-        assert!(!map.is_shared_by_many());
     }
 }

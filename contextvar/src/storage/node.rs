@@ -9,7 +9,6 @@ use std::mem::{self, ManuallyDrop};
 use std::ptr;
 
 use super::counted::Counted;
-use super::map::Map;
 use super::value::{Value, Word, is_inline};
 
 pub(super) const WIDTH: u32 = 32;
@@ -58,14 +57,17 @@ pub(super) fn index(slot: u32) -> usize {
     index as usize
 }
 
-/// In `set` of a root: the map is not [lost](super::Map::is_lost). In a [key](super::Variable::key): the
-/// variable has its default in such a map if the root does not have its value.
-pub(super) const HAS_DEFAULT: u32 = FLAG;
+/// In `set` of a root: the map is not [lost](super::Map::is_lost).
+const NOT_LOST: u32 = FLAG;
+
+/// In a [key](super::Variable::key): the default has been computed, and the variable is not below the root. The same
+/// bit as [`NOT_LOST`], so that one test finds both.
+pub(super) const DEFAULT_COMPUTED: u32 = FLAG;
 
 /// In `counted` of a root: the root is a static, of a map that was never written; or else word 31 is its keeper.
 ///
-/// The keeper is a counted pointer to a map. It keeps values alive that the root has, but does not count: see
-/// [`copy_with_keeper`](Node::copy_with_keeper).
+/// The keeper is a counted pointer to another root. It keeps values alive that this root has, but does not count:
+/// see [`copy_with_keeper`](Node::copy_with_keeper).
 const VACANT_OR_KEEPER: u32 = FLAG;
 
 /// The word of a root that points to the keeper.
@@ -76,7 +78,7 @@ static NO_NODE: Node = Node::EMPTY;
 
 /// 32 words.
 pub(super) struct Node {
-    /// Bit n is set if word n is a value. See also [`HAS_DEFAULT`].
+    /// Bit n is set if word n is a value. See also [`NOT_LOST`].
     set: u32,
     /// Bit n is set if this node counts the pointer in word n: to a value or to a node. See also
     /// [`VACANT_OR_KEEPER`].
@@ -86,7 +88,7 @@ pub(super) struct Node {
 
 impl Node {
     pub(super) const EMPTY: Node = Node::without_values(0, 0);
-    pub(super) const VACANT: Node = Node::without_values(HAS_DEFAULT, VACANT_OR_KEEPER);
+    pub(super) const VACANT: Node = Node::without_values(NOT_LOST, VACANT_OR_KEEPER);
     pub(super) const VACANT_AND_LOST: Node = Node::without_values(0, VACANT_OR_KEEPER);
 
     const fn without_values(set: u32, counted: u32) -> Node {
@@ -100,12 +102,15 @@ impl Node {
 
     #[inline]
     pub(super) fn is_lost(&self) -> bool {
-        self.set & HAS_DEFAULT == 0
+        self.set & NOT_LOST == 0
     }
 
-    /// Returns the value of the variable with this [key](super::Variable::key), if this root has it.
+    /// Returns the value of the variable with this key, if this root has it.
+    ///
+    /// # Safety
+    /// It is the [key](super::Variable::key) of a variable.
     #[inline]
-    pub(super) fn word_of_key(&self, key: u32) -> Option<&Word> {
+    pub(super) unsafe fn word_of_key(&self, key: u32) -> Option<&Word> {
         if self.set.wrapping_shr(key) & 1 == 0 {
             return None;
         }
@@ -116,7 +121,7 @@ impl Node {
     /// Returns true if a variable with this key, whose value the root does not have, has its default.
     #[inline]
     pub(super) fn has_default(&self, key: u32) -> bool {
-        self.set & key & HAS_DEFAULT != 0
+        self.set & key & NOT_LOST & DEFAULT_COMPUTED != 0
     }
 
     /// Returns the value in a slot below 32.
@@ -259,22 +264,21 @@ impl Node {
         }
     }
 
-    /// Returns a copy of the root of `map`, which is not vacant, with a keeper. A copy of the copy counts the keeper and the table, and
-    /// no values.
-    #[allow(dead_code, reason = "for features `hyper` and `tower`")]
-    pub(super) fn copy_with_keeper(map: &Map) -> Counted {
-        let mut copy = map.root().shallow_copy(!FLAG, !0);
+    /// Returns a copy of a root that is not vacant, with a keeper: the values in the root are counted by the keeper
+    /// only. What is below the root has a count for the copy, which is its table's.
+    #[allow(dead_code, reason = "for feature `tower`")]
+    pub(super) fn copy_with_keeper(&self) -> Counted {
+        let table = 1 << TABLE;
+        let keeper = self.shallow_copy(!FLAG, !table);
+        let mut copy = self.shallow_copy(!FLAG, table);
         // SAFETY: it is a node, and was made just now.
         let root = unsafe { copy.get_mut::<Node>() };
-        if root.counted & 1 << TABLE != 0 {
-            // The map has the nodes that are replaced.
+        if root.counted & table != 0 {
+            // The table is shared with this root, which keeps it alive.
             root.child_mut(TABLE, &mut None);
         }
-        // What the copy counts, except the table, is counted by the map, and so by the keeper.
-        let table = root.counted & 1 << TABLE;
-        drop(Rest(root.counted & !table, &mut root.words));
-        root.counted = table | VACANT_OR_KEEPER;
-        root.words[KEEPER] = Word::of_counted(Counted::new(map.clone()));
+        root.words[KEEPER] = Word::of_counted(keeper);
+        root.counted |= VACANT_OR_KEEPER;
         copy
     }
 
@@ -359,7 +363,7 @@ impl Node {
 
     /// Returns the bits of the words that are values. `step` is 1 for a root.
     fn values(&self, step: u32) -> u32 {
-        if step == 1 { self.set & !HAS_DEFAULT } else { self.set }
+        if step == 1 { self.set & !NOT_LOST } else { self.set }
     }
 
     /// Calls `f` with each value in this node and below it, and with the value's slot. Slot n of this node is

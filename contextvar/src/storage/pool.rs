@@ -13,9 +13,17 @@ use super::node::Node;
 /// The number of blocks that a thread keeps of each size: at most 6 KiB in total.
 const KEPT: u32 = 16;
 
-/// The sizes of blocks that are kept, all aligned to 8 bytes: values of 8, 16 and 24 bytes with their headers, such
-/// as an `Arc`, a `&str` and a `String`; and nodes.
-const SIZES: [usize; 4] = [24, 32, 40, counted::layout::<Node>().0.size()];
+/// The sizes of blocks that are kept: values of one, two and three words with their headers, such as an `Arc`, a `&str`
+/// and a `String`; and nodes.
+const SIZES: [usize; 4] = [
+    counted::layout::<[usize; 1]>().0.size(),
+    counted::layout::<[usize; 2]>().0.size(),
+    counted::layout::<[usize; 3]>().0.size(),
+    counted::layout::<Node>().0.size(),
+];
+
+/// The alignment of blocks that are kept, whatever their type demands.
+const ALIGN: usize = align_of::<Node>();
 
 /// The freed blocks of each size.
 struct Pool([List; SIZES.len()]);
@@ -30,16 +38,20 @@ struct Freed {
     next: *mut Freed,
 }
 
+impl List {
+    const EMPTY: List = List { first: Cell::new(ptr::null_mut()), len: Cell::new(0) };
+}
+
 thread_local! {
-    static POOL: Pool = const { Pool([const { List { first: Cell::new(ptr::null_mut()), len: Cell::new(0) } }; SIZES.len()]) };
+    static POOL: Pool = const { Pool([const { List::EMPTY }; SIZES.len()]) };
 }
 
 /// Returns a block for a `T` with its header, or null if there is no memory.
 #[inline]
 pub(super) fn allocate<T>() -> *mut u8 {
-    let (layout, _) = const { counted::layout::<T>() };
-    if let Some(size) = const { size_class(counted::layout::<T>().0) } {
-        let block = POOL.try_with(|pool| pool.0[size].pop()).unwrap_or(ptr::null_mut());
+    let (layout, list) = const { block::<T>() };
+    if let Some(list) = list {
+        let block = POOL.try_with(|pool| pool.0[list].pop()).unwrap_or(ptr::null_mut());
         if !block.is_null() {
             return block.cast();
         }
@@ -52,10 +64,10 @@ pub(super) fn allocate<T>() -> *mut u8 {
 /// [`allocate`] with the same `T` returned the block, which is not used again.
 #[inline]
 pub(super) unsafe fn free<T>(block: *mut u8) {
-    let (layout, _) = const { counted::layout::<T>() };
-    if let Some(size) = const { size_class(counted::layout::<T>().0) } {
+    let (layout, list) = const { self::block::<T>() };
+    if let Some(list) = list {
         // SAFETY: the block is aligned and large enough.
-        if POOL.try_with(|pool| unsafe { pool.0[size].push(block.cast()) }).unwrap_or(false) {
+        if POOL.try_with(|pool| unsafe { pool.0[list].push(block.cast()) }).unwrap_or(false) {
             return;
         }
     }
@@ -63,18 +75,26 @@ pub(super) unsafe fn free<T>(block: *mut u8) {
     unsafe { alloc::dealloc(block, layout) }
 }
 
-/// Returns the index of the list with blocks of this layout. `None` if such blocks are not kept.
+/// Returns the layout of a block for a `T` with its header, and the index of the list that keeps such blocks, if any.
 ///
 /// Tools that look for uses of freed memory do not see those of a kept block. `--cfg contextvar_no_pool` is for them.
-const fn size_class(layout: Layout) -> Option<usize> {
-    let mut class = 0;
-    while class < SIZES.len() && !cfg!(contextvar_no_pool) {
-        if layout.size() == SIZES[class] && layout.align() == align_of::<usize>() {
-            return Some(class);
+const fn block<T>() -> (Layout, Option<usize>) {
+    let (layout, _) = counted::layout::<T>();
+    let mut list = 0;
+    while list < SIZES.len() && !cfg!(contextvar_no_pool) {
+        if layout.size() == SIZES[list] && layout.align() <= ALIGN {
+            return (kept_layout(list), Some(list));
         }
-        class += 1;
+        list += 1;
     }
-    None
+    (layout, None)
+}
+
+const fn kept_layout(list: usize) -> Layout {
+    match Layout::from_size_align(SIZES[list], ALIGN) {
+        Ok(layout) => layout,
+        Err(_) => panic!("the size of a node is small"),
+    }
 }
 
 impl List {
@@ -108,15 +128,14 @@ impl List {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        for (list, size) in self.0.iter().zip(SIZES) {
-            let layout = Layout::from_size_align(size, align_of::<usize>()).expect("the layout of a block");
+        for (index, list) in self.0.iter().enumerate() {
             loop {
                 let block = list.pop();
                 if block.is_null() {
                     break;
                 }
-                // SAFETY: blocks of this list have this layout, and were allocated with it.
-                unsafe { alloc::dealloc(block.cast(), layout) };
+                // SAFETY: blocks of this list were allocated with this layout.
+                unsafe { alloc::dealloc(block.cast(), kept_layout(index)) };
             }
         }
     }

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use std::panic::RefUnwindSafe;
 
 use super::map::Map;
-use super::node::{HAS_DEFAULT, UNASSIGNED, WIDTH};
+use super::node::{DEFAULT_COMPUTED, UNASSIGNED, WIDTH};
 use super::registry;
 use super::value::{Value, Word};
 use crate::log::LogValue;
@@ -123,7 +123,7 @@ impl<T> Variable<T> {
     }
 
     /// Returns what a read of a root needs: in the low byte the slot, or 0 if the root does not have the
-    /// variable; and [`HAS_DEFAULT`] if a map without a value in the root has none, and the default has been
+    /// variable; and [`DEFAULT_COMPUTED`] if a map without a value in the root has none, and the default has been
     /// computed.
     ///
     /// Acquire: synchronizes with the computation of the default. For the slot, relaxed would be enough, as in
@@ -136,7 +136,7 @@ impl<T> Variable<T> {
     /// Returns the default.
     ///
     /// # Safety
-    /// The [key](Self::key) had [`HAS_DEFAULT`].
+    /// The [key](Self::key) had [`DEFAULT_COMPUTED`].
     #[inline]
     pub(super) unsafe fn computed_default(&'static self) -> &'static T {
         // SAFETY: `set_default` wrote the word before it stored the flag, and no code writes it again.
@@ -166,7 +166,8 @@ impl<T: 'static> Variable<T> {
     /// Returns the slot, and assigns one if there is none yet.
     #[inline]
     pub(crate) fn slot_for_write(&'static self) -> u32 {
-        match self.slot() {
+        // Acquire: after this write the thread must see the key as well, which was stored first.
+        match self.slot.load(Ordering::Acquire) {
             UNASSIGNED => self.assign_slot(),
             slot => slot,
         }
@@ -179,25 +180,25 @@ impl<T: 'static> Variable<T> {
         let mut registry = registry::lock();
         if self.slot() == UNASSIGNED {
             let slot = registry.add(self, self.inherit);
-            // Without `HAS_DEFAULT` if the value is not in the root. A thread that can see a value sees this key
-            // or a later one, as it sees the slot.
+            // A variable below the root has no flag, because the root does not tell whether it is set. A thread that
+            // can see a value sees this key or a later one, as it sees the slot.
             let key = if slot < WIDTH { self.key.load(Ordering::Relaxed) | slot } else { 0 };
             self.key.store(key, Ordering::Release);
-            self.slot.store(slot, Ordering::Relaxed);
+            self.slot.store(slot, Ordering::Release);
         }
         self.slot()
     }
 
-    /// Lets reads find the default, which has been computed, without a longer look.
+    /// Lets reads find the default, which has been computed, after a look at the root.
     #[cold]
     pub(crate) fn set_default(&'static self, default: &'static Value<T>) {
         // Excludes `assign_slot`, and other threads that have waited for the same default.
         let _registry = registry::lock();
         let key = self.key();
-        if self.slot() < WIDTH && key & HAS_DEFAULT == 0 {
+        if self.slot() < WIDTH && key & DEFAULT_COMPUTED == 0 {
             // SAFETY: no other code uses the word before it sees the flag. The default is never dropped.
             unsafe { *self.default.0.get() = default.alias() };
-            self.key.store(key | HAS_DEFAULT, Ordering::Release);
+            self.key.store(key | DEFAULT_COMPUTED, Ordering::Release);
         }
     }
 }

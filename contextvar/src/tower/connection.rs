@@ -89,6 +89,8 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
         let (service, context) = ready!(self.project().scope.poll(cx));
+        // All connections of a server inherit the same values, and each request copies its connection's context.
+        let context = context.with_own_counts();
         Poll::Ready(service.map(|service| ConnectionService { service, context }))
     }
 }
@@ -116,9 +118,49 @@ where
     fn call(&mut self, request: Request) -> Scoped<S::Future> {
         // Before the closure takes the request: on a panic it would have to drop it, which costs a copy.
         let task = task_id();
-        self.context.use_own_counts_if_shared();
         let mut context = self.context.clone();
         let future = context.run_in_task(task, || self.service.call(request));
         context.scope(future)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::future;
+    use std::pin::pin;
+    use std::task::Waker;
+
+    use super::*;
+    use crate::var::ContextVar;
+
+    static USER: ContextVar<String> = ContextVar::new("user");
+
+    struct Make;
+
+    impl Service<()> for Make {
+        type Response = ();
+        type Error = Infallible;
+        type Future = future::Ready<Result<(), Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, (): ()) -> Self::Future {
+            USER.set("ada".to_owned());
+            future::ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn a_connection_has_counts_of_its_own() {
+        let made = pin!(MakeContextService::new(Make).call(()));
+        let Poll::Ready(Ok(service)) = made.poll(&mut task::Context::from_waker(Waker::noop())) else {
+            panic!("the service is ready");
+        };
+        let context = service.clone().context;
+        assert!(context.has_own_counts());
+        assert_eq!(context[&USER], "ada");
     }
 }

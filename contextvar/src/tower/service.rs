@@ -1,5 +1,6 @@
 use std::convert::Infallible;
 use std::fmt;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Poll};
@@ -12,7 +13,7 @@ use super::response_header::{WriteHeader, write_headers};
 use super::settings::{Rejection, Settings};
 use crate::context::Context;
 use crate::inherit::Carried;
-use crate::request::{InRequest, RequestFuture};
+use crate::request::{InRequest, ReplaceOnFailure, RequestFuture};
 use crate::scoped::Scoped;
 
 /// A service whose requests each have a context. Made by [`ContextLayer`](super::ContextLayer).
@@ -63,16 +64,24 @@ where
         if settings.setters.is_empty() {
             return self.call_inner(&in_request, context, carried, || request);
         }
-        let (parts, body) = request.into_parts();
-        let set = || {
-            settings.set_variables(&parts).map_err(|rejection| {
+        let mut request = Some(request.into_parts());
+        let set = || -> Result<(), Response<B>> {
+            // A request that is rejected is dropped in its context, and so is one whose setter panics.
+            let request = ReplaceOnFailure(&mut request, || None);
+            let (parts, _) = request.0.as_ref().expect("set above");
+            settings.set_variables(parts).map_err(|rejection| {
                 let mut response = R::into_response(rejection);
                 write_headers(&settings.response_headers, &mut response);
                 response
-            })
+            })?;
+            mem::forget(request);
+            Ok(())
         };
         match in_request.run(&mut context, &carried, set) {
-            Ok(()) => self.call_inner(&in_request, context, carried, || Request::from_parts(parts, body)),
+            Ok(()) => self.call_inner(&in_request, context, carried, || {
+                let (parts, body) = request.expect("not rejected");
+                Request::from_parts(parts, body)
+            }),
             Err(response) => {
                 let response = response.map(|body| Scoped::carrying(context, carried, body));
                 ResponseFuture { state: State::Rejected { response: Some(response) } }
