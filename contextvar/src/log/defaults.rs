@@ -16,6 +16,12 @@ pub struct ShownDefault {
 
 inventory::collect!(ShownDefault);
 
+/// Returns true if any default of the process is shown anywhere.
+#[inline]
+pub(super) fn has_any() -> bool {
+    all().next().is_some()
+}
+
 /// Returns the variables whose defaults are shown there.
 pub(super) fn defaults(shown_in: ShownIn<'_>) -> impl Iterator<Item = &'static ShownDefault> {
     // Namesakes count from the first line on.

@@ -6,7 +6,7 @@ use ::opentelemetry::logs::{LogRecord, Severity};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord};
 
-use super::attributes::Selection;
+use super::attributes::{Selection, key};
 use super::value::structured;
 use crate::log::for_each_log_field;
 
@@ -45,7 +45,7 @@ impl ContextLogProcessor {
     /// # let _ = processor;
     /// ```
     pub fn with_filter(mut self, filter: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
-        self.selection.filter = Box::new(filter);
+        self.selection.filter = Some(Box::new(filter));
         self
     }
 
@@ -85,7 +85,7 @@ impl LogProcessor for ContextLogProcessor {
             let own = *own.get_or_insert_with(|| record.attributes_iter().count());
             let has = |name: &str| record.attributes_iter().take(own).any(|(key, _)| key.as_str() == name);
             if let Some(name) = keys.next(name, has) {
-                record.add_attribute(name, structured(value));
+                record.add_attribute(key(name), structured(value));
             }
         });
     }

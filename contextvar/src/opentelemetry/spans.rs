@@ -8,7 +8,7 @@ use ::opentelemetry::{Context, KeyValue, Value};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
-use super::attributes::{Keys, Selection};
+use super::attributes::{Keys, Selection, key};
 use super::tracer::take_opened_with;
 use super::value::scalar;
 use crate::log::for_each_log_field;
@@ -61,7 +61,7 @@ impl ContextSpanProcessor {
     /// assert_eq!(span.exported_data().unwrap().attributes, [KeyValue::new("tenant", "acme")]);
     /// ```
     pub fn with_filter(mut self, filter: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
-        self.selection.filter = Box::new(filter);
+        self.selection.filter = Some(Box::new(filter));
         self
     }
 
@@ -108,7 +108,7 @@ impl SpanProcessor for ContextSpanProcessor {
             }
             None => for_each_log_field(|name, value| {
                 if let Some(name) = started.name(name) {
-                    started.span.set_attribute(KeyValue::new(name, scalar::<Value>(value)));
+                    started.span.set_attribute(KeyValue::new(key(name), scalar::<Value>(value)));
                 }
             }),
         }
