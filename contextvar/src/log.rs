@@ -78,6 +78,7 @@ pub(crate) enum ShownIn<'a> {
 
 impl ShownIn<'_> {
     /// Returns true if a value of `variable`, which is shown in logs or in metrics, is shown here.
+    #[inline]
     pub(crate) fn shows(self, variable: &'static dyn AnyVariable) -> bool {
         match self {
             ShownIn::Logs => variable.is_logged(),
@@ -90,28 +91,32 @@ impl ShownIn<'_> {
 /// Calls `f` for each variable that is shown there, as [`for_each_log_field`] does.
 #[inline]
 pub(crate) fn for_each_shown(shown_in: ShownIn<'_>, f: &mut impl FnMut(&'static str, &LogValue<'_>)) {
+    if can_show() {
+        show_each(shown_in, f);
+    }
+}
+
+/// Returns false if no variable of the process can be shown anywhere.
+#[inline]
+pub(crate) fn can_show() -> bool {
     #[cfg(feature = "macros")]
     let has_defaults = defaults::has_any();
     #[cfg(not(feature = "macros"))]
     let has_defaults = false;
-    if has_defaults || shown_variables().next().is_some() {
-        show_each(shown_in, f);
-    }
+    has_defaults || shown_variables().next().is_some()
 }
 
 fn show_each(shown_in: ShownIn<'_>, f: &mut impl FnMut(&'static str, &LogValue<'_>)) {
     #[cfg(feature = "macros")]
     let defaults = defaults::defaults(shown_in);
     let mut line = Line { formatting: Formatting::current(), names: Names::new(), f };
-    if shown_variables().next().is_some() {
-        current::read_map(|map| {
-            for variable in shown_variables().filter(|&variable| shown_in.shows(variable)) {
-                if let Some(entry) = map.entry(variable) {
-                    line.add(variable, |visit| entry.show(visit));
-                }
+    current::read_map(|map| {
+        for variable in shown_variables().filter(|&variable| shown_in.shows(variable)) {
+            if let Some(entry) = map.entry(variable) {
+                line.add(variable, |visit| entry.show(visit));
             }
-        });
-    }
+        }
+    });
     #[cfg(feature = "macros")]
     for default in defaults.filter(|_| has_context()) {
         if !default.is_set() {

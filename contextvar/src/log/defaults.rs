@@ -23,6 +23,7 @@ pub(super) fn has_any() -> bool {
 }
 
 /// Returns the variables whose defaults are shown there.
+#[inline]
 pub(super) fn defaults(shown_in: ShownIn<'_>) -> impl Iterator<Item = &'static ShownDefault> {
     // Namesakes count from the first line on.
     static REGISTERED: Once = Once::new();
@@ -35,6 +36,7 @@ pub(super) fn defaults(shown_in: ShownIn<'_>) -> impl Iterator<Item = &'static S
     })
 }
 
+#[inline]
 fn all() -> impl Iterator<Item = &'static ShownDefault> {
     inventory::iter::<ShownDefault>.into_iter()
 }

@@ -15,6 +15,7 @@ pub(crate) struct Names {
 }
 
 impl Names {
+    #[inline]
     pub(crate) fn new() -> Self {
         Names { used: Vec::new(), has_namesakes: has_namesakes() }
     }

@@ -8,7 +8,7 @@ use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord};
 
 use super::attributes::{Selection, key};
 use super::value::structured;
-use crate::log::for_each_log_field;
+use crate::log::{can_show, for_each_log_field};
 
 /// Sets the variables that are marked [`log`](crate::ContextVar::log) as attributes of each log record,
 /// including those that opentelemetry-appender-tracing makes from the events of `tracing`.
@@ -78,6 +78,9 @@ impl fmt::Debug for ContextLogProcessor {
 
 impl LogProcessor for ContextLogProcessor {
     fn emit(&self, record: &mut SdkLogRecord, _: &InstrumentationScope) {
+        if !can_show() {
+            return;
+        }
         let mut keys = self.selection.keys();
         // The names of the variables differ from one another, so only the record's own attributes matter.
         let mut own = None;

@@ -11,7 +11,7 @@ use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 use super::attributes::{Keys, Selection, key};
 use super::tracer::take_opened_with;
 use super::value::scalar;
-use crate::log::for_each_log_field;
+use crate::log::{can_show, for_each_log_field};
 
 /// Sets the variables that are marked [`log`](crate::ContextVar::log) as attributes of each span.
 ///
@@ -94,8 +94,12 @@ impl fmt::Debug for ContextSpanProcessor {
 
 impl SpanProcessor for ContextSpanProcessor {
     fn on_start(&self, span: &mut Span, _: &Context) {
+        let opened_with = take_opened_with();
+        if opened_with.is_none() && !can_show() {
+            return;
+        }
         let mut started = Started { span, keys: self.selection.keys(), before: OnceCell::new() };
-        match take_opened_with() {
+        match opened_with {
             Some(variables) => {
                 for KeyValue { key, value, .. } in variables {
                     let key = match started.name(key.as_str()) {

@@ -201,6 +201,7 @@ impl Map {
     }
 
     /// Returns the entry of `variable`, if it is set.
+    #[inline]
     pub(crate) fn entry(&self, variable: &'static dyn AnyVariable) -> Option<Entry<'_>> {
         Some(Entry { variable, word: self.word(variable.slot())? })
     }
@@ -307,6 +308,7 @@ impl<'a> Entry<'a> {
     }
 
     /// Passes the value to `visit` as logs and metrics show it.
+    #[inline]
     pub(crate) fn show(&self, visit: &mut dyn FnMut(LogValue<'_>)) {
         // SAFETY: the word is in the variable's slot.
         unsafe { self.variable.show(self.word, visit) }

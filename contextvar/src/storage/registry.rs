@@ -88,16 +88,19 @@ struct Shown {
 /// True if two variables in that list have the same name. It is set once, and stays so.
 static HAS_NAMESAKES: AtomicBool = AtomicBool::new(false);
 
+#[inline]
 pub(crate) fn has_namesakes() -> bool {
     HAS_NAMESAKES.load(Ordering::Relaxed)
 }
 
 /// Returns the variables that logs or metrics show and that have a slot, in the order of their first writes.
 /// Takes no lock.
+#[inline]
 pub(crate) fn shown_variables() -> impl Iterator<Item = &'static dyn AnyVariable> {
     list_from(&SHOWN)
 }
 
+#[inline]
 fn list_from(start: &'static Link) -> impl Iterator<Item = &'static dyn AnyVariable> {
     let mut next = start;
     std::iter::from_fn(move || {

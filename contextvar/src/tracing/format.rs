@@ -232,8 +232,8 @@ fn is_json<F: 'static>(line: &str) -> bool {
 /// JSON escapes quotes in strings, so the text that starts the fields occurs nowhere else. Flattened events
 /// have their fields in the object itself.
 fn json_fields(line: &str) -> usize {
-    let mut braces = line.match_indices('{').map(|(at, _)| at);
-    braces.find(|&at| line[..at].ends_with("\"fields\":")).map_or(1, |brace| brace + 1)
+    let mut after_braces = line[1..].match_indices('{').map(|(at, _)| at + 2);
+    after_braces.find(|&at| line[..at].ends_with("\"fields\":{")).unwrap_or(1)
 }
 
 fn is_text<F: 'static>() -> bool {
