@@ -12,7 +12,7 @@ use std::ptr;
 
 use crate::current;
 use crate::on_drop::OnDrop;
-use crate::storage::{AnyVariable, shown_variables};
+use crate::storage::{AnyVariable, Shown, shown_variables};
 
 pub(crate) use names::Names;
 #[cfg(any(feature = "metrics", feature = "opentelemetry", feature = "tracing"))]
@@ -77,15 +77,18 @@ pub(crate) enum ShownIn<'a> {
 }
 
 impl ShownIn<'_> {
-    /// Returns true if a value of `variable`, which is shown in logs or in metrics, is shown here.
     #[inline]
-    pub(crate) fn shows(self, variable: &'static dyn AnyVariable) -> bool {
+    fn shows(self, shown: &Shown) -> bool {
         match self {
-            ShownIn::Logs => variable.is_logged(),
-            ShownIn::Metrics => variable.is_metric(),
-            ShownIn::List(list) => list.iter().any(|&listed| ptr::addr_eq(listed, variable)),
+            ShownIn::Logs => shown.is_logged,
+            ShownIn::Metrics => shown.is_metric,
+            ShownIn::List(list) => contains(list, shown.variable),
         }
     }
+}
+
+fn contains(list: &[&'static dyn AnyVariable], variable: &'static dyn AnyVariable) -> bool {
+    list.iter().any(|&listed| ptr::addr_eq(listed, variable))
 }
 
 /// Calls `f` for each variable that is shown there, as [`for_each_log_field`] does.
@@ -111,9 +114,9 @@ fn show_each(shown_in: ShownIn<'_>, f: &mut impl FnMut(&'static str, &LogValue<'
     let defaults = defaults::defaults(shown_in);
     let mut line = Line { formatting: Formatting::current(), names: Names::new(), f };
     current::read_map(|map| {
-        for variable in shown_variables().filter(|&variable| shown_in.shows(variable)) {
-            if let Some(entry) = map.entry(variable) {
-                line.add(variable, |visit| entry.show(visit));
+        for shown in shown_variables().filter(|shown| shown_in.shows(shown)) {
+            if let Some(entry) = map.entry(shown) {
+                line.add(shown.variable, |visit| entry.show(visit));
             }
         }
     });

@@ -32,7 +32,7 @@ pub(super) fn defaults(shown_in: ShownIn<'_>) -> impl Iterator<Item = &'static S
     all().filter(move |default| match shown_in {
         ShownIn::Logs => default.log,
         ShownIn::Metrics => default.metric,
-        ShownIn::List(_) => shown_in.shows(default.variable()),
+        ShownIn::List(list) => super::contains(list, default.variable()),
     })
 }
 

@@ -94,12 +94,29 @@ impl fmt::Debug for ContextSpanProcessor {
 
 impl SpanProcessor for ContextSpanProcessor {
     fn on_start(&self, span: &mut Span, _: &Context) {
-        let opened_with = take_opened_with();
-        if opened_with.is_none() && !can_show() {
-            return;
+        if can_show() {
+            self.show(span);
         }
+    }
+
+    fn on_end(&self, _: SpanData) {}
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+impl ContextSpanProcessor {
+    /// Sets the variables as attributes of a span that starts: those with which it was opened, or else those of
+    /// the current context.
+    #[inline(never)]
+    fn show(&self, span: &mut Span) {
         let mut started = Started { span, keys: self.selection.keys(), before: OnceCell::new() };
-        match opened_with {
+        match take_opened_with() {
             Some(variables) => {
                 for KeyValue { key, value, .. } in variables {
                     let key = match started.name(key.as_str()) {
@@ -116,16 +133,6 @@ impl SpanProcessor for ContextSpanProcessor {
                 }
             }),
         }
-    }
-
-    fn on_end(&self, _: SpanData) {}
-
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-        Ok(())
     }
 }
 

@@ -208,8 +208,6 @@ pub(crate) trait AnyVariable: Sync {
 
     fn type_id(&self) -> TypeId;
 
-    fn slot(&self) -> u32;
-
     /// Returns true if logs show the variable.
     fn is_logged(&self) -> bool;
 
@@ -241,10 +239,6 @@ impl<T: 'static> AnyVariable for Variable<T> {
 
     fn type_id(&self) -> TypeId {
         TypeId::of::<T>()
-    }
-
-    fn slot(&self) -> u32 {
-        self.slot()
     }
 
     fn is_logged(&self) -> bool {

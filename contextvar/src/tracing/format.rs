@@ -232,8 +232,33 @@ fn is_json<F: 'static>(line: &str) -> bool {
 /// JSON escapes quotes in strings, so the text that starts the fields occurs nowhere else. Flattened events
 /// have their fields in the object itself.
 fn json_fields(line: &str) -> usize {
-    let mut after_braces = line[1..].match_indices('{').map(|(at, _)| at + 2);
-    after_braces.find(|&at| line[..at].ends_with("\"fields\":{")).unwrap_or(1)
+    end_of_fields_key(line.as_bytes()).unwrap_or(1)
+}
+
+const FIELDS: &[u8] = b"\"fields\":{";
+
+/// Returns the position after the first [`FIELDS`] in a line, with the search of Boyer, Moore and Horspool: it
+/// looks at few bytes of the line.
+fn end_of_fields_key(line: &[u8]) -> Option<usize> {
+    /// How far the search moves on if the last of the bytes that it compares is this one.
+    static SKIP: [u8; 256] = {
+        let mut skip = [FIELDS.len() as u8; 256];
+        let mut at = 0;
+        while at + 1 < FIELDS.len() {
+            skip[FIELDS[at] as usize] = (FIELDS.len() - 1 - at) as u8;
+            at += 1;
+        }
+        skip
+    };
+
+    let mut end = FIELDS.len();
+    while let Some(&last) = line.get(end - 1) {
+        if last == b'{' && line[..end].ends_with(FIELDS) {
+            return Some(end);
+        }
+        end += usize::from(SKIP[usize::from(last)]);
+    }
+    None
 }
 
 fn is_text<F: 'static>() -> bool {
