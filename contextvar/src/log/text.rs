@@ -105,3 +105,19 @@ impl Bytes {
         text.bytes().fold(true, |all, byte| all & self.0[usize::from(byte)])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_quoted_if_it_has_another_byte() {
+        for byte in 0..=127 {
+            let text = format!("a{}b", char::from(byte));
+            let is_plain = byte.is_ascii_graphic() && !b"\"\\=".contains(&byte);
+            assert_eq!(quoted(&text).is_none(), is_plain, "{text:?}");
+        }
+        assert_eq!(quoted("größe"), None);
+        assert_eq!(quoted("").as_deref(), Some("\"\""));
+    }
+}
