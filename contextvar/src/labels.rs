@@ -90,7 +90,7 @@ impl<L: Label> Labels<L> {
         if !is_within_limit {
             let mut names: Vec<&str> = match &self.variables {
                 Some(list) => list.iter().map(|listed| listed.name()).collect(),
-                None => shown_variables().filter(|it| it.is_metric()).map(|it| it.name()).collect(),
+                None => shown_variables().filter(|it| it.is_metric).map(|it| it.variable.name()).collect(),
             };
             names.sort_unstable();
             let mut unique = Names::new();

@@ -12,13 +12,13 @@ use std::ptr;
 
 use crate::current;
 use crate::on_drop::OnDrop;
-use crate::storage::{AnyVariable, shown_variables};
+use crate::storage::{AnyVariable, Shown, shown_variables};
 
 pub(crate) use names::Names;
 #[cfg(any(feature = "metrics", feature = "opentelemetry", feature = "tracing"))]
 pub(crate) use names::UnusedNames;
 #[cfg(feature = "tracing")]
-pub(crate) use text::{push_display, push_text};
+pub(crate) use text::{Bytes, push_display, push_text};
 pub(crate) use text::{push_value, quoted};
 pub use value::LogValue;
 #[cfg(feature = "macros")]
@@ -77,30 +77,49 @@ pub(crate) enum ShownIn<'a> {
 }
 
 impl ShownIn<'_> {
-    /// Returns true if a value of `variable`, which is shown in logs or in metrics, is shown here.
-    pub(crate) fn shows(self, variable: &'static dyn AnyVariable) -> bool {
+    #[inline]
+    fn shows(self, shown: &Shown) -> bool {
         match self {
-            ShownIn::Logs => variable.is_logged(),
-            ShownIn::Metrics => variable.is_metric(),
-            ShownIn::List(list) => list.iter().any(|&listed| ptr::addr_eq(listed, variable)),
+            ShownIn::Logs => shown.is_logged,
+            ShownIn::Metrics => shown.is_metric,
+            ShownIn::List(list) => contains(list, shown.variable),
         }
     }
 }
 
+fn contains(list: &[&'static dyn AnyVariable], variable: &'static dyn AnyVariable) -> bool {
+    list.iter().any(|&listed| ptr::addr_eq(listed, variable))
+}
+
 /// Calls `f` for each variable that is shown there, as [`for_each_log_field`] does.
-pub(crate) fn for_each_shown(shown_in: ShownIn<'_>, f: &mut dyn FnMut(&'static str, &LogValue<'_>)) {
+#[inline]
+pub(crate) fn for_each_shown(shown_in: ShownIn<'_>, f: &mut impl FnMut(&'static str, &LogValue<'_>)) {
+    if can_show() {
+        show_each(shown_in, f);
+    }
+}
+
+/// Returns false if no variable of the process can be shown anywhere.
+#[inline]
+pub(crate) fn can_show() -> bool {
+    #[cfg(feature = "macros")]
+    let has_defaults = defaults::has_any();
+    #[cfg(not(feature = "macros"))]
+    let has_defaults = false;
+    has_defaults || shown_variables().next().is_some()
+}
+
+fn show_each(shown_in: ShownIn<'_>, f: &mut impl FnMut(&'static str, &LogValue<'_>)) {
     #[cfg(feature = "macros")]
     let defaults = defaults::defaults(shown_in);
-    let mut line = Line { formatting: FORMATTING.get(), names: Names::new(), f };
-    if shown_variables().next().is_some() {
-        current::read_map(|map| {
-            for variable in shown_variables().filter(|&variable| shown_in.shows(variable)) {
-                if let Some(entry) = map.entry(variable) {
-                    line.add(variable, |visit| entry.show(visit));
-                }
+    let mut line = Line { formatting: Formatting::current(), names: Names::new(), f };
+    current::read_map(|map| {
+        for shown in shown_variables().filter(|shown| shown_in.shows(shown)) {
+            if let Some(entry) = map.entry(shown) {
+                line.add(shown.variable, |visit| entry.show(visit));
             }
-        });
-    }
+        }
+    });
     #[cfg(feature = "macros")]
     for default in defaults.filter(|_| has_context()) {
         if !default.is_set() {
@@ -110,14 +129,14 @@ pub(crate) fn for_each_shown(shown_in: ShownIn<'_>, f: &mut dyn FnMut(&'static s
 }
 
 /// What shows the variables: a line of a log, or the labels of a metric.
-struct Line<'a> {
+struct Line<'a, F> {
     /// The value for which the line is logged, if any.
     formatting: Formatting,
     names: Names,
-    f: &'a mut dyn FnMut(&'static str, &LogValue<'_>),
+    f: &'a mut F,
 }
 
-impl Line<'_> {
+impl<F: FnMut(&'static str, &LogValue<'_>)> Line<'_, F> {
     /// Adds the value that `show` passes on. `show` calls user code. That code is [`Formatting`] a value of
     /// `variable`, and `f` is not.
     #[inline]
@@ -130,12 +149,15 @@ impl Line<'_> {
         inner.enter(|| {
             show(&mut |value| {
                 let name = self.names.add(variable.name());
-                outer.enter(|| match &value {
+                // Not restored on a panic: that ends `show` as well.
+                outer.make_current();
+                match &value {
                     LogValue::Display(value) => {
                         (self.f)(name, &LogValue::Display(&Guarded { formatting: inner, value }));
                     }
                     value => (self.f)(name, value),
-                });
+                }
+                inner.make_current();
             });
         });
     }
@@ -182,36 +204,47 @@ impl fmt::Display for Guarded<'_> {
 
 /// The value, if any, that this thread is formatting for a log. The `Display` of a value can log, which shows
 /// the variables again. Without a limit it would recurse endlessly.
-#[derive(Clone, Copy)]
-enum Formatting {
-    Nothing,
-    /// A value of this variable. A line that its `Display` logs shows the other variables.
-    Value(&'static dyn AnyVariable),
-    /// A value, for a line that another value's `Display` logs. A line that this one logs shows no variables.
-    ValueInValue,
-}
+///
+/// The address of the value's variable, which is one word and so faster to replace than an enum.
+#[derive(Clone, Copy, PartialEq)]
+struct Formatting(*const ());
 
 thread_local! {
-    static FORMATTING: Cell<Formatting> = const { Cell::new(Formatting::Nothing) };
+    static FORMATTING: Cell<Formatting> = const { Cell::new(Formatting::NOTHING) };
 }
 
 impl Formatting {
+    const NOTHING: Self = Formatting(ptr::null());
+
+    /// A value, for a line that another value's `Display` logs. A line that this one logs shows no variables.
+    /// No variable has this address, because variables are aligned.
+    const VALUE_IN_VALUE: Self = Formatting(ptr::dangling());
+
+    /// A value of this variable. A line that its `Display` logs shows the other variables.
+    #[inline]
+    fn value(variable: &'static dyn AnyVariable) -> Self {
+        Formatting(ptr::from_ref(variable).cast())
+    }
+
+    #[inline]
+    fn current() -> Self {
+        FORMATTING.get()
+    }
+
+    #[inline]
+    fn make_current(self) {
+        FORMATTING.set(self);
+    }
+
     #[inline]
     fn hides(self, variable: &'static dyn AnyVariable) -> bool {
-        match self {
-            Formatting::Nothing => false,
-            Formatting::Value(formatted) => ptr::addr_eq(formatted, variable),
-            Formatting::ValueInValue => true,
-        }
+        self != Self::NOTHING && (self == Self::VALUE_IN_VALUE || self == Self::value(variable))
     }
 
     /// Returns the state while a value of `variable` is formatted in this state.
     #[inline]
     fn value_of(self, variable: &'static dyn AnyVariable) -> Self {
-        match self {
-            Formatting::Nothing => Formatting::Value(variable),
-            _ => Formatting::ValueInValue,
-        }
+        if self == Self::NOTHING { Self::value(variable) } else { Self::VALUE_IN_VALUE }
     }
 
     /// Runs `f` in this state.

@@ -24,6 +24,6 @@ mod variable;
 
 pub use map::Entry;
 pub(crate) use map::{LookUp, Map};
-pub(crate) use registry::{has_namesakes, shown_variables};
+pub(crate) use registry::{Shown, has_namesakes, shown_variables};
 pub(crate) use value::{Value, copy_inline};
 pub(crate) use variable::{AnyVariable, FormatFn, ShowFn, Variable};

@@ -115,6 +115,15 @@ fn text_lines() {
 }
 
 #[test]
+fn line_breaks_at_the_end_follow_the_variables() {
+    let output = logged(|| {
+        REQUEST_ID.sync_scope(7, || info!("first\n\n"));
+        info!("second\n");
+    });
+    assert_eq!(output, " INFO it::logging: first request_id=7\n\n\n INFO it::logging: second\n\n");
+}
+
+#[test]
 fn a_value_cannot_forge_a_line_or_a_field() {
     for (value, shown) in
         [("", r#""""#), ("a role=admin", r#""a role=admin""#), ("a=b", r#""a=b""#), ("größe'", "größe'")]

@@ -16,7 +16,14 @@ pub struct ShownDefault {
 
 inventory::collect!(ShownDefault);
 
+/// Returns true if any default of the process is shown anywhere.
+#[inline]
+pub(super) fn has_any() -> bool {
+    all().next().is_some()
+}
+
 /// Returns the variables whose defaults are shown there.
+#[inline]
 pub(super) fn defaults(shown_in: ShownIn<'_>) -> impl Iterator<Item = &'static ShownDefault> {
     // Namesakes count from the first line on.
     static REGISTERED: Once = Once::new();
@@ -25,10 +32,11 @@ pub(super) fn defaults(shown_in: ShownIn<'_>) -> impl Iterator<Item = &'static S
     all().filter(move |default| match shown_in {
         ShownIn::Logs => default.log,
         ShownIn::Metrics => default.metric,
-        ShownIn::List(_) => shown_in.shows(default.variable()),
+        ShownIn::List(list) => super::contains(list, default.variable()),
     })
 }
 
+#[inline]
 fn all() -> impl Iterator<Item = &'static ShownDefault> {
     inventory::iter::<ShownDefault>.into_iter()
 }

@@ -15,6 +15,7 @@ pub(crate) struct Names {
 }
 
 impl Names {
+    #[inline]
     pub(crate) fn new() -> Self {
         Names { used: Vec::new(), has_namesakes: has_namesakes() }
     }
@@ -84,7 +85,7 @@ impl UnusedNames {
 /// Returns the first of `name_2`, `name_3`, .. that is neither taken nor the name of a variable.
 #[cold]
 fn number(name: &str, is_taken: impl Fn(&str) -> bool) -> String {
-    let is_variable = |name: &str| shown_variables().any(|variable| variable.name() == name);
+    let is_variable = |name: &str| shown_variables().any(|shown| shown.variable.name() == name);
     let mut numbered = (2..).map(|number| format!("{name}_{number}"));
     numbered.find(|name| !is_taken(name) && !is_variable(name)).expect("more numbers than names")
 }

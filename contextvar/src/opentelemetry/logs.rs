@@ -6,9 +6,9 @@ use ::opentelemetry::logs::{LogRecord, Severity};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord};
 
-use super::attributes::Selection;
+use super::attributes::{Selection, key};
 use super::value::structured;
-use crate::log::for_each_log_field;
+use crate::log::{can_show, for_each_log_field};
 
 /// Sets the variables that are marked [`log`](crate::ContextVar::log) as attributes of each log record,
 /// including those that opentelemetry-appender-tracing makes from the events of `tracing`.
@@ -45,7 +45,7 @@ impl ContextLogProcessor {
     /// # let _ = processor;
     /// ```
     pub fn with_filter(mut self, filter: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
-        self.selection.filter = Box::new(filter);
+        self.selection.filter = Some(Box::new(filter));
         self
     }
 
@@ -78,6 +78,9 @@ impl fmt::Debug for ContextLogProcessor {
 
 impl LogProcessor for ContextLogProcessor {
     fn emit(&self, record: &mut SdkLogRecord, _: &InstrumentationScope) {
+        if !can_show() {
+            return;
+        }
         let mut keys = self.selection.keys();
         // The names of the variables differ from one another, so only the record's own attributes matter.
         let mut own = None;
@@ -85,7 +88,7 @@ impl LogProcessor for ContextLogProcessor {
             let own = *own.get_or_insert_with(|| record.attributes_iter().count());
             let has = |name: &str| record.attributes_iter().take(own).any(|(key, _)| key.as_str() == name);
             if let Some(name) = keys.next(name, has) {
-                record.add_attribute(name, structured(value));
+                record.add_attribute(key(name), structured(value));
             }
         });
     }

@@ -8,10 +8,10 @@ use ::opentelemetry::{Context, KeyValue, Value};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
-use super::attributes::{Keys, Selection};
+use super::attributes::{Keys, Selection, key};
 use super::tracer::take_opened_with;
 use super::value::scalar;
-use crate::log::for_each_log_field;
+use crate::log::{can_show, for_each_log_field};
 
 /// Sets the variables that are marked [`log`](crate::ContextVar::log) as attributes of each span.
 ///
@@ -61,7 +61,7 @@ impl ContextSpanProcessor {
     /// assert_eq!(span.exported_data().unwrap().attributes, [KeyValue::new("tenant", "acme")]);
     /// ```
     pub fn with_filter(mut self, filter: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
-        self.selection.filter = Box::new(filter);
+        self.selection.filter = Some(Box::new(filter));
         self
     }
 
@@ -94,6 +94,27 @@ impl fmt::Debug for ContextSpanProcessor {
 
 impl SpanProcessor for ContextSpanProcessor {
     fn on_start(&self, span: &mut Span, _: &Context) {
+        if can_show() {
+            self.show(span);
+        }
+    }
+
+    fn on_end(&self, _: SpanData) {}
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+impl ContextSpanProcessor {
+    /// Sets the variables as attributes of a span that starts: those with which it was opened, or else those of
+    /// the current context.
+    #[inline(never)]
+    fn show(&self, span: &mut Span) {
         let mut started = Started { span, keys: self.selection.keys(), before: OnceCell::new() };
         match take_opened_with() {
             Some(variables) => {
@@ -108,20 +129,10 @@ impl SpanProcessor for ContextSpanProcessor {
             }
             None => for_each_log_field(|name, value| {
                 if let Some(name) = started.name(name) {
-                    started.span.set_attribute(KeyValue::new(name, scalar::<Value>(value)));
+                    started.span.set_attribute(KeyValue::new(key(name), scalar::<Value>(value)));
                 }
             }),
         }
-    }
-
-    fn on_end(&self, _: SpanData) {}
-
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-        Ok(())
     }
 }
 

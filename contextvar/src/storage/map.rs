@@ -8,7 +8,7 @@ use std::ptr;
 
 use super::counted::{Counted, Fixed};
 use super::node::{Node, WIDTH};
-use super::registry::{self, Registered};
+use super::registry::{self, Registered, Shown};
 use super::value::{Value, Word, is_inline};
 use super::variable::{AnyVariable, Variable};
 use crate::log::LogValue;
@@ -193,9 +193,10 @@ impl Map {
         slots.into_iter().map(|slot| registry.variable(slot).variable).collect()
     }
 
-    /// Returns the entry of `variable`, if it is set.
-    pub(crate) fn entry(&self, variable: &'static dyn AnyVariable) -> Option<Entry<'_>> {
-        Some(Entry { variable, word: self.word(variable.slot())? })
+    /// Returns the entry of the variable, if it is set.
+    #[inline]
+    pub(crate) fn entry(&self, shown: &Shown) -> Option<Entry<'_>> {
+        Some(Entry { variable: shown.variable, word: self.word(shown.slot)? })
     }
 
     /// Returns all entries, in the order in which the process first wrote their variables.
@@ -300,6 +301,7 @@ impl<'a> Entry<'a> {
     }
 
     /// Passes the value to `visit` as logs and metrics show it.
+    #[inline]
     pub(crate) fn show(&self, visit: &mut dyn FnMut(LogValue<'_>)) {
         // SAFETY: the word is in the variable's slot.
         unsafe { self.variable.show(self.word, visit) }

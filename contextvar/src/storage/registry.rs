@@ -55,7 +55,9 @@ impl Registry {
             if !self.names.insert(variable.name()) {
                 HAS_NAMESAKES.store(true, Ordering::Relaxed);
             }
-            let shown: &'static Shown = Box::leak(Box::new(Shown { variable, next: Link::new() }));
+            let (is_logged, is_metric) = (variable.is_logged(), variable.is_metric());
+            let shown = Shown { variable, slot, is_logged, is_metric, next: Link::new() };
+            let shown: &'static Shown = Box::leak(Box::new(shown));
             let is_free = self.end_of_shown.set(shown);
             debug_assert!(is_free.is_ok(), "only the last link is free");
             self.end_of_shown = &shown.next;
@@ -79,31 +81,38 @@ static SHOWN: Link = Link::new();
 /// is one load.
 type Link = OnceRef<'static, Shown>;
 
-/// A variable that logs or metrics show.
-struct Shown {
-    variable: &'static dyn AnyVariable,
+/// A variable that logs or metrics show. Has what a line needs of a variable that is not set, so that the line
+/// makes no calls.
+pub(crate) struct Shown {
+    pub(crate) variable: &'static dyn AnyVariable,
+    pub(super) slot: u32,
+    pub(crate) is_logged: bool,
+    pub(crate) is_metric: bool,
     next: Link,
 }
 
 /// True if two variables in that list have the same name. It is set once, and stays so.
 static HAS_NAMESAKES: AtomicBool = AtomicBool::new(false);
 
+#[inline]
 pub(crate) fn has_namesakes() -> bool {
     HAS_NAMESAKES.load(Ordering::Relaxed)
 }
 
 /// Returns the variables that logs or metrics show and that have a slot, in the order of their first writes.
 /// Takes no lock.
-pub(crate) fn shown_variables() -> impl Iterator<Item = &'static dyn AnyVariable> {
+#[inline]
+pub(crate) fn shown_variables() -> impl Iterator<Item = &'static Shown> {
     list_from(&SHOWN)
 }
 
-fn list_from(start: &'static Link) -> impl Iterator<Item = &'static dyn AnyVariable> {
+#[inline]
+fn list_from(start: &'static Link) -> impl Iterator<Item = &'static Shown> {
     let mut next = start;
     std::iter::from_fn(move || {
         let shown = next.get()?;
         next = &shown.next;
-        Some(shown.variable)
+        Some(shown)
     })
 }
 

@@ -209,8 +209,6 @@ pub(crate) trait AnyVariable: Sync {
 
     fn type_id(&self) -> TypeId;
 
-    fn slot(&self) -> u32;
-
     /// Returns true if logs show the variable.
     fn is_logged(&self) -> bool;
 
@@ -242,10 +240,6 @@ impl<T: 'static> AnyVariable for Variable<T> {
 
     fn type_id(&self) -> TypeId {
         TypeId::of::<T>()
-    }
-
-    fn slot(&self) -> u32 {
-        self.slot()
     }
 
     fn is_logged(&self) -> bool {

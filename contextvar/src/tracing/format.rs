@@ -1,4 +1,5 @@
 use std::any::TypeId;
+use std::cell::Cell;
 use std::fmt;
 
 use ::tracing::{Event, Subscriber};
@@ -91,37 +92,89 @@ where
     ) -> fmt::Result {
         let colored = writer.has_ansi_escapes();
         let format = if colored { &self.colored } else { &self.format };
-        let mut line = String::with_capacity(LINE);
+        let mut line = take_buffer();
         format.format_event(ctx, Writer::new(&mut line), event)?;
-
-        let end = line.len();
-        let is_json = is_json::<F>(&line);
-        let style = if is_text::<F>() { Style::Text { colored } } else { Style::Pretty { colored } };
-        in_context_of(ctx, event, || {
-            let mut names = UnusedNames::default();
-            for_each_log_field(|name, value| {
-                if is_json {
-                    let name = names.add(name, |name| has_field(event, name) || KEYS.contains(&name));
-                    fields::push_json(&mut line, &name, value);
-                    line.push(',');
-                } else {
-                    let name = names.add(name, |name| has_field(event, name));
-                    let is_first = line.len() == end;
-                    fields::push_text(&mut line, style, is_first, &name, value);
-                }
-            });
-        });
-
-        let (event, variables) = line.split_at(end);
-        if variables.is_empty() {
-            return writer.write_str(event);
+        if is_json::<F>(&line) {
+            write_json(&mut writer, &mut line, ctx, event)?;
+        } else {
+            let style = if is_text::<F>() { Style::Text { colored } } else { Style::Pretty { colored } };
+            push_text(&mut line, style, ctx, event);
+            writer.write_str(&line)?;
         }
-        let at = if is_json { json_fields(event) } else { event.trim_end_matches('\n').len() };
-        let is_last = is_json && event[at..].starts_with('}');
-        writer.write_str(&event[..at])?;
-        writer.write_str(if is_last { variables.trim_end_matches(',') } else { variables })?;
-        writer.write_str(&event[at..])
+        keep_buffer(line);
+        Ok(())
     }
+}
+
+/// Adds the variables to a line of text.
+fn push_text<S, N>(line: &mut String, style: Style, ctx: &FmtContext<'_, S, N>, event: &Event<'_>)
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    let (end, end_with_breaks) = (line.trim_end_matches('\n').len(), line.len());
+    line.truncate(end);
+    in_context_of(ctx, event, || {
+        let mut names = UnusedNames::default();
+        for_each_log_field(|name, value| {
+            let name = names.add(name, |name| has_field(event, name));
+            let is_first = line.len() == end;
+            fields::push_text(line, style, is_first, &name, value);
+        });
+    });
+    for _ in end..end_with_breaks {
+        line.push('\n');
+    }
+}
+
+/// Writes a line of JSON with the variables.
+fn write_json<S, N>(
+    writer: &mut Writer<'_>,
+    line: &mut String,
+    ctx: &FmtContext<'_, S, N>,
+    event: &Event<'_>,
+) -> fmt::Result
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    let end = line.len();
+    in_context_of(ctx, event, || {
+        let mut names = UnusedNames::default();
+        for_each_log_field(|name, value| {
+            let name = names.add(name, |name| has_field(event, name) || KEYS.contains(&name));
+            fields::push_json(line, &name, value);
+            line.push(',');
+        });
+    });
+    let (event, variables) = line.split_at(end);
+    if variables.is_empty() {
+        return writer.write_str(event);
+    }
+    let at = json_fields(event);
+    let is_last = event[at..].starts_with('}');
+    writer.write_str(&event[..at])?;
+    writer.write_str(if is_last { variables.trim_end_matches(',') } else { variables })?;
+    writer.write_str(&event[at..])
+}
+
+thread_local! {
+    /// The buffer of the thread's last line.
+    static BUFFER: Cell<String> = const { Cell::new(String::new()) };
+}
+
+/// Returns an empty buffer. A line that is logged while another one is formatted gets one of its own.
+fn take_buffer() -> String {
+    let mut buffer = BUFFER.try_with(Cell::take).unwrap_or_default();
+    buffer.reserve(LINE);
+    buffer
+}
+
+/// Keeps a buffer for the thread's next line. A line that fails or panics loses its buffer.
+fn keep_buffer(mut buffer: String) {
+    buffer.clear();
+    // On a thread that is exiting, the buffer is dropped.
+    let _ = BUFFER.try_with(|kept| kept.set(buffer));
 }
 
 impl<S, N, E> FormatEvent<S, N> for ContextFormat<Around<E>>
@@ -179,8 +232,33 @@ fn is_json<F: 'static>(line: &str) -> bool {
 /// JSON escapes quotes in strings, so the text that starts the fields occurs nowhere else. Flattened events
 /// have their fields in the object itself.
 fn json_fields(line: &str) -> usize {
-    let mut braces = line.match_indices('{').map(|(at, _)| at);
-    braces.find(|&at| line[..at].ends_with("\"fields\":")).map_or(1, |brace| brace + 1)
+    end_of_fields_key(line.as_bytes()).unwrap_or(1)
+}
+
+const FIELDS: &[u8] = b"\"fields\":{";
+
+/// Returns the position after the first [`FIELDS`] in a line, with the search of Boyer, Moore and Horspool: it
+/// looks at few bytes of the line.
+fn end_of_fields_key(line: &[u8]) -> Option<usize> {
+    /// How far the search moves on if the last of the bytes that it compares is this one.
+    static SKIP: [u8; 256] = {
+        let mut skip = [FIELDS.len() as u8; 256];
+        let mut at = 0;
+        while at + 1 < FIELDS.len() {
+            skip[FIELDS[at] as usize] = (FIELDS.len() - 1 - at) as u8;
+            at += 1;
+        }
+        skip
+    };
+
+    let mut end = FIELDS.len();
+    while let Some(&last) = line.get(end - 1) {
+        if last == b'{' && line[..end].ends_with(FIELDS) {
+            return Some(end);
+        }
+        end += usize::from(SKIP[usize::from(last)]);
+    }
+    None
 }
 
 fn is_text<F: 'static>() -> bool {

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use crate::log::{self, LogValue, push_display};
+use crate::log::{self, Bytes, LogValue, push_display};
 
 /// Appends a value as JSON. A number that JSON has no form for is a string.
 pub(super) fn push_value(out: &mut String, value: &LogValue<'_>) {
@@ -34,8 +34,9 @@ struct Escaped<'a>(&'a mut String);
 
 impl Escaped<'_> {
     fn push_str(&mut self, text: &str) {
-        let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
-        if text.bytes().all(is_plain) {
+        static PLAIN: Bytes = Bytes::new(b' ', b'~', b"\"\\");
+
+        if PLAIN.contain(text) {
             return self.0.push_str(text);
         }
         for c in text.chars() {

@@ -178,13 +178,13 @@ impl OpenedIn {
     /// Returns `None` if logs show no variable here.
     fn here() -> Option<Self> {
         let map = current::copy_map();
-        let is_any_set = || shown_variables().any(|it| it.is_logged() && map.entry(it).is_some());
+        let is_any_set = || shown_variables().any(|it| it.is_logged && map.entry(it).is_some());
         if !is_any_set() && !has_log_defaults() {
             return None;
         }
         let mut shown = map.without_values();
-        for variable in shown_variables().filter(|variable| variable.is_logged()) {
-            variable.copy_state(&map, &mut shown);
+        for logged in shown_variables().filter(|it| it.is_logged) {
+            logged.variable.copy_state(&map, &mut shown);
         }
         Some(OpenedIn(Context::from_map(shown)))
     }
