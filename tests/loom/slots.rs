@@ -3,7 +3,7 @@
 use loom::sync::{Arc, Mutex};
 use loom::thread;
 
-use crate::storage::{AnyVariable, LookUp, Map, Value, Variable};
+use crate::storage::{LookUp, Map, Value, Variable};
 use crate::sync::model;
 
 /// Returns a new variable. It leaks, as a static does.
@@ -26,7 +26,7 @@ fn a_variable_gets_one_slot() {
                 variables.map(|variable| {
                     let map = map_with(variable, "value");
                     assert_eq!(map.get(variable).map(String::as_str), Some("value"));
-                    AnyVariable::slot(variable)
+                    variable.slot_for_write()
                 })
             })
         });

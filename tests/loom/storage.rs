@@ -22,4 +22,4 @@ mod variable;
 
 pub(crate) use map::{LookUp, Map};
 pub(crate) use value::Value;
-pub(crate) use variable::{AnyVariable, Variable};
+pub(crate) use variable::Variable;
