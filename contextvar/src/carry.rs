@@ -64,6 +64,11 @@
 //! even if it is polled inside the span or the OpenTelemetry context of other work. To hide a span, the work's
 //! poll exits the spans around it, and enters them again.
 //!
+//! There is one exception. From the ninth poll on, work that was handed over in an empty OpenTelemetry context
+//! can see values that other crates have put into the context of the code that polls, as with plain
+//! `tokio::spawn`. Spans, baggage and the flag that suppresses telemetry stay hidden, and so does all that is in
+//! the same context as one of these.
+//!
 //! [`task_local`] and [`default_subscriber`] are ready to be registered.
 //!
 //! # Panics
@@ -85,17 +90,18 @@
 //!
 //! # Cost
 //!
-//! Each captured value takes one allocation, and all of them one more. Where nothing is captured, a spawn takes
-//! no allocation. A poll tests whether its work carries values. This test can keep rustc from inlining the
-//! future's own poll, which takes up to ten instructions.
+//! Each captured value takes one allocation, and all values of a future or a stream take one more. Where nothing
+//! is captured, a spawn takes no allocation. A poll tests whether its work carries values. This test can keep
+//! rustc from inlining the future's own poll, which takes up to ten instructions.
 //!
 //! With feature `tracing`, each poll of work without a span looks for spans around it. That takes about 15
 //! instructions as long as no subscriber is interested in spans, and about 70 with one.
 //!
-//! With feature `opentelemetry` its context is always captured, and attached at each poll: about 240
-//! instructions, and an allocation per spawn. OpenTelemetry's API does not show whether a context is empty. It
-//! shows the span, the baggage and the flag of a context, but no values of other types, except in `Debug`,
-//! which takes 600 instructions. Without attaching, work could see the context of another request.
+//! With feature `opentelemetry` its context is always captured, which takes an allocation for each future, and
+//! attached at each poll, which takes about 240 instructions. The eighth poll finds out whether the context is
+//! empty. The later polls attach an empty context only where that hides something. The test takes about 80
+//! instructions. OpenTelemetry's API does not show whether a context is empty. It shows the span, the baggage
+//! and the flag of a context, but no values of other types, except in `Debug`, which takes 600 instructions.
 
 mod built_in;
 mod carried;
@@ -103,9 +109,9 @@ mod registry;
 
 use std::fmt;
 
-pub(crate) use carried::Carried;
 #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
 pub(crate) use carried::Guards;
+pub(crate) use carried::{Bound, Carried};
 use registry::Capture;
 
 /// An ambient value of another library: how to capture it, and how to run work inside of it. See [`register`].

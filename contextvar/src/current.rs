@@ -97,7 +97,7 @@ pub(crate) enum NoContext {
 /// Calls `f` with the map of the current context. Does not call it if there is no context or if the map was
 /// never written. The map stays alive and unchanged while `f` runs.
 pub(crate) fn read_map(f: impl FnOnce(&Map)) {
-    let frame = if is_sentinel(innermost_frame()) { base_frame() } else { Some(innermost_frame()) };
+    let frame = if is_sentinel(innermost_frame()) { base_frame(task_id()) } else { Some(innermost_frame()) };
     let Some(frame) = frame.filter(|frame| !frame.map().is_vacant()) else { return };
     // SAFETY: a write gives the map to the active read.
     let map = unsafe { frame.map().alias() };
@@ -123,7 +123,8 @@ pub(crate) fn is_set<T: 'static>(variable: &'static Variable<T>) -> bool {
 pub(crate) fn copy_map() -> Map {
     #[cold]
     fn copy_base_map() -> Map {
-        let frame = if is_sentinel(innermost_frame()) { base_frame() } else { Some(innermost_frame()) };
+        let frame =
+            if is_sentinel(innermost_frame()) { base_frame(task_id()) } else { Some(innermost_frame()) };
         frame.map_or(Map::LOST, |frame| frame.map().clone())
     }
 
@@ -154,7 +155,7 @@ fn find_in_base<'a, T: 'static>(
     variable: &Variable<T>,
     on_no_context: impl FnOnce(NoContext),
 ) -> (&'a Frame, Option<&'a T>) {
-    let base = if is_sentinel(innermost) { base_frame() } else { Some(innermost) };
+    let base = if is_sentinel(innermost) { base_frame(task_id()) } else { Some(innermost) };
     let Some(frame) = base else {
         on_no_context(NoContext::Task);
         return (innermost, None);
@@ -174,7 +175,7 @@ fn find_in_base<'a, T: 'static>(
 #[cold]
 pub(crate) fn lookup_error_kind() -> LookupErrorKind {
     let frame = innermost_frame();
-    match if is_sentinel(frame) { base_frame() } else { Some(frame) } {
+    match if is_sentinel(frame) { base_frame(task_id()) } else { Some(frame) } {
         None => LookupErrorKind::NoContext,
         Some(frame) if frame.map().is_lost() => LookupErrorKind::LostContext,
         Some(frame) if frame.task() != task_id() => LookupErrorKind::OtherTask,
@@ -188,14 +189,20 @@ pub(crate) fn lookup_error_kind() -> LookupErrorKind {
 /// Returns the frame that writes change, or the reason why there is none.
 #[inline]
 pub(crate) fn writable_frame<'a>() -> Result<&'a Frame, &'static WriteErrorKind> {
+    writable_frame_in(task_id())
+}
+
+/// Does what [`writable_frame`] does. `task` is the task that this code runs in.
+#[inline]
+fn writable_frame_in<'a>(task: Option<TaskId>) -> Result<&'a Frame, &'static WriteErrorKind> {
     #[cold]
-    fn other_frame<'a>(frame: &Frame) -> Result<&'a Frame, &'static WriteErrorKind> {
+    fn other_frame<'a>(frame: &Frame, task: Option<TaskId>) -> Result<&'a Frame, &'static WriteErrorKind> {
         if !is_sentinel(frame) {
             return Err(&WriteErrorKind::OtherTask);
         }
-        match base_frame() {
+        match base_frame(task) {
             None => Err(&WriteErrorKind::NoContext),
-            Some(frame) if frame.task() != task_id() => Err(&WriteErrorKind::OtherTask),
+            Some(frame) if frame.task() != task => Err(&WriteErrorKind::OtherTask),
             Some(frame) if thread_context::owns(frame) && !thread_context::ensure_cleared_at_exit() => {
                 Err(&WriteErrorKind::ThreadExit)
             }
@@ -204,7 +211,7 @@ pub(crate) fn writable_frame<'a>() -> Result<&'a Frame, &'static WriteErrorKind>
     }
 
     let frame = innermost_frame();
-    if !is_sentinel(frame) && frame.task() == task_id() { Ok(frame) } else { other_frame(frame) }
+    if !is_sentinel(frame) && frame.task() == task { Ok(frame) } else { other_frame(frame, task) }
 }
 
 /// Returns the frame that a `set` changes, and the identity of its context; or the reason why there is none. Calls
@@ -214,20 +221,26 @@ fn frame_for_set<'a>(on_watched: impl FnOnce()) -> Result<(&'a Frame, Identity),
     // The errors are references, so that the result fits into registers.
     #[cold]
     #[inline(never)]
-    fn other_frame<'a>(on_watched: impl FnOnce()) -> Result<&'a Frame, &'static WriteErrorKind> {
-        let frame = writable_frame()?;
+    fn other_frame<'a>(task: Option<TaskId>) -> Result<&'a Frame, &'static WriteErrorKind> {
+        writable_frame_in(task)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn assign_identity(frame: &Frame, on_watched: impl FnOnce()) {
         frame.assign_identity(on_watched);
-        Ok(frame)
     }
 
     let frame = innermost_frame();
-    if frame.task() == task_id() {
+    let task = task_id();
+    if frame.task() == task {
         // The sentinel has no identity.
         if let Some(identity) = frame.plain_identity() {
             return Ok((frame, identity));
         }
     }
-    let frame = other_frame(on_watched)?;
+    let frame = other_frame(task)?;
+    assign_identity(frame, on_watched);
     Ok((frame, frame.identity().expect("assigned")))
 }
 

@@ -2,10 +2,14 @@
 //! current context and, with feature `carry`, the ambient values of other libraries.
 
 #[cfg(feature = "carry")]
+use crate::carry::Bound;
+#[cfg(feature = "carry")]
 pub(crate) use crate::carry::Carried;
 #[cfg(feature = "tokio")]
 use crate::context::Context;
 use crate::context::inherit_context;
+#[cfg(feature = "tokio")]
+use crate::current::task_id;
 use crate::scoped::Scoped;
 
 /// Wraps a future or a stream for another task, or a closure for another thread.
@@ -16,16 +20,41 @@ pub(crate) fn scope<F>(work: F) -> Scoped<F> {
 }
 
 /// Wraps a closure for another thread.
+#[cfg(any(feature = "carry", feature = "tokio"))]
+#[inline]
 pub(crate) fn closure<R>(f: impl FnOnce() -> R) -> impl FnOnce() -> R {
-    let scope = scope(f);
+    let scope = scope_closure(f);
     move || scope.call(|f| f())
+}
+
+/// Wraps the closure of a new thread, which calls the closure outside of all tasks.
+#[inline]
+pub(crate) fn thread_main<R>(f: impl FnOnce() -> R) -> impl FnOnce() -> R {
+    let scope = scope_closure(f);
+    // Asking tokio for the task would initialize a thread-local with a destructor.
+    move || {
+        let (result, context) = scope.call_in_task(None, |f| f());
+        drop(context);
+        result
+    }
 }
 
 /// Wraps a closure for another thread. The closure returns its context as well.
 #[cfg(feature = "tokio")]
 pub(crate) fn closure_returning_context<R>(f: impl FnOnce() -> R) -> impl FnOnce() -> (R, Context) {
-    let scope = scope(f);
-    move || scope.call_and_context(|f| f())
+    let scope = scope_closure(f);
+    move || scope.call_in_task(task_id(), |f| f())
+}
+
+#[inline(always)]
+fn scope_closure<R>(f: impl FnOnce() -> R) -> Scoped<impl FnOnce() -> R> {
+    let context = inherit_context();
+    #[cfg(feature = "carry")]
+    let f = {
+        let bound = Bound::new(f);
+        || bound.call()
+    };
+    context.scope(f)
 }
 
 /// The ambient values that work carries along: none without feature `carry`.

@@ -135,25 +135,30 @@ impl<F> Scoped<F> {
     /// Passes the closure to `call`, which calls it, in its context. A closure that is dropped without a call
     /// is dropped in its context as well.
     pub(crate) fn call<R>(self, call: impl FnOnce(F) -> R) -> R {
-        let (result, context) = self.call_and_context(call);
+        let (result, context) = self.call_in_task(task_id(), call);
         // Dropped here and not at the end, where a panic of the drop would leak the result.
         drop(context);
         result
     }
 
-    pub(crate) fn call_and_context<R>(mut self, call: impl FnOnce(F) -> R) -> (R, Context) {
+    /// Calls the closure in its context, and returns the context with the result. `task` is the task that this
+    /// code runs in.
+    pub(crate) fn call_in_task<R>(mut self, task: Option<TaskId>, call: impl FnOnce(F) -> R) -> (R, Context) {
         let f = self.inner.take().expect("a closure is taken once, by a method that takes `self`");
-        let result = self.context.run(|| {
+        let result = self.context.run_in_task(task, || {
             let result = self.carried.run(|| call(f));
             self.carried.clear();
             result
         });
-        (result, mem::take(&mut self.context))
+        let context = mem::take(&mut self.context);
+        // All of its fields are empty.
+        mem::forget(self);
+        (result, context)
     }
 
     /// Calls the closure in its context, and wraps the future that the closure returns in the same context.
     pub(crate) fn call_and_scope<Fut>(self, call: impl FnOnce(F) -> Fut) -> Scoped<Fut> {
-        let (future, context) = self.call_and_context(call);
+        let (future, context) = self.call_in_task(task_id(), call);
         context.scope(future)
     }
 }

@@ -35,7 +35,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    thread::spawn(inherit::closure(f))
+    thread::spawn(inherit::thread_main(f))
 }
 
 /// Calls `f` with a scope whose threads each run in a copy of the context that is current where they are
@@ -104,7 +104,7 @@ impl<'scope> Scope<'scope, '_> {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        self.scope.spawn(inherit::closure(f))
+        self.scope.spawn(inherit::thread_main(f))
     }
 }
 
@@ -163,7 +163,7 @@ impl Builder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.builder.spawn(inherit::closure(f))
+        self.builder.spawn(inherit::thread_main(f))
     }
 
     /// Spawns a thread in a [`Scope`] whose closure runs in a copy of the current context:
@@ -200,6 +200,6 @@ impl Builder {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        self.builder.spawn_scoped(scope.scope, inherit::closure(f))
+        self.builder.spawn_scoped(scope.scope, inherit::thread_main(f))
     }
 }

@@ -115,3 +115,137 @@ fn a_task_does_not_see_the_context_that_it_is_polled_in() {
         assert_eq!(runtime.block_on(spawned).unwrap(), nothing);
     }
 }
+
+/// Polls a future that was handed over in `captured`, many times in `around`. Returns what each poll sees.
+fn polls_of_work<T: 'static>(captured: Otel, around: impl Fn() -> Otel, see: fn() -> T) -> Vec<T> {
+    let seen = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+    let work = {
+        let (seen, _attached) = (seen.clone(), captured.attach());
+        let see = move |_: &mut std::task::Context<'_>| -> std::task::Poll<()> {
+            seen.borrow_mut().push(see());
+            std::task::Poll::Pending
+        };
+        std::future::poll_fn(see).in_inherited_context()
+    };
+    let mut work = std::pin::pin!(work);
+    for _ in 0..100 {
+        let _attached = around().attach();
+        let cx = &mut std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(work.as_mut().poll(cx).is_pending());
+    }
+    seen.take()
+}
+
+/// A span, baggage and the flag, as OpenTelemetry itself puts them into contexts.
+fn with_known_values() -> [Otel; 3] {
+    use opentelemetry::baggage::BaggageExt;
+    use opentelemetry::trace::{SpanContext, TraceContextExt};
+
+    [
+        Otel::new().with_remote_span_context(SpanContext::NONE),
+        Otel::new().with_baggage(vec![opentelemetry::KeyValue::new("user", "ada")]),
+        Otel::new().with_telemetry_suppressed(),
+    ]
+}
+
+/// Returns the values that OpenTelemetry itself puts into contexts, and `theirs()`.
+fn shown() -> (bool, bool, bool, Option<u64>) {
+    use opentelemetry::baggage::BaggageExt;
+    use opentelemetry::trace::TraceContextExt;
+
+    Otel::map_current(|it| {
+        (it.has_active_span(), !it.baggage().is_empty(), it.is_telemetry_suppressed(), theirs())
+    })
+}
+
+const NOTHING: (bool, bool, bool, Option<u64>) = (false, false, false, None);
+
+/// Emptiness is only asked for after many polls, so the polls take different ways.
+#[test]
+fn every_poll_of_work_without_a_context_hides_the_values_of_the_code_that_polls() {
+    for around in with_known_values() {
+        // Their value is hidden, because it comes with one of OpenTelemetry's own.
+        let around = around.with_value(Theirs(7));
+        assert_eq!(polls_of_work(Otel::new(), || around.clone(), shown), [NOTHING; 100]);
+    }
+    // The code that polls has a context only now and then.
+    let polls = std::cell::Cell::new(0);
+    let now_and_then = || {
+        let poll = polls.replace(polls.get() + 1);
+        if poll % 3 == 0 { with_known_values()[poll % 2].clone() } else { Otel::new() }
+    };
+    assert_eq!(polls_of_work(Otel::new(), now_and_then, shown), [NOTHING; 100]);
+}
+
+#[test]
+fn every_poll_sees_the_captured_context_whatever_is_in_it() {
+    let theirs = Otel::new().with_value(Theirs(7));
+    for around in with_known_values().into_iter().chain([Otel::new(), Otel::new().with_value(Theirs(8))]) {
+        let seen = (false, false, false, Some(7));
+        assert_eq!(polls_of_work(theirs.clone(), || around.clone(), shown), [seen; 100]);
+        for captured in with_known_values() {
+            let seen = captured.clone();
+            let seen = {
+                let _attached = seen.attach();
+                shown()
+            };
+            assert_eq!(polls_of_work(captured, || around.clone(), shown), [seen; 100]);
+        }
+    }
+}
+
+/// What long-lived work without a context can see: values of other crates, if the code that polls has no other.
+#[test]
+fn values_of_other_crates_are_hidden_in_the_first_polls() {
+    let seen = polls_of_work(Otel::new(), || Otel::new().with_value(Theirs(7)), theirs);
+    assert_eq!(seen[..8], [None; 8]);
+    assert_eq!(seen[8..], [Some(7); 92], "an empty context is recognized");
+}
+
+/// The emptiness of a context is found on one thread, and used on others.
+#[test]
+fn polls_on_many_threads_hide_the_values_of_their_threads() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let captured = Otel::new().with_value(Theirs(7));
+    let poll = |expected: Option<u64>| {
+        task::spawn(async move {
+            for _ in 0..100 {
+                assert_eq!(shown(), (false, false, false, expected));
+                tokio::task::yield_now().await;
+            }
+        })
+    };
+    runtime.block_on(async {
+        let mut tasks = Vec::new();
+        for _ in 0..4 {
+            tasks.push(poll(None));
+            let _attached = captured.clone().attach();
+            tasks.push(poll(Some(7)));
+        }
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+    // One work, polled on one thread after the other.
+    let mut work = Box::pin(
+        async {
+            loop {
+                assert_eq!(shown(), NOTHING);
+                tokio::task::yield_now().await;
+            }
+        }
+        .in_inherited_context(),
+    );
+    let [span, ..] = with_known_values();
+    for _ in 0..20 {
+        let around = span.clone();
+        work = std::thread::spawn(move || {
+            let _attached = around.attach();
+            let cx = &mut std::task::Context::from_waker(std::task::Waker::noop());
+            assert!(Future::poll(work.as_mut(), cx).is_pending());
+            work
+        })
+        .join()
+        .unwrap();
+    }
+}

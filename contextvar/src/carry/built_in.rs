@@ -2,36 +2,100 @@
 //! of tracing.
 
 #[cfg(feature = "opentelemetry")]
-pub(super) use opentelemetry_context::OpenTelemetry;
+pub(super) use opentelemetry_context::{OpenTelemetry, current_context_has_known_values};
 #[cfg(feature = "tracing")]
 pub(super) use span::*;
 
 #[cfg(feature = "opentelemetry")]
 mod opentelemetry_context {
+    use std::fmt::{self, Write};
+    use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
+    use opentelemetry::baggage::BaggageExt;
+    use opentelemetry::trace::TraceContextExt;
     use opentelemetry::{Context, ContextGuard};
 
-    /// OpenTelemetry's context. It is captured and attached even if it looks empty: the API shows the span, the
-    /// baggage and the flag of a context, and other values only to code that has their types. `Debug` shows
-    /// their number, but takes longer than attaching.
-    ///
-    /// `None` on a thread that is exiting.
+    /// OpenTelemetry's context. It is captured even if it looks empty: the API shows the span, the baggage and the
+    /// flag of a context, and other values only to code that has their types. `Debug` shows their number, but
+    /// takes as long as attaching the context three times. So only work that has been polled often asks for it.
     #[derive(Default)]
-    pub(crate) struct OpenTelemetry(Option<Context>);
+    pub(crate) struct OpenTelemetry {
+        /// `None` on a thread that is exiting.
+        context: Option<Context>,
+        /// How often the context was attached, up to [`MANY`](Self::MANY). Then [`EMPTY`](Self::EMPTY) if it is.
+        attached: AtomicU8,
+    }
 
     impl OpenTelemetry {
+        const MANY: u8 = 8;
+        const EMPTY: u8 = u8::MAX;
+
         #[cfg(feature = "baggage")]
         pub(crate) fn new(context: Context) -> Self {
-            OpenTelemetry(Some(context))
+            OpenTelemetry { context: Some(context), ..OpenTelemetry::default() }
         }
 
+        #[inline(always)]
         pub(crate) fn capture() -> Self {
-            OpenTelemetry(can_use().then(Context::current))
+            // `Context::current` does the same, and would not be inlined.
+            let context = can_use().then(|| Context::map_current(Context::clone));
+            OpenTelemetry { context, attached: AtomicU8::new(0) }
         }
 
         #[inline]
-        pub(crate) fn enter(&self) -> Option<ContextGuard> {
-            self.0.as_ref().filter(|_| can_use()).map(|context| context.clone().attach())
+        pub(crate) fn is_known_to_be_empty(&self) -> bool {
+            self.attached.load(Relaxed) == Self::EMPTY
         }
+
+        /// Attaches the context. If it is known to be empty, only where that hides something that OpenTelemetry
+        /// itself puts into contexts.
+        #[inline(always)]
+        pub(crate) fn enter(&self) -> Option<ContextGuard> {
+            let context = self.context.as_ref().filter(|_| can_use())?;
+            let attached = self.attached.load(Relaxed);
+            if attached < Self::MANY {
+                self.attached.store(attached + 1, Relaxed);
+                if attached + 1 == Self::MANY {
+                    self.find_out_if_empty(context);
+                }
+            } else if attached == Self::EMPTY && !current_context_has_known_values() {
+                return None;
+            }
+            Some(context.clone().attach())
+        }
+
+        #[cold]
+        fn find_out_if_empty(&self, context: &Context) {
+            if is_empty(context) {
+                self.attached.store(Self::EMPTY, Relaxed);
+            }
+        }
+    }
+
+    /// Returns true if OpenTelemetry's current context has a span, baggage or the flag.
+    #[inline(never)]
+    pub(crate) fn current_context_has_known_values() -> bool {
+        can_use()
+            && Context::map_current(|it| {
+                it.is_telemetry_suppressed() || it.has_active_span() || !it.baggage().is_empty()
+            })
+    }
+
+    /// Returns true if the context has no values at all. If the text of `Debug` changes one day, no context counts
+    /// as empty, and each one is attached.
+    fn is_empty(context: &Context) -> bool {
+        /// The rest of the text that must be written. The first difference ends the formatting.
+        struct Expected(&'static str);
+
+        impl Write for Expected {
+            fn write_str(&mut self, text: &str) -> fmt::Result {
+                self.0 = self.0.strip_prefix(text).ok_or(fmt::Error)?;
+                Ok(())
+            }
+        }
+
+        let mut rest = Expected(r#"Context { span: "None", entries count: 0, suppress_telemetry: false }"#);
+        write!(rest, "{context:?}").is_ok() && rest.0.is_empty()
     }
 
     /// Returns true if OpenTelemetry's current context can be used. On a thread that is exiting it panics,
@@ -73,6 +137,7 @@ mod span {
     }
 
     impl Span {
+        #[inline]
         pub(crate) fn capture() -> Self {
             if is_off() { Span::default() } else { Span(::tracing::Span::current()) }
         }
@@ -88,40 +153,23 @@ mod span {
             !self.0.is_none() || !is_off()
         }
 
-        /// Enters the span. Without a span, exits those of other work.
+        /// Enters the span, if there is one.
         #[inline]
-        pub(crate) fn enter(&self) -> Option<SpanGuard<'_>> {
-            if !self.changes_anything() {
-                return None;
-            }
-            if self.0.is_none() {
-                return ExitedSpans::exit_all().map(|spans| SpanGuard::Exited { _spans: spans });
-            }
-            Some(SpanGuard::Entered { _span: self.0.enter() })
+        pub(crate) fn enter(&self) -> Option<span::Entered<'_>> {
+            if self.0.is_none() { None } else { Some(self.0.enter()) }
         }
 
         /// Does the same for longer than this value lives.
         #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
-        pub(crate) fn enter_owned(&self) -> Option<OwnedSpanGuard> {
-            if !self.changes_anything() {
-                return None;
-            }
-            if self.0.is_none() {
-                return ExitedSpans::exit_all().map(|spans| OwnedSpanGuard::Exited { _spans: spans });
-            }
-            Some(OwnedSpanGuard::Entered { _span: self.0.clone().entered() })
+        pub(crate) fn enter_owned(&self) -> Option<span::EnteredSpan> {
+            if self.0.is_none() { None } else { Some(self.0.clone().entered()) }
         }
-    }
 
-    pub(crate) enum SpanGuard<'a> {
-        Entered { _span: span::Entered<'a> },
-        Exited { _spans: ExitedSpans },
-    }
-
-    #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
-    pub(crate) enum OwnedSpanGuard {
-        Entered { _span: span::EnteredSpan },
-        Exited { _spans: ExitedSpans },
+        /// Exits the spans of other work, if this is none.
+        #[inline]
+        pub(crate) fn exit_others(&self) -> Option<ExitedSpans> {
+            if self.0.is_none() && !is_off() { ExitedSpans::exit_all() } else { None }
+        }
     }
 
     /// Returns true if no subscriber is interested in any span: the cheapest test.

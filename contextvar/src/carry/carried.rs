@@ -11,10 +11,6 @@ use super::registry::{self, Chain, Link};
 #[derive(Clone, Default)]
 pub(crate) struct Carried(Option<Arc<Captured>>);
 
-// A run leaves all values, also after a panic.
-impl UnwindSafe for Carried {}
-impl RefUnwindSafe for Carried {}
-
 /// One or more captured values, in the order of their drop.
 #[derive(Default)]
 struct Captured {
@@ -26,6 +22,10 @@ struct Captured {
     context: built_in::OpenTelemetry,
 }
 
+// A run leaves all values, also after a panic.
+impl UnwindSafe for Captured {}
+impl RefUnwindSafe for Captured {}
+
 impl Carried {
     /// For work that stays in its task or thread.
     pub(crate) const NOTHING: Carried = Carried(None);
@@ -33,27 +33,17 @@ impl Carried {
     /// Captures the values that are current.
     #[inline]
     pub(crate) fn capture() -> Carried {
-        #[cfg(feature = "opentelemetry")]
-        let context = built_in::OpenTelemetry::capture();
-        #[cfg(feature = "tracing")]
-        let span = built_in::Span::capture();
-        let registered = registry::capture();
+        let captured = Captured::capture();
         #[cfg(not(feature = "opentelemetry"))]
-        if registered.is_none() {
+        if captured.registered.is_none() {
             #[cfg(not(feature = "tracing"))]
             return Carried::NOTHING;
             #[cfg(feature = "tracing")]
-            if span.is_none() {
+            if captured.span.as_ref().is_none_or(built_in::Span::is_none) {
                 return Carried::no_span();
             }
         }
-        Carried::new(Captured {
-            registered,
-            #[cfg(feature = "tracing")]
-            span: Some(span),
-            #[cfg(feature = "opentelemetry")]
-            context,
-        })
+        Carried::new(captured)
     }
 
     /// Returns only a context of OpenTelemetry, for work that stays in its task.
@@ -91,24 +81,9 @@ impl Carried {
     /// discarded: the work is dropped in any case, and often where no caller could handle the panic.
     #[inline]
     pub(crate) fn run_drop(&self, drop_work: impl FnOnce()) {
-        if self.0.is_none() {
-            return drop_work();
-        }
-        let mut drop_work = Some(drop_work);
-        let mut result = Ok(());
-        let run = || {
-            self.run(|| {
-                if let Some(drop_work) = drop_work.take() {
-                    result = panic::catch_unwind(AssertUnwindSafe(drop_work));
-                }
-            });
-        };
-        let _of_values = panic::catch_unwind(AssertUnwindSafe(run));
-        if let Some(drop_work) = drop_work {
-            drop_work();
-        }
-        if let Err(panic) = result {
-            panic::resume_unwind(panic);
+        match &self.0 {
+            Some(captured) => captured.run_drop(drop_work),
+            None => drop_work(),
         }
     }
 
@@ -131,6 +106,7 @@ impl Carried {
         }
         #[cfg(feature = "tracing")]
         {
+            guards.exited = captured.span.as_ref().and_then(built_in::Span::exit_others);
             guards.span = captured.span.as_ref().and_then(built_in::Span::enter_owned);
         }
         if let Some(link) = &captured.registered {
@@ -141,13 +117,47 @@ impl Carried {
 }
 
 impl Captured {
+    #[inline(always)]
+    fn capture() -> Captured {
+        #[cfg(feature = "opentelemetry")]
+        let context = built_in::OpenTelemetry::capture();
+        #[cfg(feature = "tracing")]
+        let span = Some(built_in::Span::capture());
+        Captured {
+            registered: registry::capture(),
+            #[cfg(feature = "tracing")]
+            span,
+            #[cfg(feature = "opentelemetry")]
+            context,
+        }
+    }
+
     /// Returns false if entering the values would change nothing on this thread.
     #[inline]
     fn changes_anything(&self) -> bool {
-        #[cfg(all(feature = "tracing", not(feature = "opentelemetry")))]
-        return self.registered.is_some() || self.span.as_ref().is_some_and(built_in::Span::changes_anything);
-        #[cfg(not(all(feature = "tracing", not(feature = "opentelemetry"))))]
-        return true;
+        // Work that has not been polled often takes the shortest way.
+        #[cfg(feature = "opentelemetry")]
+        if !self.context.is_known_to_be_empty() {
+            return true;
+        }
+        self.changes_anything_without_context()
+    }
+
+    /// Does the same if OpenTelemetry's context is known to be empty.
+    #[cfg_attr(feature = "opentelemetry", inline(never))]
+    #[cfg_attr(not(feature = "opentelemetry"), inline)]
+    fn changes_anything_without_context(&self) -> bool {
+        #[cfg(feature = "tracing")]
+        if self.span.as_ref().is_some_and(built_in::Span::changes_anything) {
+            return true;
+        }
+        if self.registered.is_some() {
+            return true;
+        }
+        #[cfg(feature = "opentelemetry")]
+        return built_in::current_context_has_known_values();
+        #[cfg(not(feature = "opentelemetry"))]
+        return false;
     }
 
     /// Not inlined, so that work without values has no code for them.
@@ -157,6 +167,11 @@ impl Captured {
         let _context = self.context.enter();
         #[cfg(feature = "tracing")]
         let span = self.span.as_ref().and_then(built_in::Span::enter);
+        #[cfg(feature = "tracing")]
+        let exited = match (&span, &self.span) {
+            (None, Some(none)) => none.exit_others(),
+            _ => None,
+        };
         let result = match &self.registered {
             None => work(),
             Some(link) => run_in_link(&**link, work),
@@ -165,8 +180,65 @@ impl Captured {
         #[cfg(feature = "tracing")]
         if let Some(span) = span {
             drop(span);
+        } else if let Some(exited) = exited {
+            drop(exited);
         }
         result
+    }
+
+    /// Does what [`Carried::run_drop`] does.
+    fn run_drop(&self, drop_work: impl FnOnce()) {
+        let mut drop_work = Some(drop_work);
+        let mut result = Ok(());
+        let run = || {
+            self.run(|| {
+                if let Some(drop_work) = drop_work.take() {
+                    result = panic::catch_unwind(AssertUnwindSafe(drop_work));
+                }
+            });
+        };
+        let _of_values = panic::catch_unwind(AssertUnwindSafe(run));
+        if let Some(drop_work) = drop_work {
+            drop_work();
+        }
+        if let Err(panic) = result {
+            panic::resume_unwind(panic);
+        }
+    }
+}
+
+/// A closure and the values that it carries along, without an allocation: the closure is called once.
+pub(crate) struct Bound<F> {
+    f: Option<F>,
+    captured: Captured,
+}
+
+impl<F> Bound<F> {
+    /// Captures the values that are current, for `f`.
+    #[inline]
+    pub(crate) fn new(f: F) -> Self {
+        Bound { captured: Captured::capture(), f: Some(f) }
+    }
+
+    #[inline]
+    pub(crate) fn call<R>(mut self) -> R
+    where
+        F: FnOnce() -> R,
+    {
+        let f = self.f.take().expect("a method that takes `self` takes the closure once");
+        let result = self.captured.run(f);
+        // Dropped here and not at the end, where a panic of the drop would leak the result.
+        drop(self);
+        result
+    }
+}
+
+impl<F> Drop for Bound<F> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.f.is_some() {
+            self.captured.run_drop(|| self.f = None);
+        }
     }
 }
 
@@ -184,7 +256,9 @@ fn run_in_link<R>(link: &dyn Link, work: impl FnOnce() -> R) -> R {
 pub(crate) struct Guards {
     registered: Vec<Box<dyn Any>>,
     #[cfg(feature = "tracing")]
-    span: Option<built_in::OwnedSpanGuard>,
+    exited: Option<built_in::ExitedSpans>,
+    #[cfg(feature = "tracing")]
+    span: Option<::tracing::span::EnteredSpan>,
     #[cfg(feature = "opentelemetry")]
     context: Option<opentelemetry::ContextGuard>,
 }

@@ -5,7 +5,7 @@ use std::ptr;
 use super::abort_on_out_of_order_exit;
 use super::active_read::ActiveRead;
 use super::identity::Identity;
-use super::task::{TaskId, task_id};
+use super::task::TaskId;
 #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
 use super::task_context;
 use super::thread_context;
@@ -97,9 +97,9 @@ pub(super) fn enter_sentinel() -> *const Frame {
 }
 
 /// Returns the frame of the context that is current if none was entered: the context that hooks gave the
-/// task; otherwise the thread's own context, except in a task. A task that was given no context has none.
-pub(super) fn base_frame<'a>() -> Option<&'a Frame> {
-    let task = task_id();
+/// task; otherwise the thread's own context, except in a task. A task that was given no context has none. `task`
+/// is the current one.
+pub(super) fn base_frame<'a>(task: Option<TaskId>) -> Option<&'a Frame> {
     #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
     if let Some(frame) = task_context::frame_behind_sentinel(task) {
         // SAFETY: the frame stays alive while the caller runs: a task's context is left after the task's
