@@ -38,12 +38,8 @@ struct Freed {
     next: *mut Freed,
 }
 
-impl List {
-    const EMPTY: List = List { first: Cell::new(ptr::null_mut()), len: Cell::new(0) };
-}
-
 thread_local! {
-    static POOL: Pool = const { Pool([const { List::EMPTY }; SIZES.len()]) };
+    static POOL: Pool = const { Pool([const { List::new() }; SIZES.len()]) };
 }
 
 /// Returns a block for a `T` with its header, or null if there is no memory.
@@ -98,6 +94,10 @@ const fn kept_layout(list: usize) -> Layout {
 }
 
 impl List {
+    const fn new() -> List {
+        List { first: Cell::new(ptr::null_mut()), len: Cell::new(0) }
+    }
+
     #[inline]
     fn pop(&self) -> *mut Freed {
         let block = self.first.get();
