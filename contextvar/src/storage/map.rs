@@ -174,6 +174,7 @@ impl Map {
     }
 
     #[cfg(test)]
+    #[allow(dead_code, reason = "for feature `tower`")]
     pub(crate) fn has_own_counts(&self) -> bool {
         self.root().is_vacant_or_has_keeper() && !self.is_vacant()
     }
