@@ -22,12 +22,16 @@ pub(super) fn rows() -> Vec<Row> {
             .over(thread_plain)
             .repeats(200)
             .beside("`task_local!`, by hand", thread_task_local)
-            .beside("OpenTelemetry's `attach`, by hand", thread_opentelemetry),
+            .why_not(23, THREAD)
+            .beside("OpenTelemetry's `attach`, by hand", thread_opentelemetry)
+            .why_not(2.0, THREAD),
         Row::new("`inherit_context().bind(f)` and its call", bind_ours)
             .beside("`task_local!`, by hand", bind_task_local)
+            .why_not(5.5, "the peer is one swap of a number; here any number of variables is handed over")
             .beside("OpenTelemetry's `attach`, by hand", bind_opentelemetry),
         Row::new("`carry::bind(f)` and its call", bind_carried)
-            .beside("OpenTelemetry's `attach`, by hand", bind_opentelemetry),
+            .beside("OpenTelemetry's `attach`, by hand", bind_opentelemetry)
+            .why_not(2.6, "carries the context, the span and registered values as well"),
         Row::new("an item of a stream, `in_copied_context`", stream_ours)
             .over(stream_plain)
             .beside("OpenTelemetry's `with_current_context`", stream_opentelemetry),
@@ -39,6 +43,9 @@ pub(super) fn rows() -> Vec<Row> {
             .beside("a body that attaches OpenTelemetry's context", body_opentelemetry),
     ]
 }
+
+const THREAD: &str = "the thread's first use of its context, of tokio's and of OpenTelemetry's, whose thread-locals have \
+                      destructors; the peers carry one value";
 
 #[context_var]
 static NUMBER: u64;

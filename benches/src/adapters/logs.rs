@@ -23,7 +23,10 @@ pub(super) fn rows() -> Vec<Row> {
             .beside("a span with two fields", two_span),
         Row::new("a line with eight variables", eight).over(line).beside(fields, eight_peer),
         Row::new("a line with a `u64`, a `bool` and an `f64`", typed).over(line).beside(fields, typed_peer),
-        Row::new("a line through `ContextWriter`, a variable", writer).over(line).beside(event, one_peer),
+        Row::new("a line through `ContextWriter`, a variable", writer)
+            .over(line)
+            .beside(event, one_peer)
+            .why_not(2.8, "gets a finished line from a layer of any kind, looks for JSON in it, and builds it again"),
         Row::new("a line of JSON with no variable set", json_nothing_set).over(json_line),
         Row::new("a line of JSON with a variable", json_one).over(json_line).beside(event, json_one_peer),
         Row::new("a line of JSON with two variables", json_two)
@@ -36,10 +39,13 @@ pub(super) fn rows() -> Vec<Row> {
         Row::new("a line of JSON with a `u64`, a `bool` and an `f64`", json_typed)
             .over(json_line)
             .beside(fields, json_typed_peer),
-        Row::new("`record_in_span` of two variables", record).beside("`Span::record`, twice", record_peer),
+        Row::new("`record_in_span` of two variables", record)
+            .beside("`Span::record`, twice", record_peer)
+            .why_not(4.5, "finds the variables that are set, and the fields by their names; the peer names both in the code"),
         Row::new("`for_each_log_field` with a variable", for_each),
         Row::new("`ContextSnapshot::capture` with a variable", snapshot)
-            .beside("the text of the value, in a `String`", snapshot_peer),
+            .beside("the text of the value, in a `String`", snapshot_peer)
+            .why_not(2.4, "also finds the variable, and keeps its name and whether its text needs quotes"),
     ]
 }
 

@@ -10,18 +10,18 @@ use crate::work;
 
 pub(super) fn rows() -> Vec<Row> {
     // With the feature `report` and no reporter, and without the feature.
-    let limits = if cfg!(feature = "adapters") { [75, 141, 65] } else { [63, 121, 60] };
+    let limits = if cfg!(feature = "adapters") { [77, 144, 82] } else { [66, 125, 70] };
     let [get_limit, try_get_limit, try_set_limit] = limits;
     vec![
         Row::new("`get` of a default, no reporter", get).at_most(get_limit),
         Row::new("`try_get` of an unset variable, no reporter", try_get).at_most(try_get_limit),
         Row::new("`try_set`, no reporter", try_set).at_most(try_set_limit),
         #[cfg(feature = "adapters")]
-        Row::new("`get` of a default, with a reporter", reported::get).at_most(150),
+        Row::new("`get` of a default, with a reporter", reported::get).at_most(155),
         #[cfg(feature = "adapters")]
-        Row::new("`try_get` of an unset variable, with a reporter", reported::try_get).at_most(216),
+        Row::new("`try_get` of an unset variable, with a reporter", reported::try_get).at_most(222),
         #[cfg(feature = "adapters")]
-        Row::new("`try_set`, with a reporter", reported::try_set).at_most(150),
+        Row::new("`try_set`, with a reporter", reported::try_set).at_most(175),
         #[cfg(feature = "adapters")]
         Row::new("`get` in a context with a reporter, over without", reported::get_in_context)
             .over(get_in_context)

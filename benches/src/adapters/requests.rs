@@ -31,7 +31,7 @@ pub(super) fn rows() -> Vec<Row> {
     let request_id = Row::new("a request id from a header, read once", request_id)
         .over(plain)
         .beside("a layer with `task_local!` around future and body", task_local_id_and_body)
-        .why_not(1.12, ONE_LAYER);
+        .why_not(1.16, ONE_LAYER);
     #[cfg(feature = "adapters")]
     let request_id = ids::beside_tower_http(request_id);
 
@@ -46,7 +46,7 @@ pub(super) fn rows() -> Vec<Row> {
         Row::new("`ContextLayer::new()`, over a layer with an `Arc` that wraps the body", empty_context)
             .over(has_arc_and_wraps_body)
             .at_most(350)
-            .why_not(410, NEW_LAYER),
+            .why_not(520, NEW_LAYER),
         Row::new("two `String`s from headers, each read once, over `ContextLayer::new()`", two_strings)
             .over(empty_context)
             .at_most(900)
@@ -54,11 +54,11 @@ pub(super) fn rows() -> Vec<Row> {
         Row::new(two, two_strings)
             .over(plain)
             .beside("a layer with `task_local!` around the future", task_local)
-            .why_not(1.65, "the peer's body runs outside of the values")
+            .why_not(1.7, "the peer's body runs outside of the values")
             .beside("a layer with `task_local!` around future and body", task_local_and_body)
-            .why_not(1.15, ONE_LAYER)
+            .why_not(1.2, ONE_LAYER)
             .beside("a layer with OpenTelemetry's `with_context`", opentelemetry)
-            .why_not(1.15, "the peer's body runs outside of the values")
+            .why_not(1.2, "the peer's body runs outside of the values")
             .beside("`with_context`, and the body in the context", opentelemetry_and_body)
             .beside("a layer with a span whose subscriber keeps both fields", span)
             .beside("the span, and the body in the span", span_and_body),
@@ -69,7 +69,8 @@ pub(super) fn rows() -> Vec<Row> {
     rows
 }
 
-const NEW_LAYER: &str = "45 more with feature `tracing` on: a request can carry a trace";
+const NEW_LAYER: &str = "axum moves a response of more than 128 bytes by `memcpy` (60 to 90); with all features a request \
+                         can carry a trace";
 
 const ONE_LAYER: &str = "axum clones a layer for each request, and one that has anything takes an allocation (180); \
                          setters see the request's parts, so it is taken apart and put together (150)";

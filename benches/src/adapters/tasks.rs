@@ -18,9 +18,18 @@ use crate::work;
 pub(super) fn rows() -> Vec<Row> {
     // Of the issue: with the features that carry other libraries' values, and none of these values there.
     let (poll, spawn) = if cfg!(feature = "carry") { (60, 200) } else { (45, 150) };
+    let why_not_poll = if cfg!(feature = "carry") {
+        (
+            125,
+            "tests whether the polling code has a span, baggage or OpenTelemetry's flag that must be hidden (65); before the \
+             ninth poll, attaches the empty context (180)",
+        )
+    } else {
+        (45, "")
+    };
     let why_not_spawn = if cfg!(feature = "carry") {
         (
-            820,
+            830,
             "captures OpenTelemetry's context and attaches it (410); tokio's code for a future of three more words (100)",
         )
     } else {
@@ -30,7 +39,9 @@ pub(super) fn rows() -> Vec<Row> {
         Row::new("a poll of a task of `task::spawn`", poll_ours)
             .over(poll_plain)
             .at_most(poll)
+            .why_not(why_not_poll.0, why_not_poll.1)
             .beside("`task_local!`, one variable", poll_task_local)
+            .why_not(if cfg!(feature = "carry") { 2.3 } else { 1.0 }, "")
             .beside("OpenTelemetry's `with_current_context`", poll_opentelemetry)
             .beside("tracing's `in_current_span`", poll_span),
         Row::new("`task::spawn` and join", spawn_ours)
@@ -38,17 +49,21 @@ pub(super) fn rows() -> Vec<Row> {
             .at_most(spawn)
             .why_not(why_not_spawn.0, why_not_spawn.1)
             .beside("`task_local!`, one variable", spawn_task_local)
+            .why_not(if cfg!(feature = "carry") { 5.0 } else { 1.0 }, "")
             .beside("OpenTelemetry's `with_current_context`", spawn_opentelemetry)
+            .why_not(if cfg!(feature = "carry") { 1.7 } else { 1.0 }, "")
             .beside("tracing's `in_current_span`", spawn_span),
     ];
     if cfg!(feature = "carry") {
         rows.extend([
             Row::new("a poll, with a span and an OpenTelemetry context", poll_ours_in_both)
                 .over(poll_plain)
-                .beside("`in_current_span` and `with_current_context`", poll_both),
+                .beside("`in_current_span` and `with_current_context`", poll_both)
+                .why_not(1.25, "enters a context of contextvar, too (36)"),
             Row::new("`task::spawn` and join, with a span and an OpenTelemetry context", spawn_ours_in_both)
                 .over(spawn_plain)
-                .beside("`in_current_span` and `with_current_context`", spawn_both),
+                .beside("`in_current_span` and `with_current_context`", spawn_both)
+                .why_not(1.2, "hands over a context of contextvar, too (165)"),
         ]);
     }
     #[cfg(feature = "adapters")]

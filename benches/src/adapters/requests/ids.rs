@@ -9,7 +9,7 @@ use super::*;
 /// Adds tower-http's layer to the row of a request id that is read once.
 pub(super) fn beside_tower_http(row: Row) -> Row {
     row.beside("tower-http's `SetRequestIdLayer`, read as an `Extension`", set_request_id).why_not(
-        1.25,
+        1.3,
         "only the handler can read it: nothing follows the request into calls, tasks and the body",
     )
 }

@@ -18,29 +18,39 @@ pub(super) fn rows() -> Vec<Row> {
         Row::new("a poll inside of one `Ambient::guarded`", poll_guarded)
             .over(poll_ours)
             .beside("a future that enters the value at each poll", poll_guarded_by_hand)
-            .its_plain(poll_plain),
+            .its_plain(poll_plain)
+            .why_not(11, POLL),
         Row::new("a poll inside of one `Ambient::scoped`", poll_scoped)
             .over(poll_ours)
             .beside("a future that enters the value at each poll", poll_guarded_by_hand)
-            .its_plain(poll_plain),
+            .its_plain(poll_plain)
+            .why_not(11, POLL),
         Row::new("a poll inside of one `carry::task_local`", poll_task_local)
             .over(poll_ours)
             .beside("`KEY.scope(KEY.get(), future)`", super::poll_task_local)
-            .its_plain(poll_plain),
+            .its_plain(poll_plain)
+            .why_not(4.6, POLL),
         Row::new("spawn and join with one `Ambient::guarded`", spawn_guarded)
             .over(spawn_ours)
             .beside("a future that enters the value at each poll", spawn_guarded_by_hand)
-            .its_plain(spawn_plain),
+            .its_plain(spawn_plain)
+            .why_not(8.7, SPAWN),
         Row::new("spawn and join with one `Ambient::scoped`", spawn_scoped)
             .over(spawn_ours)
             .beside("a future that enters the value at each poll", spawn_guarded_by_hand)
-            .its_plain(spawn_plain),
+            .its_plain(spawn_plain)
+            .why_not(8.7, SPAWN),
         Row::new("spawn and join with one `carry::task_local`", spawn_task_local)
             .over(spawn_ours)
             .beside("`KEY.scope(KEY.get(), future)`", super::spawn_task_local)
-            .its_plain(spawn_plain),
+            .its_plain(spawn_plain)
+            .why_not(3.0, SPAWN),
     ]
 }
+
+const POLL: &str = "the library does not know the value's type: two calls by pointer, and a panic passes around the library's \
+                    code; a context that is not empty is entered without the test for empty ones";
+const SPAWN: &str = "captures the value by a call by pointer, and keeps it in an allocation of its own";
 
 // A library's ambient value.
 thread_local! {
