@@ -1,12 +1,19 @@
 //! Tests of maps with a keeper. Not in `map`, which `tests/loom` compiles, because they are no models.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::{Map, Value, Variable};
 
 fn variable(inherit: bool) -> &'static Variable<Arc<u32>> {
     Box::leak(Box::new(Variable::new("variable").inherit(inherit)))
 }
+
+/// Variables that have slots in the root.
+static IN_ROOT: LazyLock<[&Variable<Arc<u32>>; 2]> = LazyLock::new(|| {
+    let variables = [variable(true), variable(true)];
+    variables.map(Variable::slot_for_write);
+    variables
+});
 
 fn set(map: &mut Map, variable: &'static Variable<Arc<u32>>, value: &Arc<u32>) -> Option<Arc<u32>> {
     let (old, _replaced) = map.write(variable, Some(Value::new(variable, value.clone())));
@@ -16,6 +23,7 @@ fn set(map: &mut Map, variable: &'static Variable<Arc<u32>>, value: &Arc<u32>) -
 /// Some variables are in the root, some below it, some are not inherited.
 #[test]
 fn a_map_with_own_counts_keeps_the_values_alive() {
+    LazyLock::force(&IN_ROOT);
     let variables: Vec<_> = (0..80).map(|index| variable(index % 4 != 0)).collect();
     let values: Vec<_> = (0..80).map(Arc::new).collect();
     let mut map = Map::EMPTY;
@@ -56,19 +64,25 @@ fn a_map_with_own_counts_keeps_the_values_alive() {
 
 #[test]
 fn the_first_write_to_a_copy_counts_no_value() {
-    let variables = [variable(true), variable(true)];
+    let [kept, other] = *IN_ROOT;
     let mut map = Map::EMPTY;
-    set(&mut map, variables[0], &Arc::new(1));
+    set(&mut map, kept, &Arc::new(1));
+    let owners = |map: &Map| map.share(kept).expect("set").count() - 1;
+    assert_eq!(owners(&map), 1, "the map");
     let own = map.with_own_counts();
+    assert_eq!(owners(&map), 2, "the map and the keeper");
     let mut copy = own.clone();
-    set(&mut copy, variables[1], &Arc::new(2));
-    assert_eq!(map.share(variables[0]).unwrap().count(), 2, "the map's and this one");
-    assert_eq!(copy.clone().share(variables[0]).unwrap().count(), 2);
+    set(&mut copy, other, &Arc::new(2));
+    assert_eq!(owners(&copy), 2);
+    // A map without a keeper counts it.
+    let mut copy = map.clone();
+    set(&mut copy, other, &Arc::new(2));
+    assert_eq!(owners(&copy), 3);
 }
 
 #[test]
 fn a_map_with_own_counts_can_get_others() {
-    let variable = variable(true);
+    let [variable, _] = *IN_ROOT;
     let value = Arc::new(1);
     let mut map = Map::EMPTY;
     set(&mut map, variable, &value);
