@@ -169,5 +169,11 @@ impl Measured {
 }
 
 fn reasons(why_not: &[Option<WhyNot>]) -> String {
-    why_not.iter().flatten().map(|it| it.reason).collect::<Vec<_>>().join("; ")
+    why_not
+        .iter()
+        .flatten()
+        .map(|it| it.reason)
+        .filter(|reason| !reason.is_empty())
+        .collect::<Vec<_>>()
+        .join("; ")
 }

@@ -53,15 +53,15 @@
 //! | `tokio` (default) | [`task`], and the last row of the table above. Without it, a tokio task that was given no context shares the context of the worker thread it happens to run on, as the tasks of other executors do. | 36 a poll, 165 a spawn | 9 + 118 | 0 + 3.0 | 1 | tokio 1.44 |
 //! | `stream` | [`Scoped`] around streams, and `StreamInContext` |  | 4 + 1 | 0 | 1 | futures-core 0.3 |
 //! | `sink` | [`Scoped`] around sinks |  | 4 + 1 | 0 | 1 | futures-sink 0.3 |
-//! | `http-body` | [`Scoped`] around HTTP bodies | 94 a frame | 4 + 9 | 0 + 2.2 | 4 | http-body 1 |
+//! | `http-body` | [`Scoped`] around HTTP bodies | 97 a frame | 4 + 9 | 0 + 2.2 | 4 | http-body 1 |
 //! | `hyper` | a context for each request of hyper's connections; an executor whose tasks inherit the context |  | 12 + 6 | 0.1 + 3.8 | 6 | hyper 1 |
-//! | `tower` | a context for each request or connection of a server; variables in headers of the response | 390 a request, 480 for two variables, 740 a header | 18 + 7 | 0.8 + 2.5 | 6 | tower 0.5, axum 0.8 |
+//! | `tower` | a context for each request or connection of a server; variables in headers of the response | 360 a request, 520 for two variables, 760 a header | 18 + 7 | 0.8 + 2.5 | 6 | tower 0.5, axum 0.8 |
 //! | `carry` | ambient values of other libraries carried into tasks | 7 a poll | 9 + 29 | 0.2 | 0 |  |
-//! | `tracing` | variables in logs; spans carried into tasks. Implies `carry`. | 1040 a line with one variable | 32 + 163 | 0.9 + 5.3 | 7 | tracing-subscriber 0.3 |
+//! | `tracing` | variables in logs; spans carried into tasks. Implies `carry`. | 630 a line with one variable | 32 + 163 | 0.9 + 5.3 | 7 | tracing-subscriber 0.3 |
 //! | `serde` | `#[context_var(log = serde)]`: logs show a value as JSON |  | 47 + 54 | 4.6 + 6.5 | 12 | serde 1 |
-//! | `metrics` | variables as labels of the `metrics` crate | 2270 a count with two labels | 91 + 3 | 0.2 + 2.4 | 3 | metrics 0.24 |
-//! | `opentelemetry` | variables as attributes of OpenTelemetry's spans, log records and metrics; its context carried into tasks. Implies `carry`. | 4550 a span, 1540 a record | 39 + 154 | 2.4 + 18.8 | 25 | opentelemetry and its SDK 0.33, tracing-opentelemetry 0.34 |
-//! | `baggage` | variables and the trace sent to other processes as W3C Baggage and Trace Context. Implies `opentelemetry`. | 2640 to send three entries, 3910 to receive them | 12 + 122 | 5.3 + 18.3 | 30 | opentelemetry 0.33 |
+//! | `metrics` | variables as labels of the `metrics` crate | 2130 a count with two labels | 91 + 3 | 0.2 + 2.4 | 3 | metrics 0.24 |
+//! | `opentelemetry` | variables as attributes of OpenTelemetry's spans, log records and metrics; its context carried into tasks. Implies `carry`. | 4230 a span, 1230 a record | 39 + 154 | 2.4 + 18.8 | 25 | opentelemetry and its SDK 0.33, tracing-opentelemetry 0.34 |
+//! | `baggage` | variables and the trace sent to other processes as W3C Baggage and Trace Context. Implies `opentelemetry`. | 2690 to send three entries, 3860 to receive them | 12 + 122 | 5.3 + 18.3 | 30 | opentelemetry 0.33 |
 //! | `observe` | an observer of the contexts that threads enter and exit |  | 3 + 4 | 0 | 0 |  |
 //! | `report` | reports of reads and writes that find no context |  | 31 | 0.3 | 0 |  |
 //! | `runtime-hooks` | tokio runtimes whose tasks all inherit the context |  | 31 + 126 | 0.6 + 3.0 | 1 | `--cfg tokio_unstable` |

@@ -71,9 +71,9 @@
 //!
 //! # Cost
 //!
-//! With two variables that are text, `counter!("x").increment(1)` takes 2270 instructions more than without
+//! With two variables that are text, `counter!("x").increment(1)` takes 2130 instructions more than without
 //! this recorder: one allocation for the labels, one for each value, and a lock that readers share. With
-//! metrics-tracing-context and a span with two fields it takes 2980 more. If no variable is set, it takes 200 more.
+//! metrics-tracing-context and a span with two fields it takes 3000 more. If no variable is set, it takes 165 more.
 
 use std::hash::Hasher;
 

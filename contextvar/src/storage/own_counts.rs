@@ -11,7 +11,9 @@ fn variable(inherit: bool) -> &'static Variable<Arc<u32>> {
 /// Variables that have slots in the root.
 static IN_ROOT: LazyLock<[&Variable<Arc<u32>>; 2]> = LazyLock::new(|| {
     let variables = [variable(true), variable(true)];
-    variables.map(Variable::slot_for_write);
+    for variable in variables {
+        variable.slot_for_write();
+    }
     variables
 });
 
