@@ -26,7 +26,7 @@ use crate::report::{header, number, row};
 
 const CONNECTIONS: [u32; 2] = [64, 512];
 // A multiple of eight: see `by_turns`.
-const ROUNDS: usize = 80;
+const ROUNDS: usize = 40;
 
 const SERVICES: [&str; 4] =
     ["a layer that does nothing", "the same service again", "an equivalent layer", "contextvar"];

@@ -121,6 +121,7 @@ fn a_default_is_in_the_line_of_a_closed_span() {
     let output = Output::default();
     let writer = output.clone();
     let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
         .with_span_events(FmtSpan::CLOSE)
         .event_format(ContextFormat::new(Format::default()))
         .with_writer(move || writer.clone());
