@@ -16,6 +16,9 @@ use crate::scoped::{Scoped, ScopedAndContext};
 /// time, such as the peer's address, are seen by each request of the connection. A request runs in a copy of
 /// the connection's context up to its response, and never sees values that another request has set.
 ///
+/// Requests share the values that their connection began with, without counting each. So such a value stays alive
+/// until the connection and all contexts that come from it are dropped, even if a request has replaced it.
+///
 /// ```
 /// use std::convert::Infallible;
 ///
