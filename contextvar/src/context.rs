@@ -8,7 +8,7 @@ use crate::current::{self, Contents, TaskId, task_id};
 use crate::error::{self, ApplyError};
 use crate::on_drop::OnDrop;
 use crate::scoped::Scoped;
-use crate::storage::{AnyVariable, Entry, Map, Value};
+use crate::storage::{AnyVariable, Changes, Entry, Map, Value};
 use crate::var::ContextVar;
 
 /// A mapping from context variables to values.
@@ -106,6 +106,19 @@ impl Context {
     #[inline]
     pub(crate) fn from_map(map: Map) -> Self {
         Context { contents: Contents::new(map) }
+    }
+
+    #[cfg(feature = "python")]
+    pub(crate) fn map(&self) -> &Map {
+        &self.contents.map
+    }
+
+    /// Copies the states of variables from another context.
+    #[cfg(feature = "python")]
+    pub(crate) fn copy_states(&mut self, variables: &[&'static dyn AnyVariable], source: &Context) {
+        for variable in variables {
+            variable.copy_state(&source.contents.map, &mut self.contents.map);
+        }
     }
 
     /// Returns this context as another task or thread inherits it: without the values of variables that are
@@ -229,6 +242,12 @@ impl Context {
     /// ```
     #[cfg_attr(feature = "report", track_caller)]
     pub fn try_apply_changes_to_current(&self, base: &Context) -> Result<(), ApplyError> {
+        self.apply_to_current(base, Changes::Inherited)
+    }
+
+    /// Applies the changes that count.
+    #[cfg_attr(feature = "report", track_caller)]
+    pub(crate) fn apply_to_current(&self, base: &Context, changes: Changes) -> Result<(), ApplyError> {
         #[cfg(feature = "report")]
         let location = std::panic::Location::caller();
         let (map, base) = (&self.contents.map, &base.contents.map);
@@ -242,7 +261,7 @@ impl Context {
         };
         match current::writable_frame() {
             Ok(frame) => {
-                let changed = map.changes_since(base);
+                let changed = map.changes_since(base, changes);
                 frame.copy_states(&changed, map, on_watched);
                 #[cfg(feature = "observe")]
                 changed.into_iter().for_each(crate::observe::changed);

@@ -171,6 +171,12 @@ fn find_in_base<'a, T: 'static>(
     (frame, value)
 }
 
+/// Returns true if this thread has entered no context.
+#[cfg(feature = "python")]
+pub(crate) fn is_outside_of_contexts() -> bool {
+    is_sentinel(innermost_frame())
+}
+
 /// Returns the reason why a variable has no value in the current context.
 #[cold]
 pub(crate) fn lookup_error_kind() -> LookupErrorKind {

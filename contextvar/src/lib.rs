@@ -114,6 +114,8 @@ mod on_drop;
 #[cfg(feature = "opentelemetry")]
 pub mod opentelemetry;
 mod panic_hook;
+#[cfg(feature = "python")]
+pub mod python;
 #[cfg(feature = "report")]
 pub mod report;
 #[cfg(any(feature = "hyper", feature = "tower"))]

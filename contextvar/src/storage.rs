@@ -23,7 +23,7 @@ mod value;
 mod variable;
 
 pub use map::Entry;
-pub(crate) use map::{LookUp, Map};
+pub(crate) use map::{Changes, LookUp, Map};
 pub(crate) use registry::{Shown, has_namesakes, shown_variables};
 pub(crate) use value::{Value, copy_inline};
 pub(crate) use variable::{AnyVariable, FormatFn, ShowFn, Variable};

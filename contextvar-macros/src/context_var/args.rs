@@ -9,8 +9,8 @@ use crate::args::{parse_crate_path, parse_list, parse_value, reject_repeated, sk
 use crate::crate_path::CratePath;
 use crate::errors::Errors;
 
-/// `name = "...", log, log = |value| .., log = serde, log_default, metric, baggage = "...", codec = Type, secret,
-/// inherit = false, report = false, crate = path`
+/// `name = "...", log, log = |value| .., log = serde, log_default, metric, baggage = "...", codec = Type,
+/// python = "module:NAME", python_codec = Type, secret, inherit = false, report = false, crate = path`
 pub(crate) struct ContextVarArgs {
     pub(crate) name: Option<LitStr>,
     pub(crate) log: Option<Log>,
@@ -18,6 +18,8 @@ pub(crate) struct ContextVarArgs {
     pub(crate) metric: Option<Ident>,
     pub(crate) baggage: Option<LitStr>,
     pub(crate) codec: Option<Path>,
+    pub(crate) python: Option<PythonName>,
+    pub(crate) python_codec: Option<Path>,
     pub(crate) secret: bool,
     pub(crate) inherit: Option<LitBool>,
     pub(crate) report: Option<LitBool>,
@@ -39,6 +41,13 @@ pub(crate) enum Shown {
     Json,
 }
 
+/// The variable of Python that a variable is tied to.
+pub(crate) struct PythonName {
+    pub(crate) module: LitStr,
+    /// The name in the module, or the names on the way to the variable.
+    pub(crate) name: LitStr,
+}
+
 enum ContextVarArg {
     Name(LitStr),
     Log(Log),
@@ -46,6 +55,8 @@ enum ContextVarArg {
     Metric(Ident),
     Baggage(LitStr),
     Codec(Path),
+    Python(PythonName),
+    PythonCodec(Path),
     Secret,
     Inherit(LitBool),
     Report(LitBool),
@@ -61,6 +72,8 @@ impl ContextVarArgs {
             metric: None,
             baggage: None,
             codec: None,
+            python: None,
+            python_codec: None,
             secret: false,
             inherit: None,
             report: None,
@@ -76,6 +89,8 @@ impl ContextVarArgs {
                 ContextVarArg::Metric(ident) => parsed.metric = Some(ident),
                 ContextVarArg::Baggage(key) => parsed.baggage = Some(key),
                 ContextVarArg::Codec(codec) => parsed.codec = Some(codec),
+                ContextVarArg::Python(name) => parsed.python = Some(name),
+                ContextVarArg::PythonCodec(codec) => parsed.python_codec = Some(codec),
                 ContextVarArg::Secret => parsed.secret = true,
                 ContextVarArg::Inherit(inherit) => parsed.inherit = Some(inherit),
                 ContextVarArg::Report(report) => parsed.report = Some(report),
@@ -104,16 +119,21 @@ impl ContextVarArgs {
             let message = "a `secret` variable never leaves the process: remove `baggage` or `secret`";
             errors.push(Error::new(key.span(), message));
         } else if let Some(codec) = self.codec.as_ref().filter(|_| self.baggage.is_none()) {
-            errors.push(Error::new_spanned(
-                codec,
-                "`codec` does nothing without a baggage key: add `baggage = \"key\"`",
-            ));
+            let message = match self.python {
+                Some(_) => "`codec` is for baggage: write `python_codec` for the conversion to Python",
+                None => "`codec` does nothing without a baggage key: add `baggage = \"key\"`",
+            };
+            errors.push(Error::new_spanned(codec, message));
+        }
+        if let Some(codec) = self.python_codec.as_ref().filter(|_| self.python.is_none()) {
+            let message = "`python_codec` does nothing without a variable of Python: add `python = \"package.module:NAME\"`";
+            errors.push(Error::new_spanned(codec, message));
         }
     }
 }
 
 const USAGE: &str = "`#[context_var]` takes `name = \"...\"`, `log`, `log_default`, `metric`, `baggage = \"...\"`, `codec = Type`, \
-     `secret`, `inherit = false`, `report = false` and `crate = path`";
+     `python = \"package.module:NAME\"`, `python_codec = Type`, `secret`, `inherit = false`, `report = false` and `crate = path`";
 
 fn parse_arg(input: ParseStream<'_>) -> Result<(Ident, ContextVarArg)> {
     if input.peek(LitStr) {
@@ -139,12 +159,12 @@ fn parse_arg(input: ParseStream<'_>) -> Result<(Ident, ContextVarArg)> {
         }
     } else if ident == "baggage" {
         ContextVarArg::Baggage(parse_baggage_key(&ident, input)?)
-    } else if ident == "codec" {
-        ContextVarArg::Codec(parse_value(
-            &ident,
-            "`codec` takes a type: write `codec = Milliseconds`",
-            input,
-        )?)
+    } else if ident == "codec" || ident == "python_codec" {
+        let usage = format!("`{ident}` takes a type: write `{ident} = Milliseconds`");
+        let codec = parse_value(&ident, &usage, input)?;
+        if ident == "codec" { ContextVarArg::Codec(codec) } else { ContextVarArg::PythonCodec(codec) }
+    } else if ident == "python" {
+        ContextVarArg::Python(parse_python_name(&ident, input)?)
     } else if ident == "inherit" {
         let usage =
             "`inherit` takes `true` or `false`: write `inherit = false` to keep the value in its task";
@@ -200,4 +220,28 @@ fn parse_baggage_key(ident: &Ident, input: ParseStream<'_>) -> Result<LitStr> {
         return Err(Error::new(key.span(), message));
     }
     Ok(key)
+}
+
+/// Parses `= "package.module:NAME"` after `python`.
+fn parse_python_name(ident: &Ident, input: ParseStream<'_>) -> Result<PythonName> {
+    if !cfg!(feature = "python") {
+        skip_to_comma(input)?;
+        let message = "`python` needs the feature `python` of contextvar: enable it in Cargo.toml";
+        return Err(Error::new(ident.span(), message));
+    }
+    let usage =
+        "`python` takes the module and the name of a ContextVar: write `python = \"package.module:NAME\"`";
+    let text: LitStr = parse_value(ident, usage, input)?;
+    let value = text.value();
+    let is_name = |name: &str| {
+        name.chars().next().is_some_and(|first| first.is_alphabetic() || first == '_')
+            && name.chars().all(|c| c.is_alphanumeric() || c == '_')
+    };
+    match value.split_once(':') {
+        Some((module, name)) if module.split('.').all(is_name) && name.split('.').all(is_name) => {
+            let literal = |part| LitStr::new(part, text.span());
+            Ok(PythonName { module: literal(module), name: literal(name) })
+        }
+        _ => Err(Error::new(text.span(), usage)),
+    }
 }

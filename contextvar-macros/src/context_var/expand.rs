@@ -7,7 +7,7 @@ use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::{Error, Ident, LitStr, Type};
 
-use crate::context_var::args::{ContextVarArgs, Shown};
+use crate::context_var::args::{ContextVarArgs, PythonName, Shown};
 use crate::context_var::parse::Static;
 use crate::context_var::shared::find_shared;
 use crate::crate_path::CratePath;
@@ -91,6 +91,10 @@ fn expand_static(args: &ContextVarArgs, item: Static, errors: &mut Errors) -> To
         let declaration = declare_baggage(args, &ident, &ty, span, key);
         quote_spanned!(span=> #(#cfgs)* #declaration)
     });
+    let python = args.python.as_ref().map(|name| {
+        let declaration = declare_python(args, &ident, &ty, span, name);
+        quote_spanned!(span=> #(#cfgs)* #declaration)
+    });
     let (log, metric) = (args.log_default.is_some(), args.metric.is_some());
     let shown_default = (has_default && (log || metric)).then(|| {
         quote_spanned! {span=>
@@ -107,6 +111,7 @@ fn expand_static(args: &ContextVarArgs, item: Static, errors: &mut Errors) -> To
         #vis #static_token #ident: #krate::ContextVar<#ty> = #init;
         #shown_default
         #baggage
+        #python
     }
 }
 
@@ -187,6 +192,48 @@ fn declare_baggage(args: &ContextVarArgs, ident: &Ident, ty: &Type, span: Span, 
                     key: #key,
                     path: ::core::concat!(::core::module_path!(), "::", ::core::stringify!(#ident)),
                     var: &CODED,
+                }
+            }
+        };
+    }
+}
+
+/// Ties the variable to one of Python.
+fn declare_python(
+    args: &ContextVarArgs,
+    ident: &Ident,
+    ty: &Type,
+    span: Span,
+    PythonName { module, name }: &PythonName,
+) -> TokenStream {
+    let krate = args.krate.spanned(span);
+    let private = quote_spanned!(span=> #krate::__private::python);
+    let (to_python, from_python) = match &args.python_codec {
+        Some(codec) => {
+            let codec = quote!(<#codec as #krate::python::Codec<#ty>>);
+            (quote!(#codec::to_python), quote!(#codec::from_python))
+        }
+        None => {
+            let to_python = quote_spanned! {span=>
+                |value, py| {
+                    #[allow(unused_imports)]
+                    use #private::{ByClone as _, ByReference as _, NoConversion as _};
+                    (&&&#private::Convert::<#ty>(value)).to_python(py)
+                }
+            };
+            (to_python, quote_spanned!(span=> <#ty as #private::Extract>::extract))
+        }
+    };
+    quote_spanned! {span=>
+        const _: () = {
+            static CONVERTED: #private::Converted<#ty> =
+                #private::Converted::<#ty>::new(&#ident, #to_python, #from_python);
+            #krate::__private::inventory::submit! {
+                #private::Declared {
+                    module: #module,
+                    name: #name,
+                    path: ::core::concat!(::core::module_path!(), "::", ::core::stringify!(#ident)),
+                    var: &CONVERTED,
                 }
             }
         };

@@ -27,11 +27,15 @@ impl ContextKind {
     }
 }
 
-/// `VAR = expr, path::OTHER = expr, future, skip, crate = path`
+/// `VAR = expr, path::OTHER = expr, future, python, apply_changes, skip, crate = path`
 pub(crate) struct WithContextArgs {
     pub(crate) kind: ContextKind,
     pub(crate) entries: Vec<Entry>,
     pub(crate) future: Option<Ident>,
+    /// The context is a copy of Python's.
+    pub(crate) python: Option<Ident>,
+    /// Python's context gets the changes.
+    pub(crate) apply_changes: Option<Ident>,
     pub(crate) skip: Option<Ident>,
     /// Set when the item's other attributes, which may be macros, have expanded.
     pub(crate) is_last: bool,
@@ -49,6 +53,8 @@ pub(crate) struct Entry {
 enum WithContextArg {
     Entry(Entry),
     Future(Ident),
+    Python(Ident),
+    ApplyChanges(Ident),
     Skip(Ident),
     Last,
     Nested,
@@ -61,6 +67,8 @@ impl WithContextArgs {
             kind,
             entries: Vec::new(),
             future: None,
+            python: None,
+            apply_changes: None,
             skip: None,
             is_last: false,
             is_nested: false,
@@ -77,6 +85,14 @@ impl WithContextArgs {
                     reject_repeated(&ident, &mut seen, errors);
                     parsed.future = Some(ident);
                 }
+                WithContextArg::Python(ident) => {
+                    reject_repeated(&ident, &mut seen, errors);
+                    parsed.python = Some(ident);
+                }
+                WithContextArg::ApplyChanges(ident) => {
+                    reject_repeated(&ident, &mut seen, errors);
+                    parsed.apply_changes = Some(ident);
+                }
                 WithContextArg::Skip(ident) => {
                     reject_repeated(&ident, &mut seen, errors);
                     parsed.skip = Some(ident);
@@ -89,7 +105,27 @@ impl WithContextArgs {
                 }
             }
         }
+        parsed.reject_contradictions(errors);
         parsed
+    }
+
+    /// Records an error for each argument that contradicts the attribute or lacks another one.
+    fn reject_contradictions(&mut self, errors: &mut Errors) {
+        let message = match self.kind {
+            ContextKind::Copied if cfg!(feature = "python") => None,
+            ContextKind::Copied => {
+                Some("`python` needs the feature `python` of contextvar: enable it in Cargo.toml")
+            }
+            ContextKind::Empty => {
+                Some("`python` copies Python's context: write `#[with_copied_context(python)]`, or remove it")
+            }
+        };
+        if let Some((message, python)) = message.zip(self.python.take_if(|_| message.is_some())) {
+            errors.push(Error::new(python.span(), message));
+        } else if let Some(apply) = self.apply_changes.as_ref().filter(|_| self.python.is_none()) {
+            let message = "`apply_changes` applies changes to Python's context: add `python`, or remove it";
+            errors.push(Error::new(apply.span(), message));
+        }
     }
 
     /// Returns the expression that makes the context. Compile errors about it point at `span`.
@@ -103,8 +139,11 @@ impl WithContextArgs {
 }
 
 fn parse_arg(kind: ContextKind, input: ParseStream<'_>) -> Result<WithContextArg> {
-    let usage =
-        format!("`#[{}]` takes `VAR = value` entries, `future`, `skip` and `crate = path`", kind.attribute());
+    let flags = match kind {
+        ContextKind::Copied => "`future`, `python`, `apply_changes`, `skip`",
+        ContextKind::Empty => "`future`, `skip`",
+    };
+    let usage = format!("`#[{}]` takes `VAR = value` entries, {flags} and `crate = path`", kind.attribute());
 
     if input.peek(Token![crate]) && !input.peek2(Token![::]) {
         let ident = input.call(Ident::parse_any)?;
@@ -122,6 +161,8 @@ fn parse_arg(kind: ContextKind, input: ParseStream<'_>) -> Result<WithContextArg
     }
     match var.get_ident() {
         Some(ident) if ident == "future" => Ok(WithContextArg::Future(ident.clone())),
+        Some(ident) if ident == "python" => Ok(WithContextArg::Python(ident.clone())),
+        Some(ident) if ident == "apply_changes" => Ok(WithContextArg::ApplyChanges(ident.clone())),
         Some(ident) if ident == "skip" => Ok(WithContextArg::Skip(ident.clone())),
         Some(ident) if ident == "__last" => Ok(WithContextArg::Last),
         Some(ident) if ident == "__nested" => Ok(WithContextArg::Nested),

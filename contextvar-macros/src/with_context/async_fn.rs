@@ -31,8 +31,18 @@ pub(crate) fn expand_async_fn(args: &WithContextArgs, function: &Function) -> To
     let NestedBody { mut sig, block } = nest_async_body(args, function);
     // Errors about the future as a whole point at the body.
     let span = Span::mixed_site().located_at(function.body.span_open());
-    let context = args.make_context(span);
-    let future = quote_spanned!(span=> #context.scope(async move #block));
+    let future = match &args.python {
+        None => {
+            let context = args.make_context(span);
+            quote_spanned!(span=> #context.scope(async move #block))
+        }
+        Some(_) => {
+            // Errors about a return type that is no `Result` point at the return type.
+            let (span, private) = locate_at_arrow(args, &function.sig);
+            let applies_changes = args.apply_changes.is_some();
+            quote_spanned!(span=> #private::python::scope(#applies_changes, async move #block))
+        }
+    };
     if !args.is_nested && may_be_program_main(function) {
         // rustc rejects an `async fn main` with its own message, so this one stays `async`. The price: one
         // that is not the program's `main` takes its copy at the first poll instead of at the call.

@@ -137,7 +137,19 @@ fn expand_function(
         return replace_body(&function, &function.sig, function.body.stream());
     }
     errors.append(arg_errors);
+    if let Some(python) = args.python.as_ref().filter(|_| returns_future(args, &function)) {
+        let message = "Python can't call a function that returns a future: make it an `async fn`, or return \
+                       `contextvar::python::coroutine(py, future)`";
+        errors.push(Error::new(python.span(), message));
+        return replace_body(&function, &function.sig, function.body.stream());
+    }
     rewrite_function(args, &function)
+}
+
+/// Returns whether a function that is not async returns a future.
+fn returns_future(args: &WithContextArgs, function: &Function) -> bool {
+    function.sig.asyncness.is_none()
+        && (args.future.is_some() || find_future_type(&function.sig.output).is_some())
 }
 
 /// Makes the function run its body in the context.

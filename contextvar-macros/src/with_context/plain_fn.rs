@@ -31,8 +31,18 @@ pub(crate) fn expand_plain_fn(args: &WithContextArgs, function: &Function) -> To
         })
     });
     let NestedBody { sig, block } = nest_body(args, function, check, |body, _| body);
-    let context = args.make_context(Span::call_site());
-    let run = quote!(#context.run(move || -> #output #block));
+    let run = match &args.python {
+        None => {
+            let context = args.make_context(Span::call_site());
+            quote!(#context.run(move || -> #output #block))
+        }
+        Some(_) => {
+            // Errors about a return type that is no `Result` point at the return type.
+            let (span, private) = locate_at_arrow(args, &function.sig);
+            let applies_changes = args.apply_changes.is_some();
+            quote_spanned!(span=> #private::python::run(#applies_changes, move || -> #output #block))
+        }
+    };
     let statements = match declared {
         Type::Never(_) => run,
         // Clippy checks the return types of closures as well as those of functions, and would report this one

@@ -183,12 +183,15 @@ impl Map {
         self.root().len(1)
     }
 
-    /// Returns the variables whose state differs from that in `base`, except variables that are not
-    /// inherited. Takes time proportional to the number of changes.
-    pub(crate) fn changes_since(&self, base: &Map) -> Vec<&'static dyn AnyVariable> {
+    /// Returns the variables whose state differs from that in `base`. Takes time proportional to the number of
+    /// changes.
+    pub(crate) fn changes_since(&self, base: &Map, changes: Changes) -> Vec<&'static dyn AnyVariable> {
         let mut slots = Vec::new();
         if !ptr::eq(self.root(), base.root()) {
-            self.root().for_each_change(base.root(), 0, 1, &mut |slot| slots.push(slot));
+            self.root().for_each_change(base.root(), changes, 0, 1, &mut |slot| slots.push(slot));
+        }
+        if slots.is_empty() {
+            return Vec::new();
         }
         let registry = registry::lock();
         slots.into_iter().map(|slot| registry.variable(slot).variable).collect()
@@ -212,6 +215,15 @@ impl Map {
         entries.sort_unstable_by_key(|&(number, _)| number);
         entries.into_iter().map(|(_, entry)| entry).collect()
     }
+}
+
+/// The variables whose changes count.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Changes {
+    /// All that are inherited.
+    Inherited,
+    #[allow(dead_code, reason = "for feature `python`")]
+    All,
 }
 
 /// What the root of a map says about a variable.

@@ -9,6 +9,7 @@ use std::mem::{self, ManuallyDrop};
 use std::ptr;
 
 use super::counted::Counted;
+use super::map::Changes;
 use super::value::{Value, Word, is_inline};
 
 pub(super) const WIDTH: u32 = 32;
@@ -322,10 +323,16 @@ impl Node {
         was_set.then(|| Value::from_word(old))
     }
 
-    /// Calls `f` with each slot whose value differs from that in `base`, except those of variables that are
-    /// not inherited. Visits only nodes that the two tries do not share. `first` and `step` are as in
-    /// [`for_each_word`](Self::for_each_word).
-    pub(super) fn for_each_change(&self, base: &Node, first: u32, step: u32, f: &mut impl FnMut(u32)) {
+    /// Calls `f` with each slot whose value differs from that in `base`, as far as the change counts. Visits only
+    /// nodes that the two tries do not share. `first` and `step` are as in [`for_each_word`](Self::for_each_word).
+    pub(super) fn for_each_change(
+        &self,
+        base: &Node,
+        changes: Changes,
+        first: u32,
+        step: u32,
+        f: &mut impl FnMut(u32),
+    ) {
         let mut slots = self.values(step) | base.values(step);
         while slots != 0 {
             let n = slots.trailing_zeros();
@@ -342,10 +349,10 @@ impl Node {
         }
         for n in 0..WIDTH {
             let (child, old) = (table.and_then(|t| t.child(n)), old_table.and_then(|t| t.child(n)));
-            let is_not_inherited = step == 1 && n == NOT_INHERITED;
-            if !is_not_inherited && child.map(ptr::from_ref) != old.map(ptr::from_ref) {
+            let is_left_out = changes == Changes::Inherited && step == 1 && n == NOT_INHERITED;
+            if !is_left_out && child.map(ptr::from_ref) != old.map(ptr::from_ref) {
                 let (child, old) = (child.unwrap_or(&NO_NODE), old.unwrap_or(&NO_NODE));
-                child.for_each_change(old, first + n * step, step * WIDTH, f);
+                child.for_each_change(old, changes, first + n * step, step * WIDTH, f);
             }
         }
     }

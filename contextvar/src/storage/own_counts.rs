@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use super::{Map, Value, Variable};
+use super::{Changes, Map, Value, Variable};
 
 fn variable(inherit: bool) -> &'static Variable<Arc<u32>> {
     Box::leak(Box::new(Variable::new("variable").inherit(inherit)))
@@ -54,10 +54,14 @@ fn a_map_with_own_counts_keeps_the_values_alive() {
             assert!(copy.get(variable).is_none());
         }
         assert_eq!(copy.len(), 0);
-        assert_eq!(copy.changes_since(&copy_of_copy).len(), 60, "the variables that are inherited");
+        assert_eq!(
+            copy.changes_since(&copy_of_copy, Changes::Inherited).len(),
+            60,
+            "the variables that are inherited"
+        );
         assert_eq!(read(&copy_of_copy), (0..80).collect::<Vec<_>>());
         let inherited = copy_of_copy.inherited();
-        assert_eq!((inherited.len(), inherited.changes_since(&copy).len()), (60, 60));
+        assert_eq!((inherited.len(), inherited.changes_since(&copy, Changes::Inherited).len()), (60, 60));
     }
     for value in &values {
         assert_eq!(Arc::strong_count(value), 1, "all copies are gone");

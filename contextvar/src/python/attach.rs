@@ -1,0 +1,86 @@
+//! Attaches threads to the interpreter, until it shuts down.
+//!
+//! A thread that waits for the GIL when the interpreter ends is killed by it, in the middle of Rust code. So the
+//! interpreter's end waits for threads that this crate has attached, and this crate attaches no more of them.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, Thread};
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+use super::raw;
+
+/// The number of threads that are attached, and [`SHUT_DOWN`].
+static ATTACHED: AtomicUsize = AtomicUsize::new(0);
+
+/// Set when the interpreter begins to shut down.
+const SHUT_DOWN: usize = 1 << (usize::BITS - 1);
+
+/// The thread that shuts the interpreter down.
+static WAITING: OnceLock<Thread> = OnceLock::new();
+
+/// One of the threads in [`ATTACHED`].
+struct Attached;
+
+impl Attached {
+    fn new() -> Option<Attached> {
+        let attached = Attached;
+        let before = ATTACHED.fetch_add(1, Ordering::SeqCst);
+        (before & SHUT_DOWN == 0).then_some(attached)
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        if ATTACHED.fetch_sub(1, Ordering::SeqCst) == SHUT_DOWN + 1 {
+            if let Some(thread) = WAITING.get() {
+                thread.unpark();
+            }
+        }
+    }
+}
+
+/// Calls `f` with this thread attached to the interpreter. Returns an error if there is no interpreter any more.
+pub(crate) fn attach<R>(f: impl FnOnce(Python<'_>) -> PyResult<R>) -> PyResult<R> {
+    try_attach(f).unwrap_or_else(|| Err(PyRuntimeError::new_err("the Python interpreter has shut down")))
+}
+
+/// Calls `f` with this thread attached to the interpreter. Returns `None` if there is no interpreter any more.
+pub(super) fn try_attach<R>(f: impl FnOnce(Python<'_>) -> R) -> Option<R> {
+    if raw::is_attached() {
+        return Python::try_attach(f);
+    }
+    let _attached = Attached::new()?;
+    Python::try_attach(|py| {
+        wait_at_exit(py);
+        f(py)
+    })
+}
+
+/// Makes the end of the interpreter wait.
+pub(super) fn wait_at_exit(py: Python<'_>) {
+    static REGISTERED: PyOnceLock<()> = PyOnceLock::new();
+
+    let register = || -> PyResult<()> {
+        let wait = wrap_pyfunction!(wait_for_threads, py)?;
+        py.import("atexit")?.call_method1("register", (wait,))?;
+        Ok(())
+    };
+    if let Err(error) = REGISTERED.get_or_try_init(py, register) {
+        error.write_unraisable(py, None);
+    }
+}
+
+#[pyfunction]
+fn wait_for_threads(py: Python<'_>) {
+    WAITING.get_or_init(thread::current);
+    ATTACHED.fetch_or(SHUT_DOWN, Ordering::SeqCst);
+    py.detach(|| {
+        while ATTACHED.load(Ordering::SeqCst) != SHUT_DOWN {
+            thread::park();
+        }
+    });
+}

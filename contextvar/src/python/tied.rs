@@ -1,0 +1,343 @@
+//! The variables that are tied to variables of Python, each with its conversion.
+
+use std::any::type_name;
+
+use pyo3::IntoPyObjectExt;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+use super::raw::PyVar;
+use crate::context::Context;
+use crate::storage::AnyVariable;
+use crate::var::{ContextValue, ContextVar};
+
+/// A variable that is declared with `python = "module:NAME"`. The attribute submits it to `inventory`.
+#[expect(missing_debug_implementations, reason = "only expansions name it")]
+pub struct Declared {
+    /// The module of Python's variable.
+    pub module: &'static str,
+    /// The variable's name in the module, or the names on the way to it.
+    pub name: &'static str,
+    /// The path of the static, for messages.
+    pub path: &'static str,
+    /// The variable with its conversion.
+    pub var: &'static dyn Field,
+}
+
+inventory::collect!(Declared);
+
+/// A declared variable whose counterpart has been found.
+pub(super) struct Tied {
+    pub(super) python: PyVar,
+    pub(super) rust: &'static Declared,
+}
+
+/// Returns the declared variables. Finds their counterparts, once.
+pub(super) fn tied(py: Python<'_>) -> PyResult<&'static [Tied]> {
+    static TIED: PyOnceLock<Vec<Tied>> = PyOnceLock::new();
+
+    TIED.get_or_try_init(py, || find_all(py)).map(Vec::as_slice)
+}
+
+fn find_all(py: Python<'_>) -> PyResult<Vec<Tied>> {
+    let find = |rust: &'static Declared| Ok(Tied { python: rust.find(py)?, rust });
+    let mut tied = inventory::iter::<Declared>.into_iter().map(find).collect::<PyResult<Vec<_>>>()?;
+    tied.sort_unstable_by_key(|tied| (tied.python.address(), tied.rust.path));
+    match tied.windows(2).find(|pair| pair[0].python.address() == pair[1].python.address()) {
+        None => Ok(tied),
+        Some(pair) => Err(PyRuntimeError::new_err(format!(
+            "two variables are tied to Python's `{}:{}`: `{}` and `{}`. Tie one of them to another variable",
+            pair[0].rust.module, pair[0].rust.name, pair[0].rust.path, pair[1].rust.path
+        ))),
+    }
+}
+
+impl Declared {
+    /// Finds Python's variable.
+    fn find(&self, py: Python<'_>) -> PyResult<PyVar> {
+        let Declared { module, name, path, .. } = self;
+        let explain = |error: PyErr| {
+            let message =
+                format!("Rust's `{path}` is tied to Python's `{module}:{name}`: {}", text(py, &error));
+            replace(py, error, message)
+        };
+        let mut object = py.import(*module).map_err(explain)?.into_any();
+        for name in name.split('.') {
+            object = object.getattr(name).map_err(explain)?;
+        }
+        PyVar::from_object(object).map_err(|object| {
+            let is = object.get_type().name().map_or_else(|_| "object".to_owned(), |name| name.to_string());
+            PyTypeError::new_err(format!(
+                "Rust's `{path}` is tied to Python's `{module}:{name}`, which is not a ContextVar, but of type `{is}`"
+            ))
+        })
+    }
+
+    /// Returns Python's object for the variable's value in `context`, or `None` if the variable is not set there.
+    pub(super) fn to_python<'py>(
+        &self,
+        py: Python<'py>,
+        context: &Context,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.var.to_python(py, context).map_err(|error| {
+            let rust = self.var.type_name();
+            self.explain(
+                py,
+                error,
+                &format!("the value of Rust's `{}`, of type `{rust}`, has no object of Python", self.path),
+            )
+        })
+    }
+
+    /// Sets the variable in `context` to the value of `object`, or unsets it.
+    pub(super) fn set_from_python(
+        &self,
+        object: Option<&Bound<'_, PyAny>>,
+        context: &mut Context,
+    ) -> PyResult<()> {
+        let Some(object) = object else {
+            self.var.unset(context);
+            return Ok(());
+        };
+        self.var.set_from_python(object, context).map_err(|error| {
+            let Declared { module, name, path, .. } = self;
+            let is = object.get_type().name().map_or_else(|_| "object".to_owned(), |name| name.to_string());
+            let rust = self.var.type_name();
+            let message = format!(
+                "the value of Python's `{module}:{name}`, of type `{is}`, is not one for Rust's `{path}`, of type `{rust}`"
+            );
+            self.explain(object.py(), error, &message)
+        })
+    }
+
+    /// Returns an exception with `message`, which `error` caused. The text of the cause can contain the value, so
+    /// that of a secret variable is left out.
+    fn explain(&self, py: Python<'_>, error: PyErr, message: &str) -> PyErr {
+        let is_type_error = error.is_instance_of::<PyTypeError>(py);
+        let message = if self.var.is_secret() {
+            message.to_owned()
+        } else {
+            format!("{message}: {}", text(py, &error))
+        };
+        let explained =
+            if is_type_error { PyTypeError::new_err(message) } else { PyValueError::new_err(message) };
+        if !self.var.is_secret() {
+            explained.set_cause(py, Some(error));
+        }
+        explained
+    }
+}
+
+/// Returns the text of an exception.
+fn text(py: Python<'_>, error: &PyErr) -> String {
+    error.value(py).to_string()
+}
+
+/// Returns an exception of the same type with another message, which `error` caused.
+fn replace(py: Python<'_>, error: PyErr, message: String) -> PyErr {
+    let replaced = match error.get_type(py).call1((message,)) {
+        Ok(exception) => PyErr::from_value(exception),
+        Err(_) => return error,
+    };
+    replaced.set_cause(py, Some(error));
+    replaced
+}
+
+/// Converts a variable's values to objects of Python and back.
+///
+/// ```standalone_crate
+/// use std::time::Duration;
+///
+/// use contextvar::{context_var, python};
+/// use pyo3::prelude::*;
+///
+/// /// A number of seconds in Python.
+/// struct Seconds;
+///
+/// impl python::Codec<Duration> for Seconds {
+///     fn to_python<'py>(value: &Duration, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+///         Ok(value.as_secs_f64().into_pyobject(py)?.into_any())
+///     }
+///
+///     fn from_python(object: &Bound<'_, PyAny>) -> PyResult<Duration> {
+///         let seconds = object.extract()?;
+///         Duration::try_from_secs_f64(seconds).map_err(|error| pyo3::exceptions::PyValueError::new_err(error.to_string()))
+///     }
+/// }
+///
+/// #[context_var(python = "app.context:TIMEOUT", python_codec = Seconds)]
+/// static TIMEOUT: Duration;
+/// ```
+pub trait Codec<T> {
+    /// Returns the object for a value.
+    ///
+    /// # Errors
+    ///
+    /// Returns an exception if there is no object for the value. Calls into Python then fail with it.
+    fn to_python<'py>(value: &T, py: Python<'py>) -> PyResult<Bound<'py, PyAny>>;
+
+    /// Returns the value of an object.
+    ///
+    /// # Errors
+    ///
+    /// Returns an exception if the object is not one for the variable. The call from Python then fails with it.
+    fn from_python(object: &Bound<'_, PyAny>) -> PyResult<T>;
+}
+
+/// A [`Converted`] variable of any type.
+#[allow(missing_docs, clippy::wrong_self_convention)]
+pub trait Field: Sync {
+    fn erase(&self) -> *const ();
+
+    fn type_name(&self) -> &'static str;
+
+    fn is_secret(&self) -> bool;
+
+    fn is_set(&self, context: &Context) -> bool;
+
+    fn to_python<'py>(&self, py: Python<'py>, context: &Context) -> PyResult<Option<Bound<'py, PyAny>>>;
+
+    fn set_from_python(&self, object: &Bound<'_, PyAny>, context: &mut Context) -> PyResult<()>;
+
+    fn unset(&self, context: &mut Context);
+}
+
+/// Returns the address of a variable, which tells it from others.
+pub(super) fn address(variable: &'static dyn AnyVariable) -> *const () {
+    (&raw const *variable).cast()
+}
+
+/// Returns the object for a value.
+pub(crate) type ToPython<T> = for<'py> fn(&T, Python<'py>) -> PyResult<Bound<'py, PyAny>>;
+
+/// Returns the value of an object.
+pub(crate) type FromPython<T> = fn(&Bound<'_, PyAny>) -> PyResult<T>;
+
+/// A variable and its conversion.
+#[expect(missing_debug_implementations, reason = "only expansions name it")]
+pub struct Converted<T: 'static> {
+    var: &'static ContextVar<T>,
+    to_python: ToPython<T>,
+    from_python: FromPython<T>,
+}
+
+impl<T> Converted<T> {
+    /// Returns a variable with the two functions of its [`Codec`], or of PyO3's traits.
+    pub const fn new(
+        var: &'static ContextVar<T>,
+        to_python: ToPython<T>,
+        from_python: FromPython<T>,
+    ) -> Self {
+        Converted { var, to_python, from_python }
+    }
+}
+
+impl<T: ContextValue> Field for Converted<T> {
+    fn erase(&self) -> *const () {
+        address(self.var.variable())
+    }
+
+    fn type_name(&self) -> &'static str {
+        type_name::<T>()
+    }
+
+    fn is_secret(&self) -> bool {
+        self.var.variable().is_secret()
+    }
+
+    fn is_set(&self, context: &Context) -> bool {
+        context.contains(self.var)
+    }
+
+    fn to_python<'py>(&self, py: Python<'py>, context: &Context) -> PyResult<Option<Bound<'py, PyAny>>> {
+        context.get(self.var).map(|value| (self.to_python)(value, py)).transpose()
+    }
+
+    fn set_from_python(&self, object: &Bound<'_, PyAny>, context: &mut Context) -> PyResult<()> {
+        let value = (self.from_python)(object)?;
+        context.set(self.var, value);
+        Ok(())
+    }
+
+    fn unset(&self, context: &mut Context) {
+        context.unset(self.var);
+    }
+}
+
+/// A value to convert by PyO3's traits. The method `to_python` of `&&&` of it is that of the first of these traits that
+/// applies: [`ByReference`], [`ByClone`], [`NoConversion`].
+#[derive(Debug)]
+pub struct Convert<'a, T>(pub &'a T);
+
+#[allow(missing_docs, clippy::wrong_self_convention)]
+pub trait ByReference {
+    fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>>;
+}
+
+impl<T> ByReference for &&Convert<'_, T>
+where
+    for<'a, 'py> &'a T: IntoPyObject<'py>,
+{
+    fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.0.into_bound_py_any(py)
+    }
+}
+
+#[allow(missing_docs, clippy::wrong_self_convention)]
+pub trait ByClone {
+    fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>>;
+}
+
+impl<T: Clone> ByClone for &Convert<'_, T>
+where
+    for<'py> T: IntoPyObject<'py>,
+{
+    fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.0.clone().into_bound_py_any(py)
+    }
+}
+
+#[allow(missing_docs, clippy::wrong_self_convention)]
+pub trait NoConversion<T> {
+    fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>>
+    where
+        T: PythonValue;
+}
+
+impl<T> NoConversion<T> for Convert<'_, T> {
+    fn to_python<'py>(&self, _py: Python<'py>) -> PyResult<Bound<'py, PyAny>>
+    where
+        T: PythonValue,
+    {
+        unreachable!("no type implements `PythonValue`")
+    }
+}
+
+/// Implemented for no type: the bound of a method that is chosen for types that cannot be converted.
+#[diagnostic::on_unimplemented(
+    message = "PyO3 can't convert a `{Self}` to an object of Python",
+    label = "`&{Self}` does not implement `IntoPyObject`, nor is `{Self}` a `Clone` that implements it",
+    note = "derive `IntoPyObject` and `Clone`, or write `python_codec = Type`, where `Type` implements `contextvar::python::Codec<{Self}>`"
+)]
+pub trait PythonValue {}
+
+/// Implemented for types that PyO3 can extract from an object.
+#[diagnostic::on_unimplemented(
+    message = "PyO3 can't extract a `{Self}` from an object of Python",
+    label = "`{Self}` does not implement `FromPyObject` for objects of every lifetime",
+    note = "derive `FromPyObject`, or write `python_codec = Type`, where `Type` implements `contextvar::python::Codec<{Self}>`"
+)]
+pub trait Extract: Sized {
+    /// Returns the value of an object.
+    fn extract(object: &Bound<'_, PyAny>) -> PyResult<Self>;
+}
+
+impl<T> Extract for T
+where
+    for<'a, 'py> T: FromPyObject<'a, 'py>,
+{
+    fn extract(object: &Bound<'_, PyAny>) -> PyResult<Self> {
+        object.extract().map_err(Into::into)
+    }
+}
