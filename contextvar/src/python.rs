@@ -127,13 +127,16 @@
 //!   the stack, the function sees Python's values, and not what the Rust code has set. Let both call a third function,
 //!   without the argument. Where there is no Python code on the stack, as in a task of tokio, it sees Rust's values.
 
-pub(crate) mod attach;
+mod attach;
 mod awaitable;
-pub(crate) mod border;
+mod border;
 mod coroutine;
 mod event_loop;
+#[allow(missing_docs)]
+#[doc(hidden)]
+pub mod expansion;
 mod raw;
-pub(crate) mod tied;
+mod tied;
 
 use pyo3::prelude::*;
 
