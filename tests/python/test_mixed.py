@@ -89,6 +89,15 @@ class Mixed(unittest.TestCase):
         for kind in sorted({kind for kind, _ in statistics}):
             print(f"{statistics[kind, 'Python']:10}{statistics[kind, 'Rust']:10}  {kind}")
 
+    def test_rust_resets_what_a_callback_has_set_since(self):
+        # `a` is not set before the call, so it is not set afterwards.
+        call_python = [("scoped", [0, 3, 2])]
+        self.check([[("call", [0, 1, 1])], call_python, [("call", [0, 1, 3])], []])
+
+    def check(self, blocks):
+        ours, theirs = asyncio.run(compare(blocks), debug=False)
+        self.assertEqual(ours, theirs, show(blocks, ours, theirs))
+
     def test_differences_are_found_and_shrunk(self):
         always_applying = [[applying, applying] for _, applying in mixed.CALLS]
         with mock.patch.object(mixed, "CALLS", always_applying):

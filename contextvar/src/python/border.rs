@@ -267,15 +267,19 @@ pub(super) fn apply_changes(py: Python<'_>, context: &Context, base: &Context) -
     };
     let tied = tied(py)?;
     let rust = rust_context(py)?;
+    let (changed, _) = split(tied, changes(context, Some(&last.rust)));
     let mut unset = Vec::new();
     if !Arc::ptr_eq(border, last) {
-        apply_python_changes(last.python.bind(py), border.python.bind(py), |var| rust.is(var), &mut unset)?;
+        // Rust may have reset a variable since, to what it was before: not set.
+        let leave_out =
+            |var: &Bound<'_, PyAny>| rust.is(var) || changed.iter().any(|tied| tied.python.is(var));
+        apply_python_changes(last.python.bind(py), border.python.bind(py), leave_out, &mut unset)?;
     }
-    let (changed, _) = split(tied, changes(context, Some(&last.rust)));
     for Tied { python, rust } in changed {
         match rust.to_python(py, context)? {
             Some(value) => python.set(&value)?,
-            None => unset.push(python.bind(py).clone()),
+            None if python.get(py)?.is_some() => unset.push(python.bind(py).clone()),
+            None => (),
         }
     }
     let (_, others) = split(tied, changes(context, Some(&border.rust)));
