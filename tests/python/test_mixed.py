@@ -94,6 +94,10 @@ class Mixed(unittest.TestCase):
         call_python = [("scoped", [0, 3, 2])]
         self.check([[("call", [0, 1, 1])], call_python, [("call", [0, 1, 3])], []])
 
+    def test_python_keeps_its_variables_in_an_empty_context_of_rust(self):
+        thread = [("call", [0, 1, 3]), ("call", [0, 0, 4])]
+        self.check([[("call", [0, 1, 1])], [("thread", [0, 2])], thread, [("set", [4, 0, 0])], []])
+
     def check(self, blocks):
         ours, theirs = asyncio.run(compare(blocks), debug=False)
         self.assertEqual(ours, theirs, show(blocks, ours, theirs))

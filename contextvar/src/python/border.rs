@@ -248,10 +248,13 @@ fn apply_changes_to_rust(python: &Bound<'_, PyContext>, before: &Values) -> PyRe
             rust.set_from_python(now.as_ref(), &mut changed)?;
         }
     }
-    if let Some(Origin { event_loop, border, .. }) = base.get(&ORIGIN) {
-        let last = Crossing { python: raw::copy(python)?.unbind(), rust: without_origin(&changed) };
-        let (event_loop, border) = (event_loop.clone(), border.clone());
-        changed.set(&ORIGIN, Origin { event_loop, border, last: Arc::new(last) });
+    let origin = base.get(&ORIGIN);
+    // The context of a thread stays without an origin, because each call of it sees Python's current context.
+    if origin.is_some() || !current::is_outside_of_contexts() {
+        let last = Arc::new(Crossing { python: raw::copy(python)?.unbind(), rust: without_origin(&changed) });
+        let event_loop = origin.and_then(|origin| origin.event_loop.clone());
+        let border = origin.map_or(&last, |origin| &origin.border).clone();
+        changed.set(&ORIGIN, Origin { event_loop, border, last });
     }
     changed.apply_to_current(&base, Changes::All).map_err(|error| PyRuntimeError::new_err(error.to_string()))
 }
