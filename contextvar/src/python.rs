@@ -408,7 +408,8 @@ pub fn call<R>(f: impl FnOnce(Python<'_>) -> PyResult<R>) -> PyResult<R> {
 
 /// Does what [`call`] does, and applies what the Python code has changed to Rust's current context, also if `f` fails.
 ///
-/// Variables of Python that are not tied keep their values for the next [`call`].
+/// Variables of Python that are not tied keep their values for the next [`call`], except on a thread that has entered no
+/// context of Rust.
 ///
 /// # Errors
 ///

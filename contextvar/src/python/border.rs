@@ -248,10 +248,13 @@ fn apply_changes_to_rust(python: &Bound<'_, PyContext>, before: &Values) -> PyRe
             rust.set_from_python(now.as_ref(), &mut changed)?;
         }
     }
-    if let Some(Origin { event_loop, border, .. }) = base.get(&ORIGIN) {
-        let last = Crossing { python: raw::copy(python)?.unbind(), rust: without_origin(&changed) };
-        let (event_loop, border) = (event_loop.clone(), border.clone());
-        changed.set(&ORIGIN, Origin { event_loop, border, last: Arc::new(last) });
+    let origin = base.get(&ORIGIN);
+    // The context of a thread stays without an origin, because each call of it sees Python's current context.
+    if origin.is_some() || !current::is_outside_of_contexts() {
+        let last = Arc::new(Crossing { python: raw::copy(python)?.unbind(), rust: without_origin(&changed) });
+        let event_loop = origin.and_then(|origin| origin.event_loop.clone());
+        let border = origin.map_or(&last, |origin| &origin.border).clone();
+        changed.set(&ORIGIN, Origin { event_loop, border, last });
     }
     changed.apply_to_current(&base, Changes::All).map_err(|error| PyRuntimeError::new_err(error.to_string()))
 }
@@ -267,15 +270,19 @@ pub(super) fn apply_changes(py: Python<'_>, context: &Context, base: &Context) -
     };
     let tied = tied(py)?;
     let rust = rust_context(py)?;
+    let (changed, _) = split(tied, changes(context, Some(&last.rust)));
     let mut unset = Vec::new();
     if !Arc::ptr_eq(border, last) {
-        apply_python_changes(last.python.bind(py), border.python.bind(py), |var| rust.is(var), &mut unset)?;
+        // Rust may have reset a variable since, to what it was before: not set.
+        let leave_out =
+            |var: &Bound<'_, PyAny>| rust.is(var) || changed.iter().any(|tied| tied.python.is(var));
+        apply_python_changes(last.python.bind(py), border.python.bind(py), leave_out, &mut unset)?;
     }
-    let (changed, _) = split(tied, changes(context, Some(&last.rust)));
     for Tied { python, rust } in changed {
         match rust.to_python(py, context)? {
             Some(value) => python.set(&value)?,
-            None => unset.push(python.bind(py).clone()),
+            None if python.get(py)?.is_some() => unset.push(python.bind(py).clone()),
+            None => (),
         }
     }
     let (_, others) = split(tied, changes(context, Some(&border.rust)));

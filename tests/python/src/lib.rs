@@ -2,5 +2,10 @@
 
 use pyo3::prelude::*;
 
+mod mixed;
+
 #[pymodule]
-mod rust {}
+mod rust {
+    #[pymodule_export]
+    use super::mixed::mixed;
+}
