@@ -2,5 +2,19 @@
 
 use pyo3::prelude::*;
 
-#[pymodule]
-mod rust {}
+mod callbacks;
+mod changes;
+mod counts;
+mod forms;
+mod generators;
+mod values;
+mod variables;
+
+#[pymodule(gil_used = false)]
+mod rust {
+    #[pymodule_export]
+    use crate::{
+        callbacks::callbacks, changes::changes, counts::counts, forms::forms, generators::generators,
+        values::values,
+    };
+}
