@@ -129,6 +129,7 @@ fn arguments_need_their_features() {
     for (args, feature, is_on) in [
         ("baggage = \"user\", log", "baggage", cfg!(feature = "baggage")),
         ("secret, log = serde", "serde", cfg!(feature = "serde")),
+        ("python = \"app:USER\", secret", "python", cfg!(feature = "python")),
         ("log = serde, inherit = false", "serde", cfg!(feature = "serde")),
     ] {
         let expanded = context_var::expand(tokens(args), tokens("static USER: String;")).to_string();

@@ -14,10 +14,6 @@ pub use std::mem::drop;
 
 pub use inventory;
 
-#[cfg(feature = "python")]
-#[path = "private/python.rs"]
-pub mod python;
-
 #[cfg(feature = "baggage")]
 pub use crate::baggage::declared::{Coded, Declared};
 #[cfg(feature = "baggage")]

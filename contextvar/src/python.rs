@@ -93,7 +93,7 @@
 //! | in Python | in Rust |
 //! |---|---|
 //! | `await f()`, where `f` returns a [`coroutine`] | the future runs on the tokio runtime of pyo3-async-runtimes, in a copy of the context of the task that awaits it |
-//! | `await f()`, where `f` is an `async fn` with PyO3's feature `experimental-async` and `#[with_copied_context(python)]` | the future is polled on the thread of the event loop, in such a copy |
+//! | `await f()`, where `f` is an `async fn` with PyO3's feature `experimental-async` and `#[with_copied_context(python)]` | the future is polled on the thread of the event loop, in such a copy, and finds no tokio runtime there |
 //! | `async def f()` | `call_async(..).await` runs it as a task on the event loop, in a Python context with Rust's values |
 //!
 //! The body of a coroutine runs in the context of the task that awaits it, as with every coroutine of Python, and not in
@@ -127,13 +127,16 @@
 //!   the stack, the function sees Python's values, and not what the Rust code has set. Let both call a third function,
 //!   without the argument. Where there is no Python code on the stack, as in a task of tokio, it sees Rust's values.
 
-pub(crate) mod attach;
+mod attach;
 mod awaitable;
-pub(crate) mod border;
+mod border;
 mod coroutine;
 mod event_loop;
+#[allow(missing_docs)]
+#[doc(hidden)]
+pub mod expansion;
 mod raw;
-pub(crate) mod tied;
+mod tied;
 
 use pyo3::prelude::*;
 
@@ -275,7 +278,8 @@ pub fn run_applying_changes<R>(py: Python<'_>, f: impl FnOnce() -> PyResult<R>) 
 /// The future starts where the coroutine is first awaited, in a copy of the [context](copy_context) of the task that
 /// awaits it. The task does not see what the future sets. The output is converted in the future's context. A panic of the
 /// future is raised as the `RustPanic` of pyo3-async-runtimes. Inside the future, the functions of pyo3-async-runtimes
-/// find the event loop and the context.
+/// find the event loop and the context. In tracebacks and warnings the coroutine has the name of the function that
+/// contains the async block.
 ///
 /// The GIL is taken to convert the output, on a thread for blocking work, and not while the future is polled.
 ///

@@ -207,27 +207,24 @@ fn declare_python(
     PythonName { module, name }: &PythonName,
 ) -> TokenStream {
     let krate = args.krate.spanned(span);
-    let private = quote_spanned!(span=> #krate::__private::python);
-    let (to_python, from_python) = match &args.python_codec {
+    let private = quote_spanned!(span=> #krate::python::expansion);
+    let conversion = match &args.python_codec {
         Some(codec) => {
             let codec = quote!(<#codec as #krate::python::Codec<#ty>>);
-            (quote!(#codec::to_python), quote!(#codec::from_python))
+            quote_spanned! {span=>
+                #private::Conversion { to_python: #codec::to_python, from_python: #codec::from_python }
+            }
         }
-        None => {
-            let to_python = quote_spanned! {span=>
-                |value, py| {
-                    #[allow(unused_imports)]
-                    use #private::{ByClone as _, ByReference as _, NoConversion as _};
-                    (&&&#private::Convert::<#ty>(value)).to_python(py)
-                }
-            };
-            (to_python, quote_spanned!(span=> <#ty as #private::Extract>::extract))
-        }
+        None => quote_spanned! {span=> {
+            #[allow(unused_imports)]
+            use #private::{ByClone as _, ByReference as _, NoConversion as _};
+            (&&#private::ConversionOf::<#ty>::new()).find()
+        }},
     };
     quote_spanned! {span=>
         const _: () = {
             static CONVERTED: #private::Converted<#ty> =
-                #private::Converted::<#ty>::new(&#ident, #to_python, #from_python);
+                #private::Converted::<#ty>::new(&#ident, || #conversion);
             #krate::__private::inventory::submit! {
                 #private::Declared {
                     module: #module,

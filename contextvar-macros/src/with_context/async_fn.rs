@@ -8,6 +8,7 @@ use crate::tokens::path_ends_in;
 use crate::with_context::args::WithContextArgs;
 use crate::with_context::body::{NestedBody, nest_async_body, replace_body};
 use crate::with_context::parse::Function;
+use crate::with_context::plain_fn::run_in_python;
 use crate::with_context::return_type::{locate_at_arrow, output_type};
 
 // Input:
@@ -38,9 +39,8 @@ pub(crate) fn expand_async_fn(args: &WithContextArgs, function: &Function) -> To
         }
         Some(_) => {
             // Errors about a return type that is no `Result` point at the return type.
-            let (span, private) = locate_at_arrow(args, &function.sig);
-            let applies_changes = args.apply_changes.is_some();
-            quote_spanned!(span=> #private::python::scope(#applies_changes, async move #block))
+            let (span, _) = locate_at_arrow(args, &function.sig);
+            run_in_python(args, span, "scope", quote!(async move #block))
         }
     };
     if !args.is_nested && may_be_program_main(function) {

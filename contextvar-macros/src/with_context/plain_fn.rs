@@ -38,9 +38,8 @@ pub(crate) fn expand_plain_fn(args: &WithContextArgs, function: &Function) -> To
         }
         Some(_) => {
             // Errors about a return type that is no `Result` point at the return type.
-            let (span, private) = locate_at_arrow(args, &function.sig);
-            let applies_changes = args.apply_changes.is_some();
-            quote_spanned!(span=> #private::python::run(#applies_changes, move || -> #output #block))
+            let (span, _) = locate_at_arrow(args, &function.sig);
+            run_in_python(args, span, "run", quote!(move || -> #output #block))
         }
     };
     let statements = match declared {
@@ -50,6 +49,21 @@ pub(crate) fn expand_plain_fn(args: &WithContextArgs, function: &Function) -> To
         _ => quote!(#[allow(clippy::result_large_err)] return #run;),
     };
     replace_body(function, &sig, statements)
+}
+
+/// Returns the call of a function of `contextvar::python` that runs `body` in a copy of Python's context.
+pub(crate) fn run_in_python(
+    args: &WithContextArgs,
+    span: Span,
+    name: &str,
+    body: TokenStream,
+) -> TokenStream {
+    let krate = args.krate.spanned(span);
+    let name = Ident::new(name, span);
+    let applies_changes = args.apply_changes.is_some();
+    quote_spanned! {span=>
+        #krate::python::expansion::#name(#applies_changes, #krate::python::expansion::from_exception, #body)
+    }
 }
 
 // Input:

@@ -44,7 +44,7 @@ impl Drop for Attached {
 }
 
 /// Calls `f` with this thread attached to the interpreter. Returns an error if there is no interpreter any more.
-pub(crate) fn attach<R>(f: impl FnOnce(Python<'_>) -> PyResult<R>) -> PyResult<R> {
+pub(super) fn attach<R>(f: impl FnOnce(Python<'_>) -> PyResult<R>) -> PyResult<R> {
     try_attach(f).unwrap_or_else(|| Err(PyRuntimeError::new_err("the Python interpreter has shut down")))
 }
 

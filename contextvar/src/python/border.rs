@@ -65,7 +65,7 @@ fn without_origin(context: &Context) -> Context {
 }
 
 /// Returns a context with the values of Python's current one. See [`super::copy_context`].
-pub(crate) fn import(py: Python<'_>) -> PyResult<Context> {
+pub(super) fn import(py: Python<'_>) -> PyResult<Context> {
     if !raw::is_called_from_python(py) {
         return Ok(copy_rust_context());
     }
@@ -176,7 +176,7 @@ impl<'py> Call<'py> {
     }
 
     /// Applies the changes that Python's code has made since `before` to Rust's current context.
-    pub(crate) fn apply_changes(&self, before: &Values) -> PyResult<()> {
+    pub(super) fn apply_changes(&self, before: &Values) -> PyResult<()> {
         apply_changes_to_rust(self.entered.context(), before)
     }
 }
@@ -263,7 +263,7 @@ fn apply_changes_to_rust(python: &Bound<'_, PyContext>, before: &Values) -> PyRe
 
 /// Applies what has changed in `context`, which [`import`] has returned, to the current context of Python. Where Rust's
 /// code has called [`import`], applies it to Rust's current context.
-pub(crate) fn apply_changes(py: Python<'_>, context: &Context, base: &Context) -> PyResult<()> {
+pub(super) fn apply_changes(py: Python<'_>, context: &Context, base: &Context) -> PyResult<()> {
     let Some(Origin { event_loop, border, last }) =
         context.get(&ORIGIN).filter(|_| raw::is_called_from_python(py))
     else {

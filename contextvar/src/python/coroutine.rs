@@ -1,6 +1,6 @@
 //! Futures of Rust as coroutines of Python.
 
-use std::any::Any;
+use std::any::{Any, type_name};
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -9,6 +9,7 @@ use std::task::Poll;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 use pyo3::{IntoPyObjectExt, intern};
 use pyo3_async_runtimes::TaskLocals;
 use pyo3_async_runtimes::err::RustPanic;
@@ -30,7 +31,17 @@ where
         Changes::Applied => "coroutine_applying_changes",
     };
     let start = Box::new(move |py: Python<'_>| start(py, future, changes));
-    event_loop::function(py, function)?.call1((Start { start: Mutex::new(Some(start)) },))
+    let coroutine = event_loop::function(py, function)?.call1((Start { start: Mutex::new(Some(start)) },))?;
+    let name = PyString::intern(py, name_of::<F>());
+    coroutine.setattr(intern!(py, "__name__"), &name)?;
+    coroutine.setattr(intern!(py, "__qualname__"), &name)?;
+    Ok(coroutine)
+}
+
+/// Returns the name of a future for tracebacks and warnings: that of the function, if it is an async block.
+fn name_of<F>() -> &'static str {
+    let name = type_name::<F>();
+    name.trim_end_matches("::{{closure}}")
 }
 
 type StartFn = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;

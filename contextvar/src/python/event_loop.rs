@@ -40,8 +40,8 @@ pub(super) fn for_context<'py>(py: Python<'py>, rust: &Context) -> PyResult<Boun
     }
     pyo3_async_runtimes::tokio::get_current_loop(py).map_err(|error| {
         let none = PyRuntimeError::new_err(
-            "there is no event loop to run a coroutine: call Rust from a coroutine, as in `await rust_function()`, or from a \
-             thread that a coroutine has started",
+            "there is no event loop to run the awaitable: Rust's context does not come from a call that a coroutine of \
+             Python has made",
         );
         none.set_cause(py, Some(error));
         none

@@ -2,7 +2,6 @@
 
 use std::any::type_name;
 
-use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -213,28 +212,26 @@ pub(super) fn address(variable: &'static dyn AnyVariable) -> *const () {
     (&raw const *variable).cast()
 }
 
-/// Returns the object for a value.
-pub(crate) type ToPython<T> = for<'py> fn(&T, Python<'py>) -> PyResult<Bound<'py, PyAny>>;
-
-/// Returns the value of an object.
-pub(crate) type FromPython<T> = fn(&Bound<'_, PyAny>) -> PyResult<T>;
+/// How to convert a variable's values.
+#[expect(missing_debug_implementations, reason = "only expansions name it")]
+pub struct Conversion<T> {
+    /// Returns the object for a value.
+    pub to_python: for<'py> fn(&T, Python<'py>) -> PyResult<Bound<'py, PyAny>>,
+    /// Returns the value of an object.
+    pub from_python: fn(&Bound<'_, PyAny>) -> PyResult<T>,
+}
 
 /// A variable and its conversion.
 #[expect(missing_debug_implementations, reason = "only expansions name it")]
 pub struct Converted<T: 'static> {
     var: &'static ContextVar<T>,
-    to_python: ToPython<T>,
-    from_python: FromPython<T>,
+    conversion: fn() -> Conversion<T>,
 }
 
 impl<T> Converted<T> {
-    /// Returns a variable with the two functions of its [`Codec`], or of PyO3's traits.
-    pub const fn new(
-        var: &'static ContextVar<T>,
-        to_python: ToPython<T>,
-        from_python: FromPython<T>,
-    ) -> Self {
-        Converted { var, to_python, from_python }
+    /// Returns a variable with its conversion: that of its [`Codec`], or of PyO3's traits.
+    pub const fn new(var: &'static ContextVar<T>, conversion: fn() -> Conversion<T>) -> Self {
+        Converted { var, conversion }
     }
 }
 
@@ -256,93 +253,16 @@ impl<T: ContextValue> Field for Converted<T> {
     }
 
     fn to_python<'py>(&self, py: Python<'py>, context: &Context) -> PyResult<Option<Bound<'py, PyAny>>> {
-        context.get(self.var).map(|value| (self.to_python)(value, py)).transpose()
+        context.get(self.var).map(|value| ((self.conversion)().to_python)(value, py)).transpose()
     }
 
     fn set_from_python(&self, object: &Bound<'_, PyAny>, context: &mut Context) -> PyResult<()> {
-        let value = (self.from_python)(object)?;
+        let value = ((self.conversion)().from_python)(object)?;
         context.set(self.var, value);
         Ok(())
     }
 
     fn unset(&self, context: &mut Context) {
         context.unset(self.var);
-    }
-}
-
-/// A value to convert by PyO3's traits. The method `to_python` of `&&&` of it is that of the first of these traits that
-/// applies: [`ByReference`], [`ByClone`], [`NoConversion`].
-#[derive(Debug)]
-pub struct Convert<'a, T>(pub &'a T);
-
-#[allow(missing_docs, clippy::wrong_self_convention)]
-pub trait ByReference {
-    fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>>;
-}
-
-impl<T> ByReference for &&Convert<'_, T>
-where
-    for<'a, 'py> &'a T: IntoPyObject<'py>,
-{
-    fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.0.into_bound_py_any(py)
-    }
-}
-
-#[allow(missing_docs, clippy::wrong_self_convention)]
-pub trait ByClone {
-    fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>>;
-}
-
-impl<T: Clone> ByClone for &Convert<'_, T>
-where
-    for<'py> T: IntoPyObject<'py>,
-{
-    fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.0.clone().into_bound_py_any(py)
-    }
-}
-
-#[allow(missing_docs, clippy::wrong_self_convention)]
-pub trait NoConversion<T> {
-    fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>>
-    where
-        T: PythonValue;
-}
-
-impl<T> NoConversion<T> for Convert<'_, T> {
-    fn to_python<'py>(&self, _py: Python<'py>) -> PyResult<Bound<'py, PyAny>>
-    where
-        T: PythonValue,
-    {
-        unreachable!("no type implements `PythonValue`")
-    }
-}
-
-/// Implemented for no type: the bound of a method that is chosen for types that cannot be converted.
-#[diagnostic::on_unimplemented(
-    message = "PyO3 can't convert a `{Self}` to an object of Python",
-    label = "`&{Self}` does not implement `IntoPyObject`, nor is `{Self}` a `Clone` that implements it",
-    note = "derive `IntoPyObject` and `Clone`, or write `python_codec = Type`, where `Type` implements `contextvar::python::Codec<{Self}>`"
-)]
-pub trait PythonValue {}
-
-/// Implemented for types that PyO3 can extract from an object.
-#[diagnostic::on_unimplemented(
-    message = "PyO3 can't extract a `{Self}` from an object of Python",
-    label = "`{Self}` does not implement `FromPyObject` for objects of every lifetime",
-    note = "derive `FromPyObject`, or write `python_codec = Type`, where `Type` implements `contextvar::python::Codec<{Self}>`"
-)]
-pub trait Extract: Sized {
-    /// Returns the value of an object.
-    fn extract(object: &Bound<'_, PyAny>) -> PyResult<Self>;
-}
-
-impl<T> Extract for T
-where
-    for<'a, 'py> T: FromPyObject<'a, 'py>,
-{
-    fn extract(object: &Bound<'_, PyAny>) -> PyResult<Self> {
-        object.extract().map_err(Into::into)
     }
 }

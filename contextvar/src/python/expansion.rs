@@ -1,0 +1,148 @@
+//! Support for the argument `python` of the attributes. Not public API: it can change at any time.
+//!
+//! Not in `__private`, because rustc shows the paths of functions whose bounds are not satisfied.
+
+use std::marker::PhantomData;
+
+use pyo3::prelude::*;
+use pyo3::{IntoPyObjectExt, PyErr};
+
+use super::attach::attach;
+use super::border;
+pub use super::tied::{Conversion, Converted, Declared, Field};
+use crate::context::copy_context;
+
+mod bounds {
+    use super::PyErr;
+
+    /// Implemented for what a function can return that runs in Python's context.
+    #[diagnostic::on_unimplemented(
+        message = "a function with the argument `python` returns a `Result` whose error implements `From<PyErr>`",
+        label = "not such a `Result`",
+        note = "the function returns the exception if a value of Python is not one for its variable: return a `PyResult`"
+    )]
+    pub trait Fallible {
+        fn from_exception(exception: PyErr) -> Self;
+    }
+
+    impl<T, E: From<PyErr>> Fallible for Result<T, E> {
+        fn from_exception(exception: PyErr) -> Self {
+            Err(exception.into())
+        }
+    }
+
+    /// Implemented for no type: the bound of a method that is chosen for types that cannot be converted.
+    #[diagnostic::on_unimplemented(
+        message = "PyO3 can't convert a `{Self}` to an object of Python and back",
+        label = "lacks `FromPyObject`, or `IntoPyObject` for `&{Self}` or for a `{Self}` that is `Clone`",
+        note = "derive `Clone`, `FromPyObject` and `IntoPyObject`, or write `python_codec = Type`, where `Type` implements \
+                `contextvar::python::Codec<{Self}>`"
+    )]
+    pub trait PythonValue {}
+}
+
+use bounds::{Fallible, PythonValue};
+
+/// Returns the `Result` with the exception.
+pub fn from_exception<R: Fallible>(exception: PyErr) -> R {
+    R::from_exception(exception)
+}
+
+/// Runs the body of a function in a copy of Python's current context.
+pub fn run<R>(applies_changes: bool, from_exception: fn(PyErr) -> R, body: impl FnOnce() -> R) -> R {
+    let base = copy_context();
+    let mut context = match attach(border::import) {
+        Ok(context) => context,
+        Err(exception) => return from_exception(exception),
+    };
+    let result = context.run(body);
+    if applies_changes {
+        if let Err(exception) = attach(|py| border::apply_changes(py, &context, &base)) {
+            return from_exception(exception);
+        }
+    }
+    result
+}
+
+/// Runs the body of an async function in a copy of the context that is Python's current one at the first poll.
+pub async fn scope<R>(
+    applies_changes: bool,
+    from_exception: fn(PyErr) -> R,
+    body: impl Future<Output = R>,
+) -> R {
+    let base = copy_context();
+    let context = match attach(border::import) {
+        Ok(context) => context,
+        Err(exception) => return from_exception(exception),
+    };
+    if !applies_changes {
+        return context.scope(body).await;
+    }
+    let (result, context) = context.scope(body).and_context().await;
+    match attach(|py| border::apply_changes(py, &context, &base)) {
+        Ok(()) => result,
+        Err(exception) => from_exception(exception),
+    }
+}
+
+/// Finds the conversion by PyO3's traits. The method `find` of `&&` of it is that of the first of these traits that
+/// applies: [`ByReference`], [`ByClone`], [`NoConversion`].
+#[derive(Debug)]
+pub struct ConversionOf<T>(PhantomData<fn() -> T>);
+
+impl<T> ConversionOf<T> {
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+pub trait ByReference<T> {
+    fn find(&self) -> Conversion<T>;
+}
+
+impl<T> ByReference<T> for &ConversionOf<T>
+where
+    for<'a, 'py> &'a T: IntoPyObject<'py>,
+    for<'a, 'py> T: FromPyObject<'a, 'py>,
+{
+    fn find(&self) -> Conversion<T> {
+        Conversion { to_python: |value, py| value.into_bound_py_any(py), from_python: extract }
+    }
+}
+
+pub trait ByClone<T> {
+    fn find(&self) -> Conversion<T>;
+}
+
+impl<T: Clone> ByClone<T> for ConversionOf<T>
+where
+    for<'py> T: IntoPyObject<'py>,
+    for<'a, 'py> T: FromPyObject<'a, 'py>,
+{
+    fn find(&self) -> Conversion<T> {
+        Conversion { to_python: |value, py| value.clone().into_bound_py_any(py), from_python: extract }
+    }
+}
+
+fn extract<T>(object: &Bound<'_, PyAny>) -> PyResult<T>
+where
+    for<'a, 'py> T: FromPyObject<'a, 'py>,
+{
+    object.extract().map_err(Into::into)
+}
+
+pub trait NoConversion<T> {
+    fn find(&self) -> Conversion<T>
+    where
+        T: PythonValue;
+}
+
+impl<T> NoConversion<T> for &&ConversionOf<T> {
+    fn find(&self) -> Conversion<T>
+    where
+        T: PythonValue,
+    {
+        unreachable!("no type implements `PythonValue`")
+    }
+}

@@ -1,0 +1,6 @@
+use contextvar::context_var;
+
+#[context_var(python = app::USER)]
+static USER: String;
+
+fn main() {}

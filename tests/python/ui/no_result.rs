@@ -1,0 +1,10 @@
+use contextvar::with_copied_context;
+use pyo3::prelude::*;
+
+#[pyfunction]
+#[with_copied_context(python)]
+fn count() -> u64 {
+    7
+}
+
+fn main() {}
