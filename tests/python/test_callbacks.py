@@ -16,8 +16,14 @@ INHERITING = (
     "spawn_blocking",
 )
 SAME_CONTEXT = ("here", "here, detached", "block_on")
-WITH_CONTEXT = (*SAME_CONTEXT, *INHERITING, "bound std::thread")
-WITHOUT_CONTEXT = ("std::thread", "task without a context", "task in an empty context")
+# A task that tokio polls inside of a context reads that context.
+WITH_CONTEXT = (*SAME_CONTEXT, *INHERITING, "bound std::thread", "task on this thread")
+WITHOUT_CONTEXT = (
+    "empty context",
+    "std::thread",
+    "task without a context",
+    "task in an empty context",
+)
 ON_OTHER_THREADS = (
     "contextvar::thread",
     "contextvar::thread::scope",
@@ -35,27 +41,24 @@ class Places(ContextTestCase):
         variables.TENANT.set("python")
         variables.SESSION.set("a session")
 
-    def from_each(self, places, function):
+    def assert_from_each(self, places, function, expected):
         for place in places:
             with self.subTest(place):
-                yield place, callbacks.call_from(place, function)
+                self.assertEqual(callbacks.call_from(place, function), expected)
 
     def test_the_callback_sees_the_values_of_rust(self):
         def function():
             return variables.USER.get(), variables.TENANT.get()
 
-        for _, seen in self.from_each(WITH_CONTEXT, function):
-            self.assertEqual(seen, ("ada", "rust"))
+        self.assert_from_each(WITH_CONTEXT, function, ("ada", "rust"))
 
     def test_the_callback_sees_untied_variables_of_its_caller(self):
         marker = object()
         UNTIED.set(marker)
-        for _, seen in self.from_each(WITH_CONTEXT, UNTIED.get):
-            self.assertIs(seen, marker)
+        self.assert_from_each(WITH_CONTEXT, UNTIED.get, marker)
 
     def test_a_function_of_rust_below_the_callback_sees_untied_variables_of_rust(self):
-        for _, seen in self.from_each(WITH_CONTEXT, callbacks.note):
-            self.assertEqual(seen, "from rust")
+        self.assert_from_each(WITH_CONTEXT, callbacks.note, "from rust")
 
     def test_the_callback_runs_in_a_copy(self):
         def change():
@@ -63,8 +66,8 @@ class Places(ContextTestCase):
                 var.set("changed")
 
         before = dict(contextvars.copy_context().items())
-        for _ in self.from_each((*WITH_CONTEXT, *WITHOUT_CONTEXT), change):
-            self.assertEqual(dict(contextvars.copy_context().items()), before)
+        self.assert_from_each((*WITH_CONTEXT, *WITHOUT_CONTEXT), change, None)
+        self.assertEqual(dict(contextvars.copy_context().items()), before)
 
     def test_no_value_crosses_to_work_without_a_context(self):
         def function():
@@ -76,15 +79,12 @@ class Places(ContextTestCase):
             )
 
         UNTIED.set("untied")
-        for _, seen in self.from_each(WITHOUT_CONTEXT, function):
-            self.assertEqual(seen, (None, None, None, None))
+        self.assert_from_each(WITHOUT_CONTEXT, function, (None, None, None, None))
 
     def test_the_places_are_on_other_threads(self):
         here = threading.get_ident()
-        for _, seen in self.from_each(ON_OTHER_THREADS, threading.get_ident):
-            self.assertNotEqual(seen, here)
-        for _, seen in self.from_each(SAME_CONTEXT, threading.get_ident):
-            self.assertEqual(seen, here)
+        self.assert_from_each(ON_OTHER_THREADS, lambda: threading.get_ident() == here, False)
+        self.assert_from_each(SAME_CONTEXT, threading.get_ident, here)
 
     def test_an_exception_of_the_callback_comes_through(self):
         error = KeyError("from the callback")
@@ -104,8 +104,7 @@ class Places(ContextTestCase):
         def function():
             return where_set(variables.SESSION), values.describe("USER"), variables.TENANT.get()
 
-        for _, seen in self.from_each(INHERITING, function):
-            self.assertEqual(seen, (None, '"ada"', "rust"))
+        self.assert_from_each(INHERITING, function, (None, '"ada"', "rust"))
 
     def test_a_variable_that_is_not_inherited_is_unset_and_others_are_as_they_were(self):
         marker = object()
@@ -118,19 +117,26 @@ class Places(ContextTestCase):
         def function():
             with self.assertRaises(LookupError):
                 variables.SESSION.get()
-            items = dict(contextvars.copy_context().items())
-            return {
-                var: value for var, value in items.items() if not var.name.startswith("contextvar.")
-            }
+            items = contextvars.copy_context().items()
+            own = {var: value for var, value in items if not var.name.startswith("contextvar.")}
+            return own, id(variables.LIST.get())
 
-        for _, seen in self.from_each(INHERITING, function):
-            self.assertEqual(seen, expected)
-            self.assertIs(seen[variables.LIST], variables.LIST.get())
+        self.assert_from_each(INHERITING, function, (expected, id(variables.LIST.get())))
 
     def test_a_direct_call_sees_a_variable_that_is_not_inherited(self):
         places = (*SAME_CONTEXT, "bound std::thread")
-        for _, seen in self.from_each(places, variables.SESSION.get):
-            self.assertEqual(seen, "a session")
+        self.assert_from_each(places, variables.SESSION.get, "a session")
+
+    def test_a_call_that_enters_no_context_runs_in_a_copy_of_the_callers(self):
+        def function():
+            seen = UNTIED.get(), variables.USER.get(), variables.SESSION.get()
+            UNTIED.set("changed")
+            return seen
+
+        UNTIED.set("untied")
+        seen = callbacks.call_unentered(function)
+        self.assertEqual(seen, ("untied", "ada", "a session"))
+        self.assertEqual(UNTIED.get(), "untied")
 
     def test_two_tasks_at_a_time_do_not_mix(self):
         both = threading.Barrier(2, timeout=30)

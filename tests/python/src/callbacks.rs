@@ -3,18 +3,19 @@
 use std::panic::resume_unwind;
 use std::thread as std_thread;
 
-use contextvar::{copy_context, python, task, thread, with_copied_context};
+use contextvar::{Context, copy_context, python, task, thread, with_copied_context};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use pyo3_async_runtimes::tokio::get_runtime;
+use tokio::runtime::Builder;
 
 use crate::variables::{NOTE, TENANT};
 
 #[pymodule(submodule)]
 pub(crate) mod callbacks {
     #[pymodule_export]
-    use super::{call, call_from, call_from_two_tasks, note, panic, tenant};
+    use super::{call, call_from, call_from_two_tasks, call_unentered, note, panic, tenant};
 }
 
 /// Sets the tenant, and calls `function` from a place.
@@ -32,6 +33,7 @@ fn call_from(py: Python<'_>, place: &str, function: Py<PyAny>) -> PyResult<Py<Py
         let runtime = get_runtime();
         let joined = match place {
             "here, detached" => return call(),
+            "empty context" => return Context::new().run(call),
             "block_on" => return runtime.block_on(async { call() }),
             "contextvar::thread::scope" => {
                 return thread::scope(|scope| scope.spawn(call).join().expect("no panic"));
@@ -44,6 +46,10 @@ fn call_from(py: Python<'_>, place: &str, function: Py<PyAny>) -> PyResult<Py<Py
             "task" => runtime.block_on(async { task::spawn(async move { call() }).await }),
             "spawn_blocking" => runtime.block_on(async { task::spawn_blocking(call).await }),
             "task without a context" => runtime.block_on(runtime.spawn(async move { call() })),
+            "task on this thread" => {
+                let runtime = Builder::new_current_thread().build()?;
+                runtime.block_on(async { tokio::spawn(async move { call() }).await })
+            }
             "task in an empty context" => {
                 runtime.block_on(async { task::spawn_in_empty_context(async move { call() }).await })
             }
@@ -84,6 +90,12 @@ fn call<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     NOTE.set(note);
     python::call(|_| function.call1(args))
+}
+
+/// Calls `function` without entering a context of Rust.
+#[pyfunction]
+fn call_unentered(function: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    python::call(|_| function.call0())
 }
 
 /// Returns the note, if it is set.
