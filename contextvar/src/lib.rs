@@ -307,7 +307,7 @@ pub use contextvar_macros::context_var;
 /// - `future`: declares that the function returns a boxed future under another name.
 /// - `python` (feature `python`): the body runs in a copy of Python's current context. On an `async fn` the copy is taken
 ///   at the first poll, because the body of a coroutine runs in the context of the task that awaits it. The function
-///   returns a `Result` whose error implements `From<PyErr>`. See `contextvar::python`.
+///   returns a `Result` whose error implements `From<PyErr>`. Not on an `impl` block. See `contextvar::python`.
 /// - `apply_changes`, with `python`: what the body changes is applied to Python's current context when the body has
 ///   finished.
 /// - `skip`: leaves a function out of an annotated `impl`, trait or module.

@@ -218,7 +218,7 @@ fn declare_python(
         None => quote_spanned! {span=> {
             #[allow(unused_imports)]
             use #private::{ByClone as _, ByReference as _, NoConversion as _};
-            (&&#private::ConversionOf::<#ty>::new()).find()
+            (&&&#private::ConversionOf::<#ty>::new()).find()
         }},
     };
     quote_spanned! {span=>

@@ -78,6 +78,11 @@ fn expand_container(
         );
         return Err(Error::new(token.span(), message));
     }
+    if let Some(python) = &args.python {
+        let message = "`python` is for one function, not for an `impl` block, a trait or a module, in which plain \
+                       functions stay as they are: put the attribute on the functions that Python calls";
+        return Err(Error::new(python.span(), message));
+    }
     let (krate, name) = (&args.krate, Ident::new(args.kind.attribute(), Span::call_site()));
     if attrs.iter().any(|attr| path_ends_in(attr.path(), &["automock"])) {
         // mockall copies the attributes of methods, but not those of an `impl`, to statements, where no

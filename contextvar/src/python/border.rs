@@ -4,10 +4,11 @@
 //! context does. A context of Python that came from Rust holds a [`RustContext`] as the value of a variable, with the
 //! values of variables that are not tied.
 
-use std::fmt;
 use std::sync::Arc;
+use std::{fmt, ptr};
 
 use pyo3::exceptions::PyRuntimeError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyContext;
@@ -171,7 +172,7 @@ impl<'py> Call<'py> {
 
     /// Returns what the tied variables are set to, to find out later what has changed.
     pub(super) fn values(&self) -> PyResult<Values> {
-        Values::read(self.entered.context().py())
+        Values::read(self.entered.context().py(), &self.rust)
     }
 
     /// Applies the changes that Python's code has made since `before` to Rust's current context.
@@ -208,17 +209,20 @@ fn without<'py>(
     Ok(entered.context().clone())
 }
 
-/// The objects that tied variables and [`rust_context`] are set to.
+/// The objects that tied variables and [`rust_context`] are set to when a call begins.
 pub(super) struct Values {
+    /// The context of Rust that calls.
+    caller: Context,
     tied: Vec<Option<Py<PyAny>>>,
     rust: Option<Py<PyAny>>,
 }
 
 impl Values {
-    /// Reads Python's current context.
-    fn read(py: Python<'_>) -> PyResult<Values> {
+    /// Reads Python's current context, which has the values of `caller`.
+    fn read(py: Python<'_>, caller: &Context) -> PyResult<Values> {
         let read = |var: &PyVar| Ok(var.get(py)?.map(Bound::unbind));
         Ok(Values {
+            caller: caller.clone(),
             tied: tied(py)?.iter().map(|tied| read(&tied.python)).collect::<PyResult<_>>()?,
             rust: read(rust_context(py)?)?,
         })
@@ -232,23 +236,23 @@ fn is_same(one: Option<&Py<PyAny>>, other: Option<&Bound<'_, PyAny>>) -> bool {
 /// Applies the changes that Python's code has made in `python`, which is current, to Rust's current context.
 fn apply_changes_to_rust(python: &Bound<'_, PyContext>, before: &Values) -> PyResult<()> {
     let py = python.py();
-    let base = copy_rust_context();
-    let mut changed = base.clone();
+    // The current context can have other changes by now, which `python` does not have.
+    let mut changed = before.caller.clone();
     let tied = tied(py)?;
     let now = rust_context(py)?.get(py)?;
     if let Some(now) = now.filter(|now| !is_same(before.rust.as_ref(), Some(now))) {
         let now = now.cast::<RustContext>()?.get();
-        let before = before.rust.as_ref().map(|before| before.bind(py).cast::<RustContext>()).transpose()?;
-        let (_, others) = split(tied, changes(&now.values, before.map(|before| &before.get().values)));
+        let then = before.rust.as_ref().map(|then| then.bind(py).cast::<RustContext>()).transpose()?;
+        let (_, others) = split(tied, changes(&now.values, then.map(|then| &then.get().values)));
         changed.copy_states(&others, &now.values);
     }
-    for (Tied { python, rust }, before) in tied.iter().zip(&before.tied) {
+    for (Tied { python, rust }, then) in tied.iter().zip(&before.tied) {
         let now = python.get(py)?;
-        if !is_same(before.as_ref(), now.as_ref()) {
+        if !is_same(then.as_ref(), now.as_ref()) {
             rust.set_from_python(now.as_ref(), &mut changed)?;
         }
     }
-    let origin = base.get(&ORIGIN);
+    let origin = before.caller.get(&ORIGIN);
     // The context of a thread stays without an origin, because each call of it sees Python's current context.
     if origin.is_some() || !current::is_outside_of_contexts() {
         let last = Arc::new(Crossing { python: raw::copy(python)?.unbind(), rust: without_origin(&changed) });
@@ -256,7 +260,8 @@ fn apply_changes_to_rust(python: &Bound<'_, PyContext>, before: &Values) -> PyRe
         let border = origin.map_or(&last, |origin| &origin.border).clone();
         changed.set(&ORIGIN, Origin { event_loop, border, last });
     }
-    changed.apply_to_current(&base, Changes::All).map_err(|error| PyRuntimeError::new_err(error.to_string()))
+    let applied = changed.apply_to_current(&before.caller, Changes::All);
+    applied.map_err(|error| PyRuntimeError::new_err(error.to_string()))
 }
 
 /// Applies what has changed in `context`, which [`import`] has returned, to the current context of Python. Where Rust's
@@ -270,57 +275,90 @@ pub(super) fn apply_changes(py: Python<'_>, context: &Context, base: &Context) -
     };
     let tied = tied(py)?;
     let rust = rust_context(py)?;
-    let (changed, _) = split(tied, changes(context, Some(&last.rust)));
+    let (since_last, _) = split(tied, changes(context, Some(&last.rust)));
+    let (since_border, others) = split(tied, changes(context, Some(&border.rust)));
+    let object = |tied: &Tied| match since_border.iter().any(|changed| ptr::eq(*changed, tied)) {
+        true => tied.rust.to_python(py, context),
+        // A call into Python has changed it, and Rust has changed it back.
+        false => value_in(border.python.bind(py), tied.python.bind(py)),
+    };
+    let objects = since_last.iter().map(|tied| object(tied)).collect::<PyResult<Vec<_>>>()?;
     let mut unset = Vec::new();
     if !Arc::ptr_eq(border, last) {
-        // Rust may have reset a variable since, to what it was before: not set.
-        let leave_out =
-            |var: &Bound<'_, PyAny>| rust.is(var) || changed.iter().any(|tied| tied.python.is(var));
-        apply_python_changes(last.python.bind(py), border.python.bind(py), leave_out, &mut unset)?;
+        let leave_out = |var: &_| rust.is(var) || since_last.iter().any(|tied| tied.python.is(var));
+        unset = apply_python_changes(last.python.bind(py), border.python.bind(py), leave_out)?;
     }
-    for Tied { python, rust } in changed {
-        match rust.to_python(py, context)? {
-            Some(value) => python.set(&value)?,
-            None if python.get(py)?.is_some() => unset.push(python.bind(py).clone()),
+    for (tied, object) in since_last.into_iter().zip(objects) {
+        match object {
+            Some(object) => tied.python.set(&object)?,
+            None if tied.python.get(py)?.is_some() => unset.push(tied.python.bind(py).clone()),
             None => (),
         }
     }
-    let (_, others) = split(tied, changes(context, Some(&border.rust)));
     if !others.is_empty() {
-        rust.set(&RustContext::object(py, context, event_loop.clone())?)?;
+        // Python code can have called another function in the meantime, which has changed other variables.
+        let now = rust.get(py)?;
+        let now = now.as_ref().map(|now| now.cast::<RustContext>()).transpose()?;
+        let mut values = now.map_or_else(Context::new, |now| now.get().values.clone());
+        values.copy_states(&others, context);
+        rust.set(&RustContext::object(py, &values, event_loop.clone())?)?;
     }
     match unset.first() {
         None => Ok(()),
         Some(var) => Err(PyRuntimeError::new_err(format!(
-            "{var} was unset, and Python can't unset a variable in the caller's context, where it stays set. Set it to \
-             another value instead. All other changes were applied"
+            "{} was unset, and Python can't unset a variable in the caller's context, where it stays set. Set it to \
+             another value instead. All other changes were applied",
+            display_name(tied, var)
         ))),
     }
 }
 
-/// Sets the variables in Python's current context that differ between `changed` and `base`.
+/// Returns the names of a variable of Python. Its `repr` has its default, which can be secret.
+fn display_name(tied: &[Tied], var: &Bound<'_, PyAny>) -> String {
+    match tied.iter().find(|tied| tied.python.is(var)) {
+        Some(Tied { rust, .. }) => {
+            format!("Python's `{}:{}`, Rust's `{}`,", rust.module, rust.name, rust.path)
+        }
+        None => {
+            let name = var.getattr(intern!(var.py(), "name")).map(|name| name.to_string());
+            format!("Python's ContextVar `{}`", name.unwrap_or_default())
+        }
+    }
+}
+
+/// Returns the value of a variable in `context`, if it is set there.
+fn value_in<'py>(
+    context: &Bound<'py, PyContext>,
+    var: &Bound<'py, PyAny>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    // A variable is never a value of itself.
+    let value = context.call_method1(intern!(context.py(), "get"), (var, var))?;
+    Ok((!value.is(var)).then_some(value))
+}
+
+/// Sets the variables in Python's current context that differ between `changed` and `base`. Returns those that are set
+/// in `base` only.
 fn apply_python_changes<'py>(
     changed: &Bound<'py, PyContext>,
     base: &Bound<'py, PyContext>,
     leave_out: impl Fn(&Bound<'py, PyAny>) -> bool,
-    unset: &mut Vec<Bound<'py, PyAny>>,
-) -> PyResult<()> {
+) -> PyResult<Vec<Bound<'py, PyAny>>> {
     for item in changed.call_method0("items")?.try_iter()? {
         let (var, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item?.extract()?;
-        // A variable is never a value of itself.
-        if !leave_out(&var) && !base.call_method1("get", (&var, &var))?.is(&value) {
+        if !leave_out(&var) && !value_in(base, &var)?.is_some_and(|before| before.is(&value)) {
             if let Ok(var) = PyVar::from_object(var) {
                 var.set(&value)?;
             }
         }
     }
+    let mut unset = Vec::new();
     for var in base.try_iter()? {
         let var = var?;
         if !leave_out(&var) && !changed.contains(&var)? {
             unset.push(var);
         }
     }
-    Ok(())
+    Ok(unset)
 }
 
 /// Applies the changes that Python's code has made since `before` in `python` to Rust's current context.

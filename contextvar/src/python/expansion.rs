@@ -85,7 +85,7 @@ pub async fn scope<R>(
     }
 }
 
-/// Finds the conversion by PyO3's traits. The method `find` of `&&` of it is that of the first of these traits that
+/// Finds the conversion by PyO3's traits. The method `find` of `&&&` of it is that of the first of these traits that
 /// applies: [`ByReference`], [`ByClone`], [`NoConversion`].
 #[derive(Debug)]
 pub struct ConversionOf<T>(PhantomData<fn() -> T>);
@@ -101,7 +101,7 @@ pub trait ByReference<T> {
     fn find(&self) -> Conversion<T>;
 }
 
-impl<T> ByReference<T> for &ConversionOf<T>
+impl<T> ByReference<T> for &&ConversionOf<T>
 where
     for<'a, 'py> &'a T: IntoPyObject<'py>,
     for<'a, 'py> T: FromPyObject<'a, 'py>,
@@ -115,7 +115,7 @@ pub trait ByClone<T> {
     fn find(&self) -> Conversion<T>;
 }
 
-impl<T: Clone> ByClone<T> for ConversionOf<T>
+impl<T: Clone> ByClone<T> for &ConversionOf<T>
 where
     for<'py> T: IntoPyObject<'py>,
     for<'a, 'py> T: FromPyObject<'a, 'py>,
@@ -138,7 +138,7 @@ pub trait NoConversion<T> {
         T: PythonValue;
 }
 
-impl<T> NoConversion<T> for &&ConversionOf<T> {
+impl<T> NoConversion<T> for ConversionOf<T> {
     fn find(&self) -> Conversion<T>
     where
         T: PythonValue,

@@ -32,11 +32,16 @@ pub(super) struct Tied {
     pub(super) rust: &'static Declared,
 }
 
-/// Returns the declared variables. Finds their counterparts, once.
+/// Returns the declared variables. Finds their counterparts at first use.
 pub(super) fn tied(py: Python<'_>) -> PyResult<&'static [Tied]> {
     static TIED: PyOnceLock<Vec<Tied>> = PyOnceLock::new();
 
-    TIED.get_or_try_init(py, || find_all(py)).map(Vec::as_slice)
+    if let Some(tied) = TIED.get(py) {
+        return Ok(tied);
+    }
+    // A module can call Rust while it is imported, so the cell is not locked during imports.
+    let found = find_all(py)?;
+    Ok(TIED.get_or_init(py, || found))
 }
 
 fn find_all(py: Python<'_>) -> PyResult<Vec<Tied>> {

@@ -2,10 +2,20 @@
 
 use pyo3::prelude::*;
 
+mod callbacks;
+mod changes;
+mod counts;
+mod forms;
+mod generators;
 mod mixed;
+mod values;
+mod variables;
 
-#[pymodule]
+#[pymodule(gil_used = false)]
 mod rust {
     #[pymodule_export]
-    use super::mixed::mixed;
+    use crate::{
+        callbacks::callbacks, changes::changes, counts::counts, forms::forms, generators::generators,
+        mixed::mixed, values::values,
+    };
 }

@@ -1,6 +1,0 @@
-import unittest
-
-
-class Smoke(unittest.TestCase):
-    def test_import(self):
-        import rust
