@@ -2,9 +2,8 @@
 //!
 //! A context that came from Python holds its [`Origin`] as the value of a variable, so the origin follows wherever the
 //! context does. A context of Python that came from Rust holds a [`RustContext`] as the value of a variable, with the
-//! values of variables that are not tied.
+//! values of variables that are not tied, and the event loop as the value of another one.
 
-use std::sync::Arc;
 use std::{fmt, ptr};
 
 use pyo3::exceptions::PyRuntimeError;
@@ -28,13 +27,30 @@ struct Crossing {
     rust: Context,
 }
 
+impl Crossing {
+    fn clone_ref(&self, py: Python<'_>) -> Crossing {
+        Crossing { python: self.python.clone_ref(py), rust: self.rust.clone() }
+    }
+}
+
 /// Where a context comes from.
 struct Origin {
-    event_loop: Option<Arc<Py<PyAny>>>,
+    event_loop: Option<Py<PyAny>>,
     /// The call from Python.
-    border: Arc<Crossing>,
-    /// The last call into Python whose changes were applied, or the call from Python.
-    last: Arc<Crossing>,
+    border: Crossing,
+    /// The last call into Python whose changes were applied.
+    applied: Option<Crossing>,
+}
+
+impl Origin {
+    /// Returns the last call whose changes were applied, or the call from Python.
+    fn last(&self) -> &Crossing {
+        self.applied.as_ref().unwrap_or(&self.border)
+    }
+
+    fn event_loop(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.event_loop.as_ref().map(|event_loop| event_loop.clone_ref(py))
+    }
 }
 
 static ORIGIN: ContextVar<Origin> = ContextVar::new("python").with_debug(Some(fmt_origin));
@@ -48,7 +64,6 @@ fn fmt_origin(_: &Origin, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 struct RustContext {
     /// The values, without the origin.
     values: Context,
-    event_loop: Option<Arc<Py<PyAny>>>,
 }
 
 /// Returns the variable of Python that holds a [`RustContext`].
@@ -56,6 +71,14 @@ fn rust_context(py: Python<'_>) -> PyResult<&'static PyVar> {
     static VAR: PyOnceLock<PyVar> = PyOnceLock::new();
 
     VAR.get_or_try_init(py, || PyVar::new(py, c"contextvar.rust"))
+}
+
+/// Returns the variable of Python that holds the event loop of the call that a context comes from. Not a part of
+/// [`RustContext`], because making such an object costs more than the rest of a call.
+fn outer_event_loop(py: Python<'_>) -> PyResult<&'static PyVar> {
+    static VAR: PyOnceLock<PyVar> = PyOnceLock::new();
+
+    VAR.get_or_try_init(py, || PyVar::new(py, c"contextvar.event_loop"))
 }
 
 fn without_origin(context: &Context) -> Context {
@@ -75,15 +98,18 @@ pub(super) fn import(py: Python<'_>) -> PyResult<Context> {
     let outer = rust_context(py)?.get(py)?;
     let outer = outer.as_ref().map(|outer| outer.cast::<RustContext>()).transpose()?.map(Bound::get);
     let mut context = outer.map_or_else(Context::new, |outer| outer.values.clone());
+    // The first slots are the cheapest, and the origin is written at each call.
+    ORIGIN.variable().slot_for_write();
     for Tied { python, rust } in tied {
         rust.set_from_python(python.get(py)?.as_ref(), &mut context)?;
     }
     let event_loop = match event_loop::running(py)? {
-        None => outer.and_then(|outer| outer.event_loop.clone()),
-        running => running.map(|running| Arc::new(running.unbind())),
+        None => outer_event_loop(py)?.get(py)?,
+        running => running,
     };
-    let border = Arc::new(Crossing { python: python.unbind(), rust: context.clone() });
-    context.set(&ORIGIN, Origin { event_loop, last: border.clone(), border });
+    let event_loop = event_loop.map(Bound::unbind);
+    let border = Crossing { python: python.unbind(), rust: context.clone() };
+    context.set(&ORIGIN, Origin { event_loop, border, applied: None });
     Ok(context)
 }
 
@@ -94,13 +120,14 @@ pub(super) fn event_loop_of<'py>(py: Python<'py>, context: &Context) -> Option<B
 
 /// Returns the context of Python that `context` comes from.
 pub(super) fn python_of<'a, 'py>(py: Python<'py>, context: &'a Context) -> Option<&'a Bound<'py, PyContext>> {
-    Some(context.get(&ORIGIN)?.last.python.bind(py))
+    Some(context.get(&ORIGIN)?.last().python.bind(py))
 }
 
-/// Returns the variables that differ between `context` and `base`, or an empty context.
+/// Returns the variables that differ between `context` and `base`, or an empty context, except for the origin.
 fn changes(context: &Context, base: Option<&Context>) -> Vec<&'static dyn AnyVariable> {
     const EMPTY: &Map = &Map::EMPTY;
-    context.map().changes_since(base.map_or(EMPTY, Context::map), Changes::All)
+    let origin = ORIGIN.variable().slot_for_write();
+    context.map().changes_since(base.map_or(EMPTY, Context::map), Changes::AllExcept(origin))
 }
 
 /// Returns the tied variables among `changed`, and the others.
@@ -108,14 +135,12 @@ fn split<'a>(
     tied: &'a [Tied],
     changed: Vec<&'static dyn AnyVariable>,
 ) -> (Vec<&'a Tied>, Vec<&'static dyn AnyVariable>) {
-    let origin = address(ORIGIN.variable());
     let mut among = Vec::new();
     let mut others = Vec::new();
     for variable in changed {
-        match tied.iter().find(|tied| tied.rust.var.erase() == address(variable)) {
-            Some(tied) => among.push(tied),
-            None if address(variable) != origin => others.push(variable),
-            None => (),
+        match tied.binary_search_by_key(&address(variable), Tied::address) {
+            Ok(index) => among.push(&tied[index]),
+            Err(_) => others.push(variable),
         }
     }
     (among, others)
@@ -134,9 +159,9 @@ impl<'py> Call<'py> {
         let rust = copy_rust_context();
         let tied = tied(py)?;
         let origin = rust.get(&ORIGIN);
-        let (tied, others) = split(tied, changes(&rust, origin.map(|origin| &origin.last.rust)));
+        let (tied, others) = split(tied, changes(&rust, origin.map(|origin| &origin.last().rust)));
         let mut python = match origin {
-            Some(origin) => raw::copy(origin.last.python.bind(py))?,
+            Some(origin) => raw::copy(origin.last().python.bind(py))?,
             // No context of Rust has been entered, so Python's current one is that of the caller.
             None if current::is_outside_of_contexts() => raw::copy_current(py)?,
             None => raw::new(py)?,
@@ -152,10 +177,14 @@ impl<'py> Call<'py> {
                 python.set(&value)?;
             }
         }
-        let event_loop = origin.and_then(|origin| origin.event_loop.clone());
-        let var = rust_context(py)?;
-        if !others.is_empty() || event_loop.is_some() && var.get(py)?.is_none() {
-            var.set(&RustContext::object(py, &rust, event_loop)?)?;
+        if !others.is_empty() {
+            rust_context(py)?.set(&RustContext::object(py, &rust)?)?;
+        }
+        if let Some(current) = origin.and_then(|origin| origin.event_loop.as_ref()) {
+            let var = outer_event_loop(py)?;
+            if var.get(py)?.is_none_or(|outer| !outer.is(current)) {
+                var.set(current.bind(py))?;
+            }
         }
         Ok(Call { entered, rust })
     }
@@ -182,12 +211,8 @@ impl<'py> Call<'py> {
 }
 
 impl RustContext {
-    fn object<'py>(
-        py: Python<'py>,
-        context: &Context,
-        event_loop: Option<Arc<Py<PyAny>>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        Ok(Bound::new(py, RustContext { values: without_origin(context), event_loop })?.into_any())
+    fn object<'py>(py: Python<'py>, context: &Context) -> PyResult<Bound<'py, PyAny>> {
+        Ok(Bound::new(py, RustContext { values: without_origin(context) })?.into_any())
     }
 }
 
@@ -255,10 +280,16 @@ fn apply_changes_to_rust(python: &Bound<'_, PyContext>, before: &Values) -> PyRe
     let origin = before.caller.get(&ORIGIN);
     // The context of a thread stays without an origin, because each call of it sees Python's current context.
     if origin.is_some() || !current::is_outside_of_contexts() {
-        let last = Arc::new(Crossing { python: raw::copy(python)?.unbind(), rust: without_origin(&changed) });
-        let event_loop = origin.and_then(|origin| origin.event_loop.clone());
-        let border = origin.map_or(&last, |origin| &origin.border).clone();
-        changed.set(&ORIGIN, Origin { event_loop, border, last });
+        let last = Crossing { python: raw::copy(python)?.unbind(), rust: without_origin(&changed) };
+        let origin = match origin {
+            Some(origin) => Origin {
+                event_loop: origin.event_loop(py),
+                border: origin.border.clone_ref(py),
+                applied: Some(last),
+            },
+            None => Origin { event_loop: None, border: last, applied: None },
+        };
+        changed.set(&ORIGIN, origin);
     }
     let applied = changed.apply_to_current(&before.caller, Changes::All);
     applied.map_err(|error| PyRuntimeError::new_err(error.to_string()))
@@ -267,16 +298,19 @@ fn apply_changes_to_rust(python: &Bound<'_, PyContext>, before: &Values) -> PyRe
 /// Applies what has changed in `context`, which [`import`] has returned, to the current context of Python. Where Rust's
 /// code has called [`import`], applies it to Rust's current context.
 pub(super) fn apply_changes(py: Python<'_>, context: &Context, base: &Context) -> PyResult<()> {
-    let Some(Origin { event_loop, border, last }) =
-        context.get(&ORIGIN).filter(|_| raw::is_called_from_python(py))
-    else {
+    let Some(origin) = context.get(&ORIGIN).filter(|_| raw::is_called_from_python(py)) else {
         let applied = context.apply_to_current(base, Changes::All);
         return applied.map_err(|error| PyRuntimeError::new_err(error.to_string()));
     };
     let tied = tied(py)?;
     let rust = rust_context(py)?;
-    let (since_last, _) = split(tied, changes(context, Some(&last.rust)));
-    let (since_border, others) = split(tied, changes(context, Some(&border.rust)));
+    let border = &origin.border;
+    let since = |base: &Crossing| split(tied, changes(context, Some(&base.rust)));
+    let (since_last, others) = since(origin.last());
+    let (since_border, others) = match origin.applied {
+        Some(_) => since(border),
+        None => (since_last.clone(), others),
+    };
     let object = |tied: &Tied| match since_border.iter().any(|changed| ptr::eq(*changed, tied)) {
         true => tied.rust.to_python(py, context),
         // A call into Python has changed it, and Rust has changed it back.
@@ -284,9 +318,11 @@ pub(super) fn apply_changes(py: Python<'_>, context: &Context, base: &Context) -
     };
     let objects = since_last.iter().map(|tied| object(tied)).collect::<PyResult<Vec<_>>>()?;
     let mut unset = Vec::new();
-    if !Arc::ptr_eq(border, last) {
-        let leave_out = |var: &_| rust.is(var) || since_last.iter().any(|tied| tied.python.is(var));
-        unset = apply_python_changes(last.python.bind(py), border.python.bind(py), leave_out)?;
+    if let Some(applied) = &origin.applied {
+        let event_loop = outer_event_loop(py)?;
+        let leave_out =
+            |var: &_| rust.is(var) || event_loop.is(var) || since_last.iter().any(|tied| tied.python.is(var));
+        unset = apply_python_changes(applied.python.bind(py), border.python.bind(py), leave_out)?;
     }
     for (tied, object) in since_last.into_iter().zip(objects) {
         match object {
@@ -301,7 +337,7 @@ pub(super) fn apply_changes(py: Python<'_>, context: &Context, base: &Context) -
         let now = now.as_ref().map(|now| now.cast::<RustContext>()).transpose()?;
         let mut values = now.map_or_else(Context::new, |now| now.get().values.clone());
         values.copy_states(&others, context);
-        rust.set(&RustContext::object(py, &values, event_loop.clone())?)?;
+        rust.set(&RustContext::object(py, &values)?)?;
     }
     match unset.first() {
         None => Ok(()),

@@ -50,13 +50,13 @@ pub fn from_exception<R: Fallible>(exception: PyErr) -> R {
 
 /// Runs the body of a function in a copy of Python's current context.
 pub fn run<R>(applies_changes: bool, from_exception: fn(PyErr) -> R, body: impl FnOnce() -> R) -> R {
-    let base = copy_context();
+    let base = applies_changes.then(copy_context);
     let mut context = match attach(border::import) {
         Ok(context) => context,
         Err(exception) => return from_exception(exception),
     };
     let result = context.run(body);
-    if applies_changes {
+    if let Some(base) = base {
         if let Err(exception) = attach(|py| border::apply_changes(py, &context, &base)) {
             return from_exception(exception);
         }
@@ -70,14 +70,14 @@ pub async fn scope<R>(
     from_exception: fn(PyErr) -> R,
     body: impl Future<Output = R>,
 ) -> R {
-    let base = copy_context();
+    let base = applies_changes.then(copy_context);
     let context = match attach(border::import) {
         Ok(context) => context,
         Err(exception) => return from_exception(exception),
     };
-    if !applies_changes {
+    let Some(base) = base else {
         return context.scope(body).await;
-    }
+    };
     let (result, context) = context.scope(body).and_context().await;
     match attach(|py| border::apply_changes(py, &context, &base)) {
         Ok(()) => result,

@@ -132,7 +132,7 @@ impl Drop for Entered<'_> {
     fn drop(&mut self) {
         let py = self.context.py();
         // An exception that is set stays set.
-        let pending = PyErr::take(py);
+        let pending = if PyErr::occurred(py) { PyErr::take(py) } else { None };
         // SAFETY: the context has been entered. If another one is current now, which code has entered and not left,
         // the function returns -1 with an exception set.
         if unsafe { ffi::PyContext_Exit(self.context.as_ptr()) } != 0 {

@@ -32,7 +32,15 @@ pub(super) struct Tied {
     pub(super) rust: &'static Declared,
 }
 
-/// Returns the declared variables. Finds their counterparts at first use.
+impl Tied {
+    /// Returns the [`address`] of Rust's variable.
+    pub(super) fn address(&self) -> *const () {
+        self.rust.var.erase()
+    }
+}
+
+/// Returns the declared variables, in the order of their [addresses](Tied::address). Finds their counterparts
+/// at first use.
 pub(super) fn tied(py: Python<'_>) -> PyResult<&'static [Tied]> {
     static TIED: PyOnceLock<Vec<Tied>> = PyOnceLock::new();
 
@@ -49,7 +57,10 @@ fn find_all(py: Python<'_>) -> PyResult<Vec<Tied>> {
     let mut tied = inventory::iter::<Declared>.into_iter().map(find).collect::<PyResult<Vec<_>>>()?;
     tied.sort_unstable_by_key(|tied| (tied.python.address(), tied.rust.path));
     match tied.windows(2).find(|pair| pair[0].python.address() == pair[1].python.address()) {
-        None => Ok(tied),
+        None => {
+            tied.sort_unstable_by_key(Tied::address);
+            Ok(tied)
+        }
         Some(pair) => Err(PyRuntimeError::new_err(format!(
             "two variables are tied to Python's `{}:{}`: `{}` and `{}`. Tie one of them to another variable",
             pair[0].rust.module, pair[0].rust.name, pair[0].rust.path, pair[1].rust.path

@@ -188,7 +188,11 @@ impl Map {
     pub(crate) fn changes_since(&self, base: &Map, changes: Changes) -> Vec<&'static dyn AnyVariable> {
         let mut slots = Vec::new();
         if !ptr::eq(self.root(), base.root()) {
-            self.root().for_each_change(base.root(), changes, 0, 1, &mut |slot| slots.push(slot));
+            self.root().for_each_change(base.root(), changes, 0, 1, &mut |slot| {
+                if changes != Changes::AllExcept(slot) {
+                    slots.push(slot);
+                }
+            });
         }
         if slots.is_empty() {
             return Vec::new();
@@ -224,6 +228,9 @@ pub(crate) enum Changes {
     Inherited,
     #[allow(dead_code, reason = "for feature `python`")]
     All,
+    /// All but the variable with this slot.
+    #[allow(dead_code, reason = "for feature `python`")]
+    AllExcept(u32),
 }
 
 /// What the root of a map says about a variable.
