@@ -3,31 +3,46 @@
 import json
 import subprocess
 import sys
+import textwrap
 
 from counting import count, environment
 
 SIZES = [1, 8, 64]
 
 INTRODUCTION = """\
-# Calls between Python and Rust
+Written by `benches/python/run`, with CPython {python}. The figures are instructions, counted by callgrind: the \
+difference of two runs, of which one does everything twice as often, so start-up cancels. They are what a row adds to \
+a call of an empty `#[pyfunction]`, which is {nothing} with the loop around it. The variables are `String`s, and all \
+are set, unless a row says otherwise. What is done by hand is done through PyO3, with interned names."""
 
-Written by `benches/python/run`, with CPython {python}. The figures are instructions, counted by callgrind: the difference of
-two runs, of which one does everything twice as often, so start-up cancels. They are what a row adds to a call of an empty
-`#[pyfunction]`, which is {nothing} with the loop around it. The variables are `String`s, and all are set, unless a row says
-otherwise. What is done by hand is done through PyO3, with interned names.
+NOTES = [
+    "Scopes of `task_local!` are tokio's: the function calls `get` of each `ContextVar`, and enters a scope with the "
+    "value. The values follow neither into tasks nor into threads, and Python code that Rust calls does not see what "
+    "Rust has set.",
+    "Scopes of contextvar are `VAR.sync_scope`, of variables that are not tied. Tasks and threads of Rust can inherit "
+    "the values.",
+    "Arguments are `f(V0.get(), V1.get(), ..)` in Python. The function does not pass them on.",
+    "A call with `python` has a fixed cost of {fixed} instructions, for the copies of both contexts, which the rows "
+    "done by hand do not make. With up to 30 variables it takes less per variable than a scope of `task_local!`. Each "
+    "variable beyond the 30th has a node of its own in the map, which takes more.",
+]
 
-"""
+EAGER = """\
+To read a variable at the call takes {eager} instructions, and to ask Python takes {lazy} for each `get` that has to \
+attach the thread, so reading at the call is better as soon as a call has one `get` for every two tied variables, and \
+worse if it reads few of many. A `get` that asks Python also waits for each thread that computes in Python, {busy} ms \
+at a time and on threads of tokio as well, so values are read at the call."""
 
-NOTES = """\
-- `task_local!` scopes are those of tokio: the function calls `get` of each `ContextVar`, and enters a scope with the value.
-  The values follow neither into tasks nor into threads, and calls of Python do not see what Rust has set.
-- Scopes of contextvar are `VAR.sync_scope`, for variables that are not tied. They differ from `task_local!` in that tasks and
-  threads of Rust can inherit the values.
-- Arguments are `f(V0.get(), V1.get(), ..)` in Python. The function does not pass them on.
-- A call of this module has a fixed cost, that of the copies of both contexts, {fixed} instructions, which the rows done by hand
-  do not have. Per variable it takes less than a scope. From the 31st variable on, each variable has a node of its own in the
-  map, so setting it takes twice as many.
-"""
+TIMES = """\
+Nanoseconds, medians of 101 rounds of 2 ms, by turns. The ratio is the median of the rounds' ratios, with its \
+quartiles. The times include the call. Rows that wake other threads are as noisy as the machine's scheduler."""
+
+
+def wrap(text, indent=""):
+    lines = textwrap.wrap(
+        text, 110, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(lines) + "\n"
 
 
 class Counts:
@@ -51,8 +66,8 @@ def number(count):
 
 
 def table(header, rows):
-    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines) + "\n"
+    lines = ["| " + " | ".join(line) + " |\n" for line in [header, *rows]]
+    return lines[0] + "|---|" + "---:|" * (len(header) - 1) + "\n" + "".join(lines[1:]) + "\n"
 
 
 def entering(counts):
@@ -81,7 +96,8 @@ def entering(counts):
     ]
     rows = [[row, number(count - nothing)] for row, count in others]
     text += table(["`#[with_copied_context(python)]`", "adds"], rows)
-    text += NOTES.format(fixed=number(counts("enter", 0) - nothing)) + "\n"
+    fixed = number(counts("enter", 0) - nothing)
+    text += "".join(wrap("- " + note.format(fixed=fixed), "  ") for note in NOTES) + "\n"
 
     text += "## Applying changes, 8 tied\n\n"
     text += table(
@@ -105,8 +121,11 @@ def calling_back(counts):
     same, other = counts("call0"), counts("attach_and_call0")
     cell = lambda row, plain, tied=8: number(counts(row, tied) - plain)
     text = "## Calling Python from Rust\n\n"
-    text += "What a row adds to `function.call0()` of a function of Python that does nothing, which is "
-    text += f"{number(same)}, or {number(other)} where it\nattaches the thread first.\n\n"
+    plain = (
+        "What a row adds to `function.call0()` of a Python function that does nothing, which is "
+        f"{number(same)}, or {number(other)} where it attaches the thread first."
+    )
+    text += wrap(plain) + "\n"
     return text + table(
         ["the function is called by", "nothing changed", "64 tied, nothing changed", "one changed"],
         [
@@ -124,7 +143,12 @@ def calling_back(counts):
             ],
             ["`python::call`, on an event loop", cell("call on an event loop", same), "–", "–"],
             ["`python::call`, on a thread of Rust", cell("call_on_thread", other), "–", "–"],
-            ["by hand: `context.copy().run(f)` there", cell("attach_and_run_in_copy", other), "–", "–"],
+            [
+                "by hand: `context.copy().run(f)` there",
+                cell("attach_and_run_in_copy", other),
+                "–",
+                "–",
+            ],
         ],
     )
 
@@ -155,13 +179,8 @@ def reading(counts, times):
             ["the same, while another thread computes in Python", "–", number(times["busy"])],
         ],
     )
-    text += (
-        f"To read a variable at the call takes {number(eager)} instructions, and to read it when it is needed takes "
-        f"{number(lazy)} for each read that has to attach the\nthread, so reading at the call is the better choice as soon as "
-        f"a call reads half of its variables once. A read that needs the GIL also waits\nfor a thread that computes in "
-        f"Python, {times['busy'] / 1e6:.0f} ms each time, which no number of variables at the call outweighs.\n\n"
-    )
-    return text
+    busy = f"{times['busy'] / 1e6:.0f}"
+    return text + wrap(EAGER.format(eager=number(eager), lazy=number(lazy), busy=busy)) + "\n"
 
 
 def timing(times):
@@ -169,7 +188,10 @@ def timing(times):
         "enter in_task_locals": ("entering, 8 tied", "`get`, and `task_local!` scopes"),
         "enter arguments": ("entering, 8 tied", "values as arguments"),
         "call run_in_copy": ("`python::call`, nothing changed", "`copy_context().run(f)`"),
-        "call_changed set_and_run_in_copy": ("`python::call`, one changed", "the same with a `set`"),
+        "call_changed set_and_run_in_copy": (
+            "`python::call`, one changed",
+            "the same with a `set`",
+        ),
         "call_on_thread attach_and_run_in_copy": (
             "`python::call`, on a thread of Rust",
             "`context.copy().run(f)`",
@@ -183,9 +205,7 @@ def timing(times):
             "`into_future` of pyo3-async-runtimes",
         ),
     }
-    text = "## Times\n\n"
-    text += "Nanoseconds, medians of 101 rounds of 2 ms, by turns. The ratio is the median of the rounds' ratios, with its "
-    text += "quartiles. The\ntimes include the call. Rows that wake other threads are as noisy as the machine's scheduler.\n\n"
+    text = "## Times\n\n" + wrap(TIMES) + "\n"
     rows = []
     for key, (one, other) in names.items():
         (low, ratio, high), medians = times[key]["ratio"], times[key]["medians"]
@@ -203,7 +223,13 @@ def main():
     )
     tables = entering(counts) + calling_back(counts) + reading(counts, times) + timing(times)
     with open(page, "w") as file:
-        file.write((introduction + tables).rstrip() + "\n")
+        file.write(
+            "# Calls between Python and Rust\n\n"
+            + wrap(introduction)
+            + "\n"
+            + tables.rstrip()
+            + "\n"
+        )
 
 
 if __name__ == "__main__":

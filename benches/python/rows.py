@@ -112,7 +112,10 @@ def on_event_loop(row):
     return lambda n: LOOP.run_until_complete(go(n))
 
 
-ROWS |= {f"{name} on an event loop": on_event_loop(ROWS[name]) for name in ["enter", "call", "run_in_copy"]}
+ROWS |= {
+    f"{name} on an event loop": on_event_loop(ROWS[name])
+    for name in ["enter", "call", "run_in_copy"]
+}
 
 if __name__ == "__main__":
     gc.disable()

@@ -74,6 +74,8 @@ if __name__ == "__main__":
         ("call_async", "into_future"),
     ]
     result = {f"{one} {other}": compare(one, other) for one, other in pairs}
-    result["free"] = statistics.median(rust.lazy_reads(variables.ALL[0], 1000, 0) for _ in range(51))
+    result["free"] = statistics.median(
+        rust.lazy_reads(variables.ALL[0], 1000, 0) for _ in range(51)
+    )
     result["busy"] = read_while_busy()
     print(json.dumps(result))
