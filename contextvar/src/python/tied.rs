@@ -2,7 +2,7 @@
 
 use std::any::type_name;
 
-use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyException, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
@@ -36,7 +36,12 @@ pub(super) struct Tied {
 pub(super) fn tied(py: Python<'_>) -> PyResult<&'static [Tied]> {
     static TIED: PyOnceLock<Vec<Tied>> = PyOnceLock::new();
 
-    TIED.get_or_try_init(py, || find_all(py)).map(Vec::as_slice)
+    if let Some(tied) = TIED.get(py) {
+        return Ok(tied);
+    }
+    // Not in the initializer, which excludes others: the import runs code of the user, which can call this function.
+    let found = find_all(py)?;
+    Ok(TIED.get_or_init(py, || found))
 }
 
 fn find_all(py: Python<'_>) -> PyResult<Vec<Tied>> {
@@ -111,8 +116,12 @@ impl Declared {
     }
 
     /// Returns an exception with `message`, which `error` caused. The text of the cause can contain the value, so
-    /// that of a secret variable is left out.
+    /// that of a secret variable is left out. Returns `error` itself if it is no error, but a `KeyboardInterrupt`, for
+    /// example.
     fn explain(&self, py: Python<'_>, error: PyErr, message: &str) -> PyErr {
+        if !error.is_instance_of::<PyException>(py) {
+            return error;
+        }
         let is_type_error = error.is_instance_of::<PyTypeError>(py);
         let message = if self.var.is_secret() {
             message.to_owned()
