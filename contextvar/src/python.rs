@@ -113,8 +113,8 @@
 //!
 //! When the interpreter shuts down, it first waits for the threads that this module has attached: for running calls, not
 //! for tasks. From then on, [`call`] and [`call_async`] return a `RuntimeError` on threads that Python does not know, and
-//! the results of coroutines are dropped. Code that attaches a thread of Rust by itself, with `Python::attach`, has no
-//! such protection.
+//! the results of coroutines are dropped. Ctrl+C ends the wait. A process that `os.fork` has made does not wait. Code
+//! that attaches a thread of Rust by itself, with `Python::attach`, has no such protection.
 //!
 //! # Limits
 //!
@@ -369,7 +369,7 @@ where
 /// # Errors
 ///
 /// Returns the exception of `f`. Returns another one if a value cannot be converted (`TypeError`, `ValueError`), or if
-/// the interpreter [has shut down](self#shutdown) (`RuntimeError`).
+/// the interpreter [has shut down](self#shutdown), or has not been initialized (`RuntimeError`).
 ///
 /// # Examples
 ///
@@ -458,7 +458,8 @@ pub fn call_applying_changes<R>(f: impl FnOnce(Python<'_>) -> PyResult<R>) -> Py
 /// # Errors
 ///
 /// Returns the exception of `f` or of the awaitable, and those of [`call`]. Returns a `RuntimeError` if there is no event
-/// loop, or if the event loop was closed first.
+/// loop, or if the event loop was closed before it started the task. If an event loop is closed with the task pending,
+/// which `asyncio.run` does not do, the future never ends.
 ///
 /// # Cancel safety
 ///
