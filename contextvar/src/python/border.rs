@@ -153,7 +153,13 @@ impl<'py> Call<'py> {
         }
         let event_loop = origin.and_then(|origin| origin.event_loop.clone());
         let var = rust_context(py)?;
-        if !others.is_empty() || event_loop.is_some() && var.get(py)?.is_none() {
+        // Another call can have left a value there.
+        let has_event_loop = |event_loop: &Arc<Py<PyAny>>| {
+            let there = var.get(py)?.map(Bound::cast_into::<RustContext>).transpose()?;
+            let there = there.as_ref().and_then(|there| there.get().event_loop.as_ref());
+            PyResult::Ok(there.is_some_and(|there| there.is(&**event_loop)))
+        };
+        if !others.is_empty() || !event_loop.as_ref().map_or(Ok(true), has_event_loop)? {
             var.set(&RustContext::object(py, &rust, event_loop)?)?;
         }
         Ok(Call { entered, rust })
