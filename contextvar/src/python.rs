@@ -123,6 +123,11 @@
 //! - A context must be left in the order in which contexts were entered. Greenlets (gevent, SQLAlchemy's asyncio support)
 //!   break that order if one is suspended inside a Rust function that runs in a context: this crate aborts the process
 //!   rather than mix contexts up. Suspend no greenlet in Python code that Rust calls.
+//! - A function that Python calls, but without the argument `python`, runs in the context of its thread, as everywhere
+//!   outside of a context. What it sets there, also with [`call_applying_changes`], stays for all later requests on the
+//!   thread. Write the argument on each function that Python calls and that uses variables or calls Python.
+//! - A process that `os.fork` has made lacks the threads of the tokio runtime, so its coroutines never finish if a
+//!   coroutine had run before. Fork first, or start processes with `spawn` or `forkserver`.
 //! - A function with the argument `python` reads Python's context. If Rust code calls it while Python code is further up
 //!   the stack, the function sees Python's values, and not what the Rust code has set. Let both call a third function,
 //!   without the argument. Where there is no Python code on the stack, as in a task of tokio, it sees Rust's values.
