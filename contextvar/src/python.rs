@@ -113,8 +113,8 @@
 //!
 //! When the interpreter shuts down, it first waits for the threads that this module has attached: for running calls, not
 //! for tasks. From then on, [`call`] and [`call_async`] return a `RuntimeError` on threads that Python does not know, and
-//! the results of coroutines are dropped. Code that attaches a thread of Rust by itself, with `Python::attach`, has no
-//! such protection.
+//! the results of coroutines are dropped. Ctrl+C ends the wait. A process that `os.fork` has made does not wait. Code
+//! that attaches a thread of Rust by itself, with `Python::attach`, has no such protection.
 //!
 //! # Limits
 //!
@@ -123,6 +123,11 @@
 //! - A context must be left in the order in which contexts were entered. Greenlets (gevent, SQLAlchemy's asyncio support)
 //!   break that order if one is suspended inside a Rust function that runs in a context: this crate aborts the process
 //!   rather than mix contexts up. Suspend no greenlet in Python code that Rust calls.
+//! - A function that Python calls, but without the argument `python`, runs in the context of its thread, as everywhere
+//!   outside of a context. What it sets there, also with [`call_applying_changes`], stays for all later requests on the
+//!   thread. Write the argument on each function that Python calls and that uses variables or calls Python.
+//! - A process that `os.fork` has made lacks the threads of the tokio runtime, so its coroutines never finish if a
+//!   coroutine had run before. Fork first, or start processes with `spawn` or `forkserver`.
 //! - A function with the argument `python` reads Python's context. If Rust code calls it while Python code is further up
 //!   the stack, the function sees Python's values, and not what the Rust code has set. Let both call a third function,
 //!   without the argument. Where there is no Python code on the stack, as in a task of tokio, it sees Rust's values.
@@ -369,7 +374,7 @@ where
 /// # Errors
 ///
 /// Returns the exception of `f`. Returns another one if a value cannot be converted (`TypeError`, `ValueError`), or if
-/// the interpreter [has shut down](self#shutdown) (`RuntimeError`).
+/// the interpreter [has shut down](self#shutdown), or has not been initialized (`RuntimeError`).
 ///
 /// # Examples
 ///
@@ -459,7 +464,8 @@ pub fn call_applying_changes<R>(f: impl FnOnce(Python<'_>) -> PyResult<R>) -> Py
 /// # Errors
 ///
 /// Returns the exception of `f` or of the awaitable, and those of [`call`]. Returns a `RuntimeError` if there is no event
-/// loop, or if the event loop was closed first.
+/// loop, or if the event loop was closed before it started the task. If an event loop is closed with the task pending,
+/// which `asyncio.run` does not do, the future never ends.
 ///
 /// # Cancel safety
 ///

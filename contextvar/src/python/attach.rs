@@ -3,9 +3,11 @@
 //! A thread that waits for the GIL when the interpreter ends is killed by it, in the middle of Rust code. So the
 //! interpreter's end waits for threads that this crate has attached, and this crate attaches no more of them.
 
+use std::process;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, Thread};
+use std::time::Duration;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -18,6 +20,9 @@ static ATTACHED: AtomicUsize = AtomicUsize::new(0);
 
 /// Set when the interpreter begins to shut down.
 const SHUT_DOWN: usize = 1 << (usize::BITS - 1);
+
+/// The process that counts in [`ATTACHED`]. A process that it forks inherits the number, but not the threads.
+static PROCESS: PyOnceLock<u32> = PyOnceLock::new();
 
 /// The thread that shuts the interpreter down.
 static WAITING: OnceLock<Thread> = OnceLock::new();
@@ -45,7 +50,9 @@ impl Drop for Attached {
 
 /// Calls `f` with this thread attached to the interpreter. Returns an error if there is no interpreter any more.
 pub(super) fn attach<R>(f: impl FnOnce(Python<'_>) -> PyResult<R>) -> PyResult<R> {
-    try_attach(f).unwrap_or_else(|| Err(PyRuntimeError::new_err("the Python interpreter has shut down")))
+    try_attach(f).unwrap_or_else(|| {
+        Err(PyRuntimeError::new_err("the Python interpreter has shut down, or has not been initialized"))
+    })
 }
 
 /// Calls `f` with this thread attached to the interpreter. Returns `None` if there is no interpreter any more.
@@ -62,25 +69,28 @@ pub(super) fn try_attach<R>(f: impl FnOnce(Python<'_>) -> R) -> Option<R> {
 
 /// Makes the end of the interpreter wait.
 pub(super) fn wait_at_exit(py: Python<'_>) {
-    static REGISTERED: PyOnceLock<()> = PyOnceLock::new();
-
-    let register = || -> PyResult<()> {
+    let register = || -> PyResult<u32> {
         let wait = wrap_pyfunction!(wait_for_threads, py)?;
         py.import("atexit")?.call_method1("register", (wait,))?;
-        Ok(())
+        Ok(process::id())
     };
-    if let Err(error) = REGISTERED.get_or_try_init(py, register) {
+    if let Err(error) = PROCESS.get_or_try_init(py, register) {
         error.write_unraisable(py, None);
     }
 }
 
 #[pyfunction]
-fn wait_for_threads(py: Python<'_>) {
+fn wait_for_threads(py: Python<'_>) -> PyResult<()> {
+    /// How long a signal can wait for its handler.
+    const SIGNALS: Duration = Duration::from_millis(50);
+
     WAITING.get_or_init(thread::current);
     ATTACHED.fetch_or(SHUT_DOWN, Ordering::SeqCst);
-    py.detach(|| {
-        while ATTACHED.load(Ordering::SeqCst) != SHUT_DOWN {
-            thread::park();
-        }
-    });
+    let counts = PROCESS.get(py) == Some(&process::id());
+    while counts && ATTACHED.load(Ordering::SeqCst) != SHUT_DOWN {
+        py.detach(|| thread::park_timeout(SIGNALS));
+        // Ctrl+C ends the wait.
+        py.check_signals()?;
+    }
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! Awaitables of Python as futures of Rust.
 
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use pyo3::exceptions::PyRuntimeError;
@@ -51,29 +52,36 @@ where
     let event_loop = event_loop::for_context(py, call.rust())?;
     let context = call.leave();
     let (sender, receiver) = oneshot::channel();
-    let state = State {
-        awaitable: Some(awaitable.unbind()),
-        event_loop: event_loop.clone().unbind(),
-        task: None,
-        sender: Some(sender),
-        is_canceled: false,
-        end: None,
-    };
+    let state = State { event_loop: event_loop.clone().unbind(), task: None, is_canceled: false, end: None };
     let state = Arc::new(Mutex::new(state));
-    event_loop::call_soon(&event_loop, Start { state: state.clone(), changes }, Some(context.as_any()))?;
+    let start =
+        Start { unstarted: Mutex::new(Some((awaitable.unbind(), sender))), state: state.clone(), changes };
+    event_loop::call_soon(&event_loop, start, Some(context.as_any()))?;
     Ok((Running { state, receiver }, values))
 }
 
 /// What the future and the event loop know of a task.
 struct State {
-    awaitable: Option<Py<PyAny>>,
     event_loop: Py<PyAny>,
+    /// The task, while it runs. The event loop itself holds tasks weakly.
     task: Option<Py<PyAny>>,
-    sender: Option<oneshot::Sender<PyResult<Py<PyAny>>>>,
+    /// True from the drop of the future until the task is canceled.
     is_canceled: bool,
     /// The context at the end of the task.
     end: Option<Py<PyContext>>,
 }
+
+impl State {
+    /// Returns the task if it must be canceled, and does so once.
+    fn take_canceled(&mut self, py: Python<'_>) -> Option<Py<PyAny>> {
+        let task = self.task.as_ref()?;
+        mem::take(&mut self.is_canceled).then(|| task.clone_ref(py))
+    }
+}
+
+/// Passes the output of a task to its future. The event loop alone holds it, so the future ends with an error if the
+/// event loop drops it.
+type Sender = oneshot::Sender<PyResult<Py<PyAny>>>;
 
 /// A task on an event loop. Cancels the task if it is dropped first.
 struct Running {
@@ -93,7 +101,7 @@ impl Running {
     async fn output(&mut self) -> PyResult<Py<PyAny>> {
         let output = (&mut self.receiver).await;
         output.unwrap_or_else(|_| {
-            Err(PyRuntimeError::new_err("the event loop was closed before the awaitable had finished"))
+            Err(PyRuntimeError::new_err("the event loop was closed before it started the task"))
         })
     }
 }
@@ -121,9 +129,10 @@ impl Drop for Running {
 fn cancel(state: &Mutex<State>) {
     attach::try_attach(|py| {
         let (task, event_loop) = {
-            let state = lock(state);
-            let Some(task) = &state.task else { return };
-            (task.clone_ref(py), state.event_loop.clone_ref(py))
+            let mut state = lock(state);
+            // `Start` cancels a task that it is creating.
+            let Some(task) = state.take_canceled(py) else { return };
+            (task, state.event_loop.clone_ref(py))
         };
         let cancel = task.getattr(py, intern!(py, "cancel"));
         // The event loop has been closed, and the task with it.
@@ -134,6 +143,7 @@ fn cancel(state: &Mutex<State>) {
 /// Starts the task, on the thread of the event loop and in the task's context.
 #[pyclass(frozen, module = "contextvar")]
 struct Start {
+    unstarted: Mutex<Option<(Py<PyAny>, Sender)>>,
     state: Arc<Mutex<State>>,
     changes: Changes,
 }
@@ -141,10 +151,11 @@ struct Start {
 #[pymethods]
 impl Start {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
-        let (awaitable, event_loop, is_canceled) = {
-            let mut state = lock(&self.state);
-            let Some(awaitable) = state.awaitable.take() else { return Ok(()) };
-            (awaitable, state.event_loop.clone_ref(py), state.is_canceled)
+        let unstarted = self.unstarted.lock().unwrap_or_else(|error| error.into_inner()).take();
+        let Some((awaitable, sender)) = unstarted else { return Ok(()) };
+        let (event_loop, is_canceled) = {
+            let state = lock(&self.state);
+            (state.event_loop.clone_ref(py), state.is_canceled)
         };
         if is_canceled {
             // A coroutine that was never awaited would warn.
@@ -153,12 +164,34 @@ impl Start {
             }
             return Ok(());
         }
+        let task = match self.create_task(event_loop.bind(py), awaitable) {
+            Ok(task) => task,
+            Err(error) => {
+                // The future was dropped.
+                let _ = sender.send(Err(error));
+                return Ok(());
+            }
+        };
+        lock(&self.state).task = Some(task.clone().unbind());
+        let done = Done { sender: Mutex::new(Some(sender)), state: self.state.clone() };
+        task.call_method1(intern!(py, "add_done_callback"), (done,))?;
+        // The future can have been dropped while the task was created.
+        cancel(&self.state);
+        Ok(())
+    }
+}
+
+impl Start {
+    /// Returns a task for `awaitable`. Code of the user runs meanwhile: a task factory, or an eager task.
+    fn create_task<'py>(
+        &self,
+        event_loop: &Bound<'py, PyAny>,
+        awaitable: Py<PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = event_loop.py();
         let at_end = (self.changes == Changes::Applied).then(|| AtEnd { state: self.state.clone() });
         let coroutine = event_loop::function(py, "run")?.call1((awaitable, at_end))?;
-        let task = event_loop.bind(py).call_method1(intern!(py, "create_task"), (coroutine,))?;
-        lock(&self.state).task = Some(task.clone().unbind());
-        task.call_method1(intern!(py, "add_done_callback"), (Done { state: self.state.clone() },))?;
-        Ok(())
+        event_loop.call_method1(intern!(py, "create_task"), (coroutine,))
     }
 }
 
@@ -180,6 +213,7 @@ impl AtEnd {
 /// Passes the result of the task to the future.
 #[pyclass(frozen, module = "contextvar")]
 struct Done {
+    sender: Mutex<Option<Sender>>,
     state: Arc<Mutex<State>>,
 }
 
@@ -187,10 +221,8 @@ struct Done {
 impl Done {
     fn __call__(&self, task: &Bound<'_, PyAny>) {
         let output = task.call_method0(intern!(task.py(), "result")).map(Bound::unbind);
-        let (sender, _task) = {
-            let mut state = lock(&self.state);
-            (state.sender.take(), state.task.take())
-        };
+        let sender = self.sender.lock().unwrap_or_else(|error| error.into_inner()).take();
+        let _task = lock(&self.state).task.take();
         if let Some(sender) = sender {
             // The future was dropped.
             let _ = sender.send(output);

@@ -2,7 +2,7 @@
 
 use std::any::type_name;
 
-use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyException, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
@@ -127,8 +127,12 @@ impl Declared {
     }
 
     /// Returns an exception with `message`, which `error` caused. The text of the cause can contain the value, so
-    /// that of a secret variable is left out.
+    /// that of a secret variable is left out. Returns `error` itself if it is no error, but a `KeyboardInterrupt`, for
+    /// example.
     fn explain(&self, py: Python<'_>, error: PyErr, message: &str) -> PyErr {
+        if !error.is_instance_of::<PyException>(py) {
+            return error;
+        }
         let is_type_error = error.is_instance_of::<PyTypeError>(py);
         let message = if self.var.is_secret() {
             message.to_owned()
