@@ -286,7 +286,7 @@ pub fn run_applying_changes<R>(py: Python<'_>, f: impl FnOnce() -> PyResult<R>) 
 ///
 /// # Cancellation
 ///
-/// When the coroutine's task is canceled, the future is dropped in its context.
+/// When the coroutine's task is canceled, or the coroutine is closed, the future is dropped in its context.
 ///
 /// # Examples
 ///

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::task::Poll;
 
 use pyo3::exceptions::PyRuntimeError;
@@ -30,26 +30,39 @@ where
         Changes::Applied => "coroutine_applying_changes",
     };
     let start = Box::new(move |py: Python<'_>| start(py, future, changes));
-    event_loop::function(py, function)?.call1((Start { start: Mutex::new(Some(start)) },))
+    let start = Start { start: Mutex::new(Some(start)), task: OnceLock::new() };
+    event_loop::function(py, function)?.call1((start,))
 }
 
-type StartFn = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
+type StartFn = Box<dyn FnOnce(Python<'_>) -> PyResult<(Py<PyAny>, AbortHandle)> + Send>;
 
 /// Starts a future where its coroutine is first awaited. Returns asyncio's future for the result.
 #[pyclass(frozen, module = "contextvar")]
 struct Start {
     start: Mutex<Option<StartFn>>,
+    task: OnceLock<AbortHandle>,
 }
 
 #[pymethods]
 impl Start {
     fn __call__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let start = self.start.lock().unwrap_or_else(|error| error.into_inner()).take();
-        start.ok_or_else(|| PyRuntimeError::new_err("the future has been started already"))?(py)
+        let start = start.ok_or_else(|| PyRuntimeError::new_err("the future has been started already"))?;
+        let (result, task) = start(py)?;
+        self.task.get_or_init(|| task);
+        Ok(result)
+    }
+
+    /// Drops the future, if it has not finished. The coroutine has ended: its task was canceled, or it was closed.
+    fn abort(&self) {
+        if let Some(task) = self.task.get() {
+            task.abort();
+        }
     }
 }
 
-fn start<F, T>(py: Python<'_>, future: F, changes: Changes) -> PyResult<Py<PyAny>>
+/// Returns asyncio's future for the result, and the task of `future`.
+fn start<F, T>(py: Python<'_>, future: F, changes: Changes) -> PyResult<(Py<PyAny>, AbortHandle)>
 where
     F: Future<Output = PyResult<T>> + Send + 'static,
     T: for<'a> IntoPyObject<'a> + Send + 'static,
@@ -68,8 +81,7 @@ where
         // Waiting for the GIL would keep a thread of the runtime from other tasks.
         drop(get_runtime().spawn_blocking(move || end.deliver(output, context)));
     });
-    result.call_method1(intern!(py, "add_done_callback"), (AbortOnCancel { task: task.abort_handle() },))?;
-    Ok(result.unbind())
+    Ok((result.unbind(), task.abort_handle()))
 }
 
 /// The output of a future, or the payload of its panic.
@@ -83,22 +95,6 @@ async fn run<T>(future: Scoped<impl Future<Output = PyResult<T>>>) -> (Outcome<T
         Err(panic) => Poll::Ready((Err(panic), Context::new())),
     })
     .await
-}
-
-/// Aborts the task of a future when asyncio's future is canceled.
-#[pyclass(frozen, module = "contextvar")]
-struct AbortOnCancel {
-    task: AbortHandle,
-}
-
-#[pymethods]
-impl AbortOnCancel {
-    fn __call__(&self, result: &Bound<'_, PyAny>) -> PyResult<()> {
-        if result.call_method0(intern!(result.py(), "cancelled"))?.is_truthy()? {
-            self.task.abort();
-        }
-        Ok(())
-    }
 }
 
 /// Where the output of a future goes.
