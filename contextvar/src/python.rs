@@ -454,7 +454,7 @@ pub fn call_applying_changes<R>(f: impl FnOnce(Python<'_>) -> PyResult<R>) -> Py
 /// # Errors
 ///
 /// Returns the exception of `f` or of the awaitable, and those of [`call`]. Returns a `RuntimeError` if there is no event
-/// loop, or if the event loop was closed first.
+/// loop, or if the event loop was closed before the task started.
 ///
 /// # Cancel safety
 ///

@@ -51,29 +51,26 @@ where
     let event_loop = event_loop::for_context(py, call.rust())?;
     let context = call.leave();
     let (sender, receiver) = oneshot::channel();
-    let state = State {
-        awaitable: Some(awaitable.unbind()),
-        event_loop: event_loop.clone().unbind(),
-        task: None,
-        sender: Some(sender),
-        is_canceled: false,
-        end: None,
-    };
+    let state = State { event_loop: event_loop.clone().unbind(), task: None, is_canceled: false, end: None };
     let state = Arc::new(Mutex::new(state));
-    event_loop::call_soon(&event_loop, Start { state: state.clone(), changes }, Some(context.as_any()))?;
+    let awaitable = Mutex::new(Some((awaitable.unbind(), sender)));
+    let start = Start { state: state.clone(), awaitable, changes };
+    event_loop::call_soon(&event_loop, start, Some(context.as_any()))?;
     Ok((Running { state, receiver }, values))
 }
 
 /// What the future and the event loop know of a task.
 struct State {
-    awaitable: Option<Py<PyAny>>,
     event_loop: Py<PyAny>,
+    /// The task while it runs and has not been canceled.
     task: Option<Py<PyAny>>,
-    sender: Option<oneshot::Sender<PyResult<Py<PyAny>>>>,
     is_canceled: bool,
     /// The context at the end of the task.
     end: Option<Py<PyContext>>,
 }
+
+/// Sends the output to the future. Only the event loop holds it, so the future learns if the event loop is closed.
+type Sender = oneshot::Sender<PyResult<Py<PyAny>>>;
 
 /// A task on an event loop. Cancels the task if it is dropped first.
 struct Running {
@@ -81,8 +78,8 @@ struct Running {
     receiver: oneshot::Receiver<PyResult<Py<PyAny>>>,
 }
 
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(|error| error.into_inner())
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|error| error.into_inner())
 }
 
 impl Running {
@@ -100,31 +97,31 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let mut state = self.lock();
         // It has finished, or the event loop was closed.
         if self.receiver.is_terminated() {
             return;
         }
-        state.is_canceled = true;
-        drop(state);
+        let task = {
+            let mut state = self.lock();
+            state.is_canceled = true;
+            state.task.take()
+        };
+        // `Start` finds out by itself.
+        let Some(task) = task else { return };
         let state = self.state.clone();
         if raw::is_attached() {
-            cancel(&state);
+            cancel(&state, task);
         } else {
             // Waiting for the GIL would keep a thread of the runtime from other tasks.
-            drop(get_runtime().spawn_blocking(move || cancel(&state)));
+            drop(get_runtime().spawn_blocking(move || cancel(&state, task)));
         }
     }
 }
 
-/// Cancels the task, if it has been started.
-fn cancel(state: &Mutex<State>) {
+/// Cancels the task.
+fn cancel(state: &Mutex<State>, task: Py<PyAny>) {
     attach::try_attach(|py| {
-        let (task, event_loop) = {
-            let state = lock(state);
-            let Some(task) = &state.task else { return };
-            (task.clone_ref(py), state.event_loop.clone_ref(py))
-        };
+        let event_loop = lock(state).event_loop.clone_ref(py);
         let cancel = task.getattr(py, intern!(py, "cancel"));
         // The event loop has been closed, and the task with it.
         let _ = cancel.and_then(|cancel| event_loop::call_soon(event_loop.bind(py), cancel, None));
@@ -135,16 +132,18 @@ fn cancel(state: &Mutex<State>) {
 #[pyclass(frozen, module = "contextvar")]
 struct Start {
     state: Arc<Mutex<State>>,
+    awaitable: Mutex<Option<(Py<PyAny>, Sender)>>,
     changes: Changes,
 }
 
 #[pymethods]
 impl Start {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
-        let (awaitable, event_loop, is_canceled) = {
-            let mut state = lock(&self.state);
-            let Some(awaitable) = state.awaitable.take() else { return Ok(()) };
-            (awaitable, state.event_loop.clone_ref(py), state.is_canceled)
+        let taken = lock(&self.awaitable).take();
+        let Some((awaitable, sender)) = taken else { return Ok(()) };
+        let (event_loop, is_canceled) = {
+            let state = lock(&self.state);
+            (state.event_loop.clone_ref(py), state.is_canceled)
         };
         if is_canceled {
             // A coroutine that was never awaited would warn.
@@ -156,8 +155,18 @@ impl Start {
         let at_end = (self.changes == Changes::Applied).then(|| AtEnd { state: self.state.clone() });
         let coroutine = event_loop::function(py, "run")?.call1((awaitable, at_end))?;
         let task = event_loop.bind(py).call_method1(intern!(py, "create_task"), (coroutine,))?;
-        lock(&self.state).task = Some(task.clone().unbind());
-        task.call_method1(intern!(py, "add_done_callback"), (Done { state: self.state.clone() },))?;
+        let done = Done { state: self.state.clone(), sender: Mutex::new(Some(sender)) };
+        task.call_method1(intern!(py, "add_done_callback"), (done,))?;
+        let task = task.unbind();
+        {
+            let mut state = lock(&self.state);
+            if !state.is_canceled {
+                state.task = Some(task);
+                return Ok(());
+            }
+        }
+        // The future was dropped meanwhile.
+        cancel(&self.state, task);
         Ok(())
     }
 }
@@ -181,16 +190,15 @@ impl AtEnd {
 #[pyclass(frozen, module = "contextvar")]
 struct Done {
     state: Arc<Mutex<State>>,
+    sender: Mutex<Option<Sender>>,
 }
 
 #[pymethods]
 impl Done {
     fn __call__(&self, task: &Bound<'_, PyAny>) {
         let output = task.call_method0(intern!(task.py(), "result")).map(Bound::unbind);
-        let (sender, _task) = {
-            let mut state = lock(&self.state);
-            (state.sender.take(), state.task.take())
-        };
+        let _task = lock(&self.state).task.take();
+        let sender = lock(&self.sender).take();
         if let Some(sender) = sender {
             // The future was dropped.
             let _ = sender.send(output);
