@@ -79,6 +79,14 @@ pub(crate) mod awaitables {
         })
     }
 
+    /// Calls the function. Its changes reach the caller.
+    #[pyfunction]
+    fn call_applying_all_changes(py: Python<'_>, function: Py<PyAny>) -> PyResult<Bound<'_, PyAny>> {
+        python::coroutine_applying_changes(py, async move {
+            python::call_async_applying_changes(|py| function.bind(py).call0()).await
+        })
+    }
+
     /// Drops the call when the gate opens.
     #[pyfunction]
     fn drop_call(py: Python<'_>, function: Py<PyAny>, gate: Gate) -> PyResult<Bound<'_, PyAny>> {
