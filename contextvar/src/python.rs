@@ -112,9 +112,9 @@
 //! # Shutdown
 //!
 //! When the interpreter shuts down, it first waits for the threads that this module has attached: for running calls, not
-//! for tasks. From then on, [`call`] and [`call_async`] return a `RuntimeError` on threads that Python does not know, and
-//! the results of coroutines are dropped. Code that attaches a thread of Rust by itself, with `Python::attach`, has no
-//! such protection.
+//! for tasks. From then on, [`call`] and [`call_async`] return a `RuntimeError` on threads that are not attached, except
+//! on the thread that shuts the interpreter down and calls the handlers of `atexit`. The results of coroutines are
+//! dropped. Code that attaches a thread of Rust by itself, with `Python::attach`, has no such protection.
 //!
 //! # Limits
 //!

@@ -222,7 +222,7 @@ class Asyncio:
             REQUEST.set("outer")
             channel = Channel()
             with self.assertRaises(asyncio.TimeoutError):
-                await asyncio.wait_for(self.rust.wait(Gate(), channel), 0.01)
+                await asyncio.wait_for(self.rust.wait(Gate(), channel), 0.2)
             self.assertEqual(await channel.receive(), "waiting")
             return await channel.receive()
 

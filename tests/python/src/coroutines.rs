@@ -33,7 +33,10 @@ async fn set_request(value: String, ending: Ending) -> PyResult<String> {
 }
 
 /// Reads the variable, waits for the gate, and reads it again. Sends it when it is dropped.
-async fn wait_for_gate(gate: Gate, channel: Channel) -> PyResult<(Option<String>, Option<String>)> {
+pub(crate) async fn wait_for_gate(
+    gate: Gate,
+    channel: Channel,
+) -> PyResult<(Option<String>, Option<String>)> {
     let _guard = SendOnDrop(channel.clone());
     let before = request();
     channel.send(Some("waiting".to_owned()));

@@ -1,6 +1,7 @@
 //! The Rust side of the tests, as an extension module. Each submodule belongs to the test file of the same name.
 
 mod awaitables;
+mod cancellation;
 mod coroutines;
 mod seed;
 mod shutdown;
@@ -12,6 +13,8 @@ use pyo3::prelude::*;
 mod rust {
     #[pymodule_export]
     use crate::awaitables::awaitables;
+    #[pymodule_export]
+    use crate::cancellation::cancellation;
     #[pymodule_export]
     use crate::coroutines::{coroutines, polled};
     #[pymodule_export]
