@@ -170,7 +170,9 @@ class Asyncio:
     def test_gather(self):
         async def main():
             REQUEST.set("before")
-            seen = await asyncio.gather(self.rust.get(), self.rust.set("a", "return"), self.rust.get())
+            seen = await asyncio.gather(
+                self.rust.get(), self.rust.set("a", "return"), self.rust.get()
+            )
             return seen, REQUEST.get()
 
         self.assertEqual(self.run_async(main()), (["before", "a", "before"], "before"))

@@ -127,7 +127,9 @@ class Requests:
 
         async def main():
             transport = httpx.ASGITransport(app=application(self.middleware()))
-            async with httpx.AsyncClient(transport=transport, base_url="http://example.com") as client:
+            async with httpx.AsyncClient(
+                transport=transport, base_url="http://example.com"
+            ) as client:
                 responses = await asyncio.gather(*(client.get(path) for path in paths))
             for response in responses:
                 self.assertEqual(response.status_code, 200)
