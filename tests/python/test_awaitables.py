@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import functools
 import gc
+import threading
 import unittest
 import warnings
 
@@ -252,24 +253,24 @@ class EventLoop(AsyncTestCase):
 
         async def main():
             gate, channel = Gate(), Channel()
-            awaitables.call_later(function, gate, channel)
+            awaitables.call_later(self.read, gate, channel)
             return gate, channel
 
-        def function():
-            gate_of_the_loop.append(True)
-            return self.read()
+        def call_soon_threadsafe(*args, **kwargs):
+            handle = type(loop).call_soon_threadsafe(loop, *args, **kwargs)
+            scheduled.set()
+            return handle
 
-        gate_of_the_loop = []
+        scheduled = threading.Event()
         loop = asyncio.new_event_loop()
         gate, channel = loop.run_until_complete(main())
-        gate.open()
+        loop.call_soon_threadsafe = call_soon_threadsafe
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
-            while not loop._ready:
-                pass
+            gate.open()
+            scheduled.wait()
             loop.close()
             self.assertRegex(channel.receive_blocking(), "the event loop was closed")
-        self.assertEqual(gate_of_the_loop, [True])
 
     def test_closed_before_the_call(self):
         async def main():
