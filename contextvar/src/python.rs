@@ -112,9 +112,10 @@
 //! # Shutdown
 //!
 //! When the interpreter shuts down, it first waits for the threads that this module has attached: for running calls, not
-//! for tasks. From then on, [`call`] and [`call_async`] return a `RuntimeError` on threads that Python does not know, and
-//! the results of coroutines are dropped. Ctrl+C ends the wait. A process that `os.fork` has made does not wait. Code
-//! that attaches a thread of Rust by itself, with `Python::attach`, has no such protection.
+//! for tasks. Ctrl+C ends the wait. From then on, [`call`] and [`call_async`] return a `RuntimeError` on threads that are
+//! not attached, except on the thread that shuts the interpreter down and calls the handlers of `atexit`. The results of
+//! coroutines are dropped. A process that `os.fork` has made does not wait. Code that attaches a thread of Rust by
+//! itself, with `Python::attach`, has no such protection.
 //!
 //! # Limits
 //!
@@ -295,7 +296,7 @@ pub fn run_applying_changes<R>(py: Python<'_>, f: impl FnOnce() -> PyResult<R>) 
 ///
 /// # Cancellation
 ///
-/// When the coroutine's task is canceled, the future is dropped in its context.
+/// When the coroutine's task is canceled, or the coroutine is closed, the future is dropped in its context.
 ///
 /// # Examples
 ///

@@ -57,7 +57,7 @@ pub(super) fn attach<R>(f: impl FnOnce(Python<'_>) -> PyResult<R>) -> PyResult<R
 
 /// Calls `f` with this thread attached to the interpreter. Returns `None` if there is no interpreter any more.
 pub(super) fn try_attach<R>(f: impl FnOnce(Python<'_>) -> R) -> Option<R> {
-    if raw::is_attached() {
+    if raw::is_attached() || is_waiting() {
         return Python::try_attach(f);
     }
     let _attached = Attached::new()?;
@@ -65,6 +65,11 @@ pub(super) fn try_attach<R>(f: impl FnOnce(Python<'_>) -> R) -> Option<R> {
         wait_at_exit(py);
         f(py)
     })
+}
+
+/// Returns true on the thread that shuts the interpreter down. It still calls the other handlers of `atexit`.
+fn is_waiting() -> bool {
+    WAITING.get().is_some_and(|thread| thread.id() == thread::current().id())
 }
 
 /// Makes the end of the interpreter wait.

@@ -4,7 +4,7 @@ use std::any::{Any, type_name};
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::task::Poll;
 
 use pyo3::exceptions::PyRuntimeError;
@@ -31,7 +31,8 @@ where
         Changes::Applied => "coroutine_applying_changes",
     };
     let start = Box::new(move |py: Python<'_>| start(py, future, changes));
-    let coroutine = event_loop::function(py, function)?.call1((Start { start: Mutex::new(Some(start)) },))?;
+    let start = Start { start: Mutex::new(Some(start)), task: OnceLock::new() };
+    let coroutine = event_loop::function(py, function)?.call1((start,))?;
     let name = PyString::intern(py, name_of::<F>());
     coroutine.setattr(intern!(py, "__name__"), &name)?;
     coroutine.setattr(intern!(py, "__qualname__"), &name)?;
@@ -44,23 +45,35 @@ fn name_of<F>() -> &'static str {
     name.trim_end_matches("::{{closure}}")
 }
 
-type StartFn = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
+type StartFn = Box<dyn FnOnce(Python<'_>) -> PyResult<(Py<PyAny>, AbortHandle)> + Send>;
 
 /// Starts a future where its coroutine is first awaited. Returns asyncio's future for the result.
 #[pyclass(frozen, module = "contextvar")]
 struct Start {
     start: Mutex<Option<StartFn>>,
+    task: OnceLock<AbortHandle>,
 }
 
 #[pymethods]
 impl Start {
     fn __call__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let start = self.start.lock().unwrap_or_else(|error| error.into_inner()).take();
-        start.ok_or_else(|| PyRuntimeError::new_err("the future has been started already"))?(py)
+        let start = start.ok_or_else(|| PyRuntimeError::new_err("the future has been started already"))?;
+        let (result, task) = start(py)?;
+        self.task.get_or_init(|| task);
+        Ok(result)
+    }
+
+    /// Drops the future, if it has not finished. The coroutine has ended: its task was canceled, or it was closed.
+    fn abort(&self) {
+        if let Some(task) = self.task.get() {
+            task.abort();
+        }
     }
 }
 
-fn start<F, T>(py: Python<'_>, future: F, changes: Changes) -> PyResult<Py<PyAny>>
+/// Returns asyncio's future for the result, and the task of `future`.
+fn start<F, T>(py: Python<'_>, future: F, changes: Changes) -> PyResult<(Py<PyAny>, AbortHandle)>
 where
     F: Future<Output = PyResult<T>> + Send + 'static,
     T: for<'a> IntoPyObject<'a> + Send + 'static,
@@ -79,8 +92,7 @@ where
         // Waiting for the GIL would keep a thread of the runtime from other tasks.
         drop(get_runtime().spawn_blocking(move || end.deliver(output, context)));
     });
-    result.call_method1(intern!(py, "add_done_callback"), (AbortOnCancel { task: task.abort_handle() },))?;
-    Ok(result.unbind())
+    Ok((result.unbind(), task.abort_handle()))
 }
 
 /// The output of a future, or the payload of its panic.
@@ -94,22 +106,6 @@ async fn run<T>(future: Scoped<impl Future<Output = PyResult<T>>>) -> (Outcome<T
         Err(panic) => Poll::Ready((Err(panic), Context::new())),
     })
     .await
-}
-
-/// Aborts the task of a future when asyncio's future is canceled.
-#[pyclass(frozen, module = "contextvar")]
-struct AbortOnCancel {
-    task: AbortHandle,
-}
-
-#[pymethods]
-impl AbortOnCancel {
-    fn __call__(&self, result: &Bound<'_, PyAny>) -> PyResult<()> {
-        if result.call_method0(intern!(result.py(), "cancelled"))?.is_truthy()? {
-            self.task.abort();
-        }
-        Ok(())
-    }
 }
 
 /// Where the output of a future goes.

@@ -78,11 +78,17 @@ pub(super) fn function<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, 
 /// Coroutines that asyncio treats as any other: they show in tracebacks, and warn if they are never awaited.
 const COROUTINES: &std::ffi::CStr = c"
 async def coroutine(start):
-    return await start()
+    try:
+        return await start()
+    finally:
+        start.abort()
 
 
 async def coroutine_applying_changes(start):
-    finish = await start()
+    try:
+        finish = await start()
+    finally:
+        start.abort()
     return finish()
 
 

@@ -2,12 +2,18 @@
 
 use pyo3::prelude::*;
 
+mod awaitables;
 mod callbacks;
+mod cancellation;
 mod changes;
+mod coroutines;
 mod counts;
 mod forms;
 mod generators;
 mod mixed;
+mod seed;
+mod shutdown;
+mod signals;
 mod values;
 mod variables;
 
@@ -15,7 +21,18 @@ mod variables;
 mod rust {
     #[pymodule_export]
     use crate::{
-        callbacks::callbacks, changes::changes, counts::counts, forms::forms, generators::generators,
-        mixed::mixed, values::values,
+        awaitables::awaitables,
+        callbacks::callbacks,
+        cancellation::cancellation,
+        changes::changes,
+        coroutines::{coroutines, polled},
+        counts::counts,
+        forms::forms,
+        generators::generators,
+        mixed::mixed,
+        seed::seed,
+        shutdown::shutdown,
+        signals::{Channel, Gate},
+        values::values,
     };
 }

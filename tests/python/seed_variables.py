@@ -1,0 +1,6 @@
+"""The variable of the five programs."""
+
+from contextvars import ContextVar
+from uuid import uuid4
+
+ctx = ContextVar("ctx", default=uuid4())
