@@ -450,7 +450,7 @@ pub fn call_applying_changes<R>(f: impl FnOnce(Python<'_>) -> PyResult<R>) -> Py
         let call = Call::enter(py)?;
         let before = call.values()?;
         let result = f(py);
-        call.apply_changes(&before)?;
+        border::apply_changes_of(&call.leave(), &before)?;
         result
     })
 }

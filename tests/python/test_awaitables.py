@@ -212,7 +212,7 @@ class EventLoop(AsyncTestCase):
         with warnings.catch_warnings():
             # The function has made a coroutine.
             warnings.simplefilter("ignore", RuntimeWarning)
-            with self.assertRaisesRegex(RuntimeError, "there is no event loop to run a coroutine"):
+            with self.assertRaisesRegex(RuntimeError, "there is no event loop to run the awaitable"):
                 awaitables.call_and_block(self.read, False)
 
     def test_is_unknown_in_a_thread_of_python(self):
@@ -221,7 +221,7 @@ class EventLoop(AsyncTestCase):
                 warnings.simplefilter("ignore", RuntimeWarning)
                 await asyncio.to_thread(awaitables.call_and_block, self.read, False)
 
-        with self.assertRaisesRegex(RuntimeError, "there is no event loop to run a coroutine"):
+        with self.assertRaisesRegex(RuntimeError, "there is no event loop to run the awaitable"):
             self.run_async(main())
 
     def test_is_known_in_a_thread_of_python_below_a_call_from_rust(self):

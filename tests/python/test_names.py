@@ -26,6 +26,8 @@ class Names(unittest.TestCase):
         with tempfile.TemporaryDirectory() as directory:
             if variables is not None:
                 (Path(directory) / "variables.py").write_text(variables)
+            for other in set(HERE.glob("*.py")) - {HERE / "variables.py"}:
+                (Path(directory) / other.name).symlink_to(other)
             (Path(directory) / "main.py").write_text(REPORT + code)
             module = [path for path in sys.path if (Path(path) / "rust.so").exists()]
             env = {**os.environ, "PYTHONPATH": os.pathsep.join([directory, *module])}

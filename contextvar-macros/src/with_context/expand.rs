@@ -72,8 +72,7 @@ fn expand_container(
     arg_errors: Errors,
     errors: &mut Errors,
 ) -> Result<TokenStream> {
-    // Methods that Python calls are rarely async, and an attribute here does not go on others.
-    if let Some(token) = args.skip.as_ref().or(args.future.as_ref()).or(args.python.as_ref()) {
+    if let Some(token) = args.skip.as_ref().or(args.future.as_ref()) {
         let message = format!(
             "`{token}` is for one function, not for an `impl` block, a trait or a module: remove it here"
         );

@@ -13,8 +13,6 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-use super::raw;
-
 /// The number of threads that are attached, and [`SHUT_DOWN`].
 static ATTACHED: AtomicUsize = AtomicUsize::new(0);
 
@@ -48,19 +46,19 @@ impl Drop for Attached {
     }
 }
 
-/// Calls `f` with this thread attached to the interpreter. Returns an error if there is no interpreter any more.
+/// Calls `f`, which can run any Python code, with this thread attached to the interpreter. Returns an error if there is
+/// no interpreter any more.
 pub(super) fn attach<R>(f: impl FnOnce(Python<'_>) -> PyResult<R>) -> PyResult<R> {
     try_attach(f).unwrap_or_else(|| {
         Err(PyRuntimeError::new_err("the Python interpreter has shut down, or has not been initialized"))
     })
 }
 
-/// Calls `f` with this thread attached to the interpreter. Returns `None` if there is no interpreter any more.
+/// Calls `f`, which can run any Python code, with this thread attached to the interpreter. Returns `None` if there is no
+/// interpreter any more.
 pub(super) fn try_attach<R>(f: impl FnOnce(Python<'_>) -> R) -> Option<R> {
-    if raw::is_attached() || is_waiting() {
-        return Python::try_attach(f);
-    }
-    let _attached = Attached::new()?;
+    // Daemon threads of Python are killed as well, so threads that are attached already count, too.
+    let _attached = if is_waiting() { None } else { Some(Attached::new()?) };
     Python::try_attach(|py| {
         wait_at_exit(py);
         f(py)

@@ -4,6 +4,7 @@ use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::asyncio::CancelledError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyContext;
@@ -49,7 +50,7 @@ where
     let call = Call::enter(py)?;
     let values = read(&call)?;
     let awaitable = f(py)?;
-    let event_loop = event_loop::for_context(py, call.rust())?;
+    let event_loop = call.event_loop()?;
     let context = call.leave();
     let (sender, receiver) = oneshot::channel();
     let state = State { event_loop: event_loop.clone().unbind(), task: None, is_canceled: false, end: None };
@@ -89,8 +90,8 @@ struct Running {
     receiver: oneshot::Receiver<PyResult<Py<PyAny>>>,
 }
 
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(|error| error.into_inner())
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|error| error.into_inner())
 }
 
 impl Running {
@@ -151,18 +152,16 @@ struct Start {
 #[pymethods]
 impl Start {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
-        let unstarted = self.unstarted.lock().unwrap_or_else(|error| error.into_inner()).take();
+        let unstarted = lock(&self.unstarted).take();
         let Some((awaitable, sender)) = unstarted else { return Ok(()) };
         let (event_loop, is_canceled) = {
             let state = lock(&self.state);
             (state.event_loop.clone_ref(py), state.is_canceled)
         };
         if is_canceled {
-            // A coroutine that was never awaited would warn.
-            if let Ok(close) = awaitable.getattr(py, intern!(py, "close")) {
-                close.call0(py)?;
-            }
-            return Ok(());
+            // A coroutine that was never awaited would warn, and a task or a future would go on.
+            let end = ["close", "cancel"].into_iter().find_map(|end| awaitable.getattr(py, end).ok());
+            return end.map_or(Ok(()), |end| end.call0(py).map(drop));
         }
         let task = match self.create_task(event_loop.bind(py), awaitable) {
             Ok(task) => task,
@@ -221,11 +220,13 @@ struct Done {
 impl Done {
     fn __call__(&self, task: &Bound<'_, PyAny>) {
         let output = task.call_method0(intern!(task.py(), "result")).map(Bound::unbind);
-        let sender = self.sender.lock().unwrap_or_else(|error| error.into_inner()).take();
+        let sender = lock(&self.sender).take();
         let _task = lock(&self.state).task.take();
-        if let Some(sender) = sender {
-            // The future was dropped.
-            let _ = sender.send(output);
+        let Some(Err(Err(error))) = sender.map(|sender| sender.send(output)) else { return };
+        // The future was dropped, so nobody else sees an exception of the task's cleanup.
+        let py = task.py();
+        if !error.is_instance_of::<CancelledError>(py) {
+            error.write_unraisable(py, Some(task));
         }
     }
 }

@@ -62,7 +62,7 @@ fn fmt_origin(_: &Origin, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 /// A context of Rust as the value of a Python variable.
 #[pyclass(frozen, module = "contextvar", name = "RustContext")]
 struct RustContext {
-    /// The values, without the origin.
+    /// The values of variables that are not tied, without the origin.
     values: Context,
 }
 
@@ -94,10 +94,9 @@ pub(super) fn import(py: Python<'_>) -> PyResult<Context> {
     }
     attach::wait_at_exit(py);
     let tied = tied(py)?;
-    let python = raw::copy_current(py)?;
-    let outer = rust_context(py)?.get(py)?;
-    let outer = outer.as_ref().map(|outer| outer.cast::<RustContext>()).transpose()?.map(Bound::get);
-    let mut context = outer.map_or_else(Context::new, |outer| outer.values.clone());
+    // The caller does not see what a conversion sets.
+    let entered = Entered::new(raw::copy_current(py)?)?;
+    let mut context = others_in_python(py)?;
     // The first slots are the cheapest, and the origin is written at each call.
     ORIGIN.variable().slot_for_write();
     for Tied { python, rust } in tied {
@@ -108,7 +107,7 @@ pub(super) fn import(py: Python<'_>) -> PyResult<Context> {
         running => running,
     };
     let event_loop = event_loop.map(Bound::unbind);
-    let border = Crossing { python: python.unbind(), rust: context.clone() };
+    let border = Crossing { python: entered.leave().unbind(), rust: context.clone() };
     context.set(&ORIGIN, Origin { event_loop, border, applied: None });
     Ok(context)
 }
@@ -146,23 +145,48 @@ fn split<'a>(
     (among, others)
 }
 
+/// Returns a context with the values of the variables that are not tied, as Python's current context has them.
+fn others_in_python(py: Python<'_>) -> PyResult<Context> {
+    let values = rust_context(py)?.get(py)?;
+    let values = values.as_ref().map(|values| values.cast::<RustContext>()).transpose()?;
+    Ok(values.map_or_else(Context::new, |values| values.get().values.clone()))
+}
+
+/// Copies the states of variables that are not tied from `context` to Python's current context.
+fn set_others_in_python(
+    py: Python<'_>,
+    others: &[&'static dyn AnyVariable],
+    context: &Context,
+) -> PyResult<()> {
+    if others.is_empty() {
+        return Ok(());
+    }
+    let mut values = others_in_python(py)?;
+    values.copy_states(others, context);
+    rust_context(py)?.set(Bound::new(py, RustContext { values })?.as_any())
+}
+
 /// A call into Python: a context of Python with Rust's values, while it is current.
 pub(super) struct Call<'py> {
     entered: Entered<'py>,
-    /// The context of Rust that calls.
-    rust: Context,
+    /// The context of Rust that calls. `None` if Python code has called Rust code that runs in no context: the values
+    /// of its thread belong to no request.
+    rust: Option<Context>,
 }
 
 impl<'py> Call<'py> {
     /// Enters a context of Python with the values of Rust's current context.
     pub(super) fn enter(py: Python<'py>) -> PyResult<Self> {
-        let rust = copy_rust_context();
         let tied = tied(py)?;
+        if current::is_outside_of_contexts() && raw::is_called_from_python(py) {
+            return Ok(Call { entered: Entered::new(raw::copy_current(py)?)?, rust: None });
+        }
+        let rust = copy_rust_context();
         let origin = rust.get(&ORIGIN);
         let (tied, others) = split(tied, changes(&rust, origin.map(|origin| &origin.last().rust)));
         let mut python = match origin {
             Some(origin) => raw::copy(origin.last().python.bind(py))?,
-            // No context of Rust has been entered, so Python's current one is that of the caller.
+            // A program of Rust whose thread has set variables of Python.
             None if current::is_outside_of_contexts() => raw::copy_current(py)?,
             None => raw::new(py)?,
         };
@@ -177,42 +201,37 @@ impl<'py> Call<'py> {
                 python.set(&value)?;
             }
         }
-        if !others.is_empty() {
-            rust_context(py)?.set(&RustContext::object(py, &rust)?)?;
-        }
+        set_others_in_python(py, &others, &rust)?;
         if let Some(current) = origin.and_then(|origin| origin.event_loop.as_ref()) {
             let var = outer_event_loop(py)?;
             if var.get(py)?.is_none_or(|outer| !outer.is(current)) {
                 var.set(current.bind(py))?;
             }
         }
-        Ok(Call { entered, rust })
+        Ok(Call { entered, rust: Some(rust) })
     }
 
-    /// Returns the context of Rust that calls.
-    pub(super) fn rust(&self) -> &Context {
-        &self.rust
+    /// Returns the event loop for a coroutine that the call makes.
+    pub(super) fn event_loop(&self) -> PyResult<Bound<'py, PyAny>> {
+        event_loop::for_context(self.entered.context().py(), self.rust.as_ref())
+    }
+
+    /// Returns what variables are set to, to find out later what has changed.
+    pub(super) fn values(&self) -> PyResult<Values> {
+        let python = self.entered.context();
+        let py = python.py();
+        let read = |var: &PyVar| Ok(var.get(py)?.map(Bound::unbind));
+        Ok(Values {
+            caller: self.rust.clone(),
+            python: raw::copy(python)?.unbind(),
+            tied: tied(py)?.iter().map(|tied| read(&tied.python)).collect::<PyResult<_>>()?,
+            rust: read(rust_context(py)?)?,
+        })
     }
 
     /// Leaves the context of Python and returns it.
     pub(super) fn leave(self) -> Bound<'py, PyContext> {
-        self.entered.context().clone()
-    }
-
-    /// Returns what the tied variables are set to, to find out later what has changed.
-    pub(super) fn values(&self) -> PyResult<Values> {
-        Values::read(self.entered.context().py(), &self.rust)
-    }
-
-    /// Applies the changes that Python's code has made since `before` to Rust's current context.
-    pub(super) fn apply_changes(&self, before: &Values) -> PyResult<()> {
-        apply_changes_to_rust(self.entered.context(), before)
-    }
-}
-
-impl RustContext {
-    fn object<'py>(py: Python<'py>, context: &Context) -> PyResult<Bound<'py, PyAny>> {
-        Ok(Bound::new(py, RustContext { values: without_origin(context) })?.into_any())
+        self.entered.leave()
     }
 }
 
@@ -231,38 +250,34 @@ fn without<'py>(
             }
         }
     }
-    Ok(entered.context().clone())
+    Ok(entered.leave())
 }
 
-/// The objects that tied variables and [`rust_context`] are set to when a call begins.
+/// The objects that variables are set to when a call begins.
 pub(super) struct Values {
-    /// The context of Rust that calls.
-    caller: Context,
+    /// The context of Rust that calls, as in [`Call`].
+    caller: Option<Context>,
+    /// A copy of the call's context of Python.
+    python: Py<PyContext>,
     tied: Vec<Option<Py<PyAny>>>,
+    /// The [`RustContext`].
     rust: Option<Py<PyAny>>,
-}
-
-impl Values {
-    /// Reads Python's current context, which has the values of `caller`.
-    fn read(py: Python<'_>, caller: &Context) -> PyResult<Values> {
-        let read = |var: &PyVar| Ok(var.get(py)?.map(Bound::unbind));
-        Ok(Values {
-            caller: caller.clone(),
-            tied: tied(py)?.iter().map(|tied| read(&tied.python)).collect::<PyResult<_>>()?,
-            rust: read(rust_context(py)?)?,
-        })
-    }
 }
 
 fn is_same(one: Option<&Py<PyAny>>, other: Option<&Bound<'_, PyAny>>) -> bool {
     one.map(|one| one.as_ptr()) == other.map(|other| other.as_ptr())
 }
 
-/// Applies the changes that Python's code has made in `python`, which is current, to Rust's current context.
-fn apply_changes_to_rust(python: &Bound<'_, PyContext>, before: &Values) -> PyResult<()> {
+/// Applies the changes that Python's code has made in `python` since `before` to the current context: that of Rust, or
+/// that of Python if Rust code calls without a context.
+pub(super) fn apply_changes_of(python: &Bound<'_, PyContext>, before: &Values) -> PyResult<()> {
     let py = python.py();
+    let Some(caller) = &before.caller else {
+        return refuse_unset(py, &apply_python_changes(python, before.python.bind(py), |_| false)?);
+    };
+    let entered = Entered::new(raw::copy(python)?)?;
     // The current context can have other changes by now, which `python` does not have.
-    let mut changed = before.caller.clone();
+    let mut changed = caller.clone();
     let tied = tied(py)?;
     let now = rust_context(py)?.get(py)?;
     if let Some(now) = now.filter(|now| !is_same(before.rust.as_ref(), Some(now))) {
@@ -277,7 +292,7 @@ fn apply_changes_to_rust(python: &Bound<'_, PyContext>, before: &Values) -> PyRe
             rust.set_from_python(now.as_ref(), &mut changed)?;
         }
     }
-    let origin = before.caller.get(&ORIGIN);
+    let origin = caller.get(&ORIGIN);
     // The context of a thread stays without an origin, because each call of it sees Python's current context.
     if origin.is_some() || !current::is_outside_of_contexts() {
         let last = Crossing { python: raw::copy(python)?.unbind(), rust: without_origin(&changed) };
@@ -291,7 +306,13 @@ fn apply_changes_to_rust(python: &Bound<'_, PyContext>, before: &Values) -> PyRe
         };
         changed.set(&ORIGIN, origin);
     }
-    let applied = changed.apply_to_current(&before.caller, Changes::All);
+    drop(entered);
+    apply_changes_in_rust(&changed, caller)
+}
+
+/// Applies what has changed in `context` since `base` to Rust's current context.
+pub(super) fn apply_changes_in_rust(context: &Context, base: &Context) -> PyResult<()> {
+    let applied = context.apply_to_current(base, Changes::All);
     applied.map_err(|error| PyRuntimeError::new_err(error.to_string()))
 }
 
@@ -299,8 +320,7 @@ fn apply_changes_to_rust(python: &Bound<'_, PyContext>, before: &Values) -> PyRe
 /// code has called [`import`], applies it to Rust's current context.
 pub(super) fn apply_changes(py: Python<'_>, context: &Context, base: &Context) -> PyResult<()> {
     let Some(origin) = context.get(&ORIGIN).filter(|_| raw::is_called_from_python(py)) else {
-        let applied = context.apply_to_current(base, Changes::All);
-        return applied.map_err(|error| PyRuntimeError::new_err(error.to_string()));
+        return apply_changes_in_rust(context, base);
     };
     let tied = tied(py)?;
     let rust = rust_context(py)?;
@@ -331,22 +351,19 @@ pub(super) fn apply_changes(py: Python<'_>, context: &Context, base: &Context) -
             None => (),
         }
     }
-    if !others.is_empty() {
-        // Python code can have called another function in the meantime, which has changed other variables.
-        let now = rust.get(py)?;
-        let now = now.as_ref().map(|now| now.cast::<RustContext>()).transpose()?;
-        let mut values = now.map_or_else(Context::new, |now| now.get().values.clone());
-        values.copy_states(&others, context);
-        rust.set(&RustContext::object(py, &values)?)?;
-    }
-    match unset.first() {
-        None => Ok(()),
-        Some(var) => Err(PyRuntimeError::new_err(format!(
-            "{} was unset, and Python can't unset a variable in the caller's context, where it stays set. Set it to \
-             another value instead. All other changes were applied",
-            display_name(tied, var)
-        ))),
-    }
+    // Python code can have called another function in the meantime, which has changed other variables.
+    set_others_in_python(py, &others, context)?;
+    refuse_unset(py, &unset)
+}
+
+/// Returns the exception for variables that were unset where Python can't unset them.
+fn refuse_unset(py: Python<'_>, unset: &[Bound<'_, PyAny>]) -> PyResult<()> {
+    let Some(var) = unset.first() else { return Ok(()) };
+    Err(PyRuntimeError::new_err(format!(
+        "{} was unset, and Python can't unset a variable in the caller's context, where it stays set. Set it to another \
+         value instead. All other changes were applied",
+        display_name(tied(py)?, var)
+    )))
 }
 
 /// Returns the names of a variable of Python. Its `repr` has its default, which can be secret.
@@ -395,10 +412,4 @@ fn apply_python_changes<'py>(
         }
     }
     Ok(unset)
-}
-
-/// Applies the changes that Python's code has made since `before` in `python` to Rust's current context.
-pub(super) fn apply_changes_of(python: &Bound<'_, PyContext>, before: &Values) -> PyResult<()> {
-    let entered = Entered::new(raw::copy(python)?)?;
-    apply_changes_to_rust(entered.context(), before)
 }

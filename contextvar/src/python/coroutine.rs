@@ -80,7 +80,7 @@ where
 {
     let base = copy_rust_context();
     let context = border::import(py)?;
-    let event_loop = event_loop::for_context(py, &context)?;
+    let event_loop = event_loop::for_context(py, Some(&context))?;
     let result = event_loop.call_method0(intern!(py, "create_future"))?;
     let mut locals = TaskLocals::new(event_loop.clone());
     if let Some(python) = border::python_of(py, &context) {

@@ -34,8 +34,8 @@ pub(super) fn running(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
 
 /// Returns the event loop for a coroutine that code in the context `rust` wants to run: that of the call from Python
 /// that the context comes from, or else the one that runs on this thread or that pyo3-async-runtimes has.
-pub(super) fn for_context<'py>(py: Python<'py>, rust: &Context) -> PyResult<Bound<'py, PyAny>> {
-    if let Some(event_loop) = border::event_loop_of(py, rust) {
+pub(super) fn for_context<'py>(py: Python<'py>, rust: Option<&Context>) -> PyResult<Bound<'py, PyAny>> {
+    if let Some(event_loop) = rust.and_then(|rust| border::event_loop_of(py, rust)) {
         return Ok(event_loop);
     }
     pyo3_async_runtimes::tokio::get_current_loop(py).map_err(|error| {

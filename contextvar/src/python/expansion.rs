@@ -8,9 +8,9 @@ use pyo3::prelude::*;
 use pyo3::{IntoPyObjectExt, PyErr};
 
 use super::attach::attach;
-use super::border;
 pub use super::tied::{Conversion, Converted, Declared, Field};
-use crate::context::copy_context;
+use super::{border, raw};
+use crate::context::{Context, copy_context};
 
 mod bounds {
     use super::PyErr;
@@ -48,16 +48,34 @@ pub fn from_exception<R: Fallible>(exception: PyErr) -> R {
     R::from_exception(exception)
 }
 
+/// Returns a copy of Python's current context. Needs no GIL on a thread that Python does not know.
+fn import() -> PyResult<Context> {
+    match raw::is_thread_of_python() {
+        // The function was called from Python, most likely.
+        true if raw::is_attached() => Python::attach(border::import),
+        true => attach(border::import),
+        false => Ok(copy_context()),
+    }
+}
+
+fn apply_changes(context: &Context, base: &Context) -> PyResult<()> {
+    if raw::is_thread_of_python() {
+        attach(|py| border::apply_changes(py, context, base))
+    } else {
+        border::apply_changes_in_rust(context, base)
+    }
+}
+
 /// Runs the body of a function in a copy of Python's current context.
 pub fn run<R>(applies_changes: bool, from_exception: fn(PyErr) -> R, body: impl FnOnce() -> R) -> R {
     let base = applies_changes.then(copy_context);
-    let mut context = match attach(border::import) {
+    let mut context = match import() {
         Ok(context) => context,
         Err(exception) => return from_exception(exception),
     };
     let result = context.run(body);
     if let Some(base) = base {
-        if let Err(exception) = attach(|py| border::apply_changes(py, &context, &base)) {
+        if let Err(exception) = apply_changes(&context, &base) {
             return from_exception(exception);
         }
     }
@@ -71,7 +89,7 @@ pub async fn scope<R>(
     body: impl Future<Output = R>,
 ) -> R {
     let base = applies_changes.then(copy_context);
-    let context = match attach(border::import) {
+    let context = match import() {
         Ok(context) => context,
         Err(exception) => return from_exception(exception),
     };
@@ -79,7 +97,7 @@ pub async fn scope<R>(
         return context.scope(body).await;
     };
     let (result, context) = context.scope(body).and_context().await;
-    match attach(|py| border::apply_changes(py, &context, &base)) {
+    match apply_changes(&context, &base) {
         Ok(()) => result,
         Err(exception) => from_exception(exception),
     }

@@ -16,6 +16,12 @@ pub(super) fn is_attached() -> bool {
     unsafe { ffi::PyGILState_Check() == 1 }
 }
 
+/// Returns true if Python knows this thread: if it is attached to the interpreter, or has detached for a while.
+pub(super) fn is_thread_of_python() -> bool {
+    // SAFETY: it can be called at any time, and the result is only compared.
+    unsafe { !ffi::PyGILState_GetThisThreadState().is_null() }
+}
+
 /// Returns true if Python code runs on this thread, and has called this code.
 pub(super) fn is_called_from_python(_py: Python<'_>) -> bool {
     // SAFETY: the thread is attached. The result is borrowed, and only compared.
@@ -121,6 +127,11 @@ impl<'py> Entered<'py> {
             return Err(PyErr::fetch(context.py()));
         }
         Ok(Entered { context })
+    }
+
+    /// Leaves the context and returns it.
+    pub(super) fn leave(self) -> Bound<'py, PyContext> {
+        self.context.clone()
     }
 
     pub(super) fn context(&self) -> &Bound<'py, PyContext> {

@@ -6,6 +6,7 @@ use pyo3::exceptions::{PyException, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
+use super::attach::attach;
 use super::raw::PyVar;
 use crate::context::Context;
 use crate::storage::AnyVariable;
@@ -48,7 +49,7 @@ pub(super) fn tied(py: Python<'_>) -> PyResult<&'static [Tied]> {
         return Ok(tied);
     }
     // A module can call Rust while it is imported, so the cell is not locked during imports.
-    let found = find_all(py)?;
+    let found = attach(find_all)?;
     Ok(TIED.get_or_init(py, || found))
 }
 
