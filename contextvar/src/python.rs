@@ -57,6 +57,8 @@
 //! assert USER.get() == "ada"
 //! ```
 //!
+//! `examples/python` in the repository is a FastAPI application with an extension module. `docs/python.md` has the costs.
+//!
 //! This module is for PyO3 0.30 and pyo3-async-runtimes 0.30. Their types are part of its API, so a later version of
 //! them comes with a later version of this crate. Extension modules for the stable ABI (PyO3's features `abi3` and
 //! `abi3-py*`) cannot use it: the stable ABI lacks CPython's functions for contexts.
@@ -112,9 +114,8 @@
 //! # Shutdown
 //!
 //! When the interpreter shuts down, it first waits for the threads that this module has attached: for running calls, not
-//! for tasks. Ctrl+C ends the wait. From then on, [`call`] and [`call_async`] return a `RuntimeError` on threads that are
-//! not attached, except on the thread that shuts the interpreter down and calls the handlers of `atexit`. The results of
-//! coroutines are dropped. A process that `os.fork` has made does not wait. Code that attaches a thread of Rust by
+//! for tasks. Ctrl+C ends the wait. From then on, [`call`] and [`call_async`] return a `RuntimeError`, except on the
+//! thread that shuts the interpreter down and calls the handlers of `atexit`. The results of coroutines are dropped. A process that `os.fork` has made does not wait. Code that attaches a thread of Rust by
 //! itself, with `Python::attach`, has no such protection.
 //!
 //! # Limits
@@ -125,8 +126,10 @@
 //!   break that order if one is suspended inside a Rust function that runs in a context: this crate aborts the process
 //!   rather than mix contexts up. Suspend no greenlet in Python code that Rust calls.
 //! - A function that Python calls, but without the argument `python`, runs in the context of its thread, as everywhere
-//!   outside of a context. What it sets there, also with [`call_applying_changes`], stays for all later requests on the
-//!   thread. Write the argument on each function that Python calls and that uses variables or calls Python.
+//!   outside of a context. What it sets there stays for all later requests on the thread, so [`call`] does not pass it to
+//!   Python. Write the argument on each function that Python calls and that uses variables.
+//! - Code counts as called from Python if a function written in Python is on the thread's stack. A function of Rust that
+//!   is itself the target of `_thread.start_new_thread`, or a handler of `atexit`, has none there.
 //! - A process that `os.fork` has made lacks the threads of the tokio runtime, so its coroutines never finish if a
 //!   coroutine had run before. Fork first, or start processes with `spawn` or `forkserver`.
 //! - A function with the argument `python` reads Python's context. If Rust code calls it while Python code is further up
@@ -365,9 +368,12 @@ where
 /// context. The current context does not see what the Python code sets.
 ///
 /// The Python code runs in a copy of the Python context that the current context comes from, with the changes that Rust
-/// has made. Call it on any thread: on that of the caller, in a task, in a blocking call. Where the current context does
-/// not come from Python, the copy is one of an empty context, or of the thread's context if no context of Rust has been
-/// entered.
+/// has made. Call it on any thread: on that of the caller, in a task, in a blocking call. To call one function in several
+/// tasks, share an `Arc<Py<PyAny>>`, because a `Py` can be cloned only with the GIL.
+///
+/// Where the current context does not come from Python, the copy is one of an empty context. Where no context of Rust has
+/// been entered, it is one of Python's current context; if Python code has called the Rust code, Rust's values are left
+/// out of it, because those of a thread belong to no request.
 ///
 /// It takes the GIL, and can wait for it. In a task of tokio, prefer `contextvar::task::spawn_blocking` if the Python code
 /// takes long.
@@ -415,7 +421,8 @@ pub fn call<R>(f: impl FnOnce(Python<'_>) -> PyResult<R>) -> PyResult<R> {
 /// Does what [`call`] does, and applies what the Python code has changed to Rust's current context, also if `f` fails.
 ///
 /// Variables of Python that are not tied keep their values for the next [`call`], except on a thread that has entered no
-/// context of Rust.
+/// context of Rust. If Python code has called Rust code that runs in no context, the changes are applied to Python's
+/// current context.
 ///
 /// # Errors
 ///
