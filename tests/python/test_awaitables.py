@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import functools
 import gc
+import sys
 import threading
 import unittest
 import warnings
@@ -212,7 +213,9 @@ class EventLoop(AsyncTestCase):
         with warnings.catch_warnings():
             # The function has made a coroutine.
             warnings.simplefilter("ignore", RuntimeWarning)
-            with self.assertRaisesRegex(RuntimeError, "there is no event loop to run the awaitable"):
+            with self.assertRaisesRegex(
+                RuntimeError, "there is no event loop to run the awaitable"
+            ):
                 awaitables.call_and_block(self.read, False)
 
     def test_is_unknown_in_a_thread_of_python(self):
@@ -388,6 +391,56 @@ class Dropped(AsyncTestCase):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             self.assertEqual(self.run_async(main()), [])
+
+    def test_before_its_task_is_awaited(self):
+        """The awaitable is a task that runs by itself. It is canceled, as if its awaiting task had been."""
+
+        async def main():
+            REQUEST.set("outer")
+            NOTE.set("untied")
+            log, gate, tasks = [], Gate(), []
+            function, *_ = self.function(log)
+
+            def start():
+                tasks.append(asyncio.get_running_loop().create_task(function()))
+                return tasks[0]
+
+            gate.open()
+            await awaitables.drop_call_polled(start, gate)
+            with self.assertRaises(asyncio.CancelledError):
+                await tasks[0]
+
+        self.run_async(main())
+
+    def test_an_exception_of_the_cleanup_is_reported(self):
+        """Nobody else could see it."""
+
+        async def main():
+            REQUEST.set("outer")
+
+            async def function():
+                started.set()
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    raise KeyError("cleanup")
+
+            started, gate = asyncio.Event(), Gate()
+            task = asyncio.ensure_future(awaitables.drop_call_polled(function, gate))
+            await started.wait()
+            gate.open()
+            await task
+            while not reported:
+                await asyncio.sleep(0)
+
+        reported = []
+        hook = sys.unraisablehook
+        sys.unraisablehook = lambda unraisable: reported.append(repr(unraisable.exc_value))
+        try:
+            self.run_async(main())
+        finally:
+            sys.unraisablehook = hook
+        self.assertEqual(reported, ["KeyError('cleanup')"])
 
     def test_in_a_race_with_the_start(self):
         """Drops the calls at any moment. Each coroutine that has started is canceled."""

@@ -23,6 +23,7 @@ POINT = ContextVar("point")
 FUSSY = ContextVar("fussy")
 PIN = ContextVar("pin", default="0000")
 KEY = ContextVar("key")
+MEDDLER = ContextVar("meddler")
 
 
 class Namespace:

@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 
 mod awaitables;
+mod borders;
 mod callbacks;
 mod cancellation;
 mod changes;
@@ -22,6 +23,7 @@ mod rust {
     #[pymodule_export]
     use crate::{
         awaitables::awaitables,
+        borders::borders,
         callbacks::callbacks,
         cancellation::cancellation,
         changes::changes,
