@@ -153,7 +153,7 @@ print(sorted(seen))
 
 class FirstCalls(unittest.TestCase):
     def test_threads_call_rust_for_the_first_time_at_a_time(self):
-        """Each process finds the tied variables once, and makes its own variables once."""
+        """They all use the tied variables that one of them has found."""
         for run in range(20):
             with self.subTest(run=run):
                 ended = subprocess.run(
