@@ -473,6 +473,20 @@ class OnTheRuntime(Context, Asyncio, AsyncTestCase):
         self.assertEqual(self.run_async(main()), ("outer", "of Python"))
         self.assertEqual(seen, [("outer", "untied")])
 
+    def test_context_of_the_locals_is_a_copy(self):
+        """What code sets in it is not set in calls that Rust makes."""
+
+        def set():
+            REQUEST.set("of the locals")
+            NOTE.set("of the locals")
+
+        async def main():
+            REQUEST.set("outer")
+            NOTE.set("untied")
+            return await coroutines.call_in_locals(set, lambda: (REQUEST.get(), NOTE.get()))
+
+        self.assertEqual(self.run_async(main()), ("outer", "untied"))
+
     def test_future_into_py(self):
         async def await_(awaitable):
             return await awaitable, REQUEST.get(), NOTE.get()

@@ -202,6 +202,10 @@ class Shutdown(unittest.TestCase):
             "outer of Rust\nouter of Rust\n",
         )
 
+    @unittest.skipIf(
+        sys.version_info < (3, 11),
+        "CPython frees the interpreter while daemon threads wait for the GIL",
+    )
     def test_daemon_threads_that_call_rust(self):
         self.check("""
             def call():

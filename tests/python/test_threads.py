@@ -1,6 +1,7 @@
 """Threads of Python that call Rust at a time."""
 
 import contextvars
+import subprocess
 import sys
 import sysconfig
 import threading
@@ -90,6 +91,23 @@ class Threads(ContextTestCase):
 
         self.in_each_thread(call)
 
+    def test_tasks_of_one_context_do_not_mix(self):
+        """Threads of the runtime copy one context of Python at a time."""
+
+        def call(name, n):
+            variables.USER.set(name)
+
+            def function():
+                seen = variables.USER.get(), callbacks.tenant()
+                variables.USER.set(f"{name}, {n}")
+                return seen
+
+            seen = callbacks.call_from_two_tasks(function)
+            self.assertEqual(seen, [(name, "one"), (name, "two")])
+            self.assertEqual(variables.USER.get(), name)
+
+        self.in_each_thread(call)
+
     def test_threads_share_one_context_object_in_turn(self):
         context = contextvars.copy_context()
         lock = threading.Lock()
@@ -110,6 +128,40 @@ class Threads(ContextTestCase):
             self.assertEqual(changes.values(), [name, None, None, None])
 
         self.in_each_thread(fail)
+
+
+FIRST_CALLS = """
+import sys, threading
+import variables
+from rust import callbacks
+
+def call(name):
+    variables.USER.set(name)
+    start.wait()
+    seen.append(callbacks.call(name, lambda: (name, variables.USER.get(), callbacks.note())))
+
+sys.setswitchinterval(1e-6)
+start, seen = threading.Barrier(8, timeout=60), []
+threads = [threading.Thread(target=call, args=(str(n),)) for n in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(sorted(seen))
+"""
+
+
+class FirstCalls(unittest.TestCase):
+    def test_threads_call_rust_for_the_first_time_at_a_time(self):
+        """They all use the tied variables that one of them has found."""
+        for run in range(20):
+            with self.subTest(run=run):
+                ended = subprocess.run(
+                    [sys.executable, "-c", FIRST_CALLS], capture_output=True, text=True, timeout=60
+                )
+                self.assertEqual(
+                    ended.stdout, f"{[(str(n),) * 3 for n in range(8)]}\n", ended.stderr
+                )
 
 
 @unittest.skipUnless(sysconfig.get_config_var("Py_GIL_DISABLED"), "needs free-threaded Python")

@@ -16,7 +16,7 @@ use pyo3_async_runtimes::err::RustPanic;
 use pyo3_async_runtimes::tokio::{get_runtime, scope};
 use tokio::task::AbortHandle;
 
-use super::{Changes, attach, border, event_loop};
+use super::{Changes, attach, border, event_loop, raw};
 use crate::context::{Context, copy_context as copy_rust_context};
 use crate::scoped::Scoped;
 
@@ -84,7 +84,8 @@ where
     let result = event_loop.call_method0(intern!(py, "create_future"))?;
     let mut locals = TaskLocals::new(event_loop.clone());
     if let Some(python) = border::python_of(py, &context) {
-        locals = locals.with_context(python.as_any().clone());
+        // Callbacks of the event loop run in that context, while threads copy the other one.
+        locals = locals.with_context(raw::copy(python)?.into_any());
     }
     let end = End { event_loop: event_loop.unbind(), result: result.clone().unbind(), changes, base };
     let task = get_runtime().spawn(async move {

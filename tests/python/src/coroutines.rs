@@ -3,7 +3,7 @@
 use contextvar::{python, task, with_copied_context};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3_async_runtimes::tokio::{future_into_py, into_future};
+use pyo3_async_runtimes::tokio::{future_into_py, get_current_locals, into_future};
 use tokio::task::yield_now;
 
 use crate::signals::{Channel, Gate, REQUEST, SendOnDrop, request};
@@ -142,6 +142,22 @@ pub(crate) mod coroutines {
             false => python::coroutine(py, future),
             true => python::coroutine_applying_changes(py, future),
         }
+    }
+
+    /// Calls a function in the context that pyo3-async-runtimes finds. Returns what another function returns, which
+    /// is called in Rust's.
+    #[pyfunction]
+    fn call_in_locals(
+        py: Python<'_>,
+        in_locals: Py<PyAny>,
+        function: Py<PyAny>,
+    ) -> PyResult<Bound<'_, PyAny>> {
+        python::coroutine(py, async move {
+            Python::attach(|py| {
+                get_current_locals(py)?.context(py).call_method1("run", (in_locals,)).map(drop)
+            })?;
+            python::call(|py| function.call0(py))
+        })
     }
 
     /// Awaits a coroutine of Python by `into_future`. Returns the variable's value afterwards and the result.
