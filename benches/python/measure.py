@@ -26,9 +26,10 @@ NOTES = [
     "{parts}.",
     "Each variable adds {each} with up to 30 variables, and a scope of `task_local!` adds {scope}. Each variable "
     "beyond the 30th has a node of its own in the map, which takes more.",
-    "Where all values are strings, numbers and booleans of Python's own types, for a `String`, `bool`, integer or "
-    "`f64`, no conversion can run Python code. Other conversions run in the copy of Python's context. After a change "
-    "of the context CPython has to look each variable up in its tree, which takes some 100 more per variable.",
+    "The copy of Python's context is entered only if a conversion can run Python code. The conversion of a string, "
+    "number or boolean of Python's own types to a `String`, `bool`, `i32`, `i64`, `u32`, `u64`, `usize` or `f64` "
+    "cannot. After a context has been entered or left, CPython looks each variable up in its tree, which takes some "
+    "100 more per variable.",
     "CPython's tree has another shape with each build and environment, because the address of a variable counts. A "
     "row that sets a variable takes some 400 more where the variable shares a place in the tree with another one.",
 ]
