@@ -62,7 +62,7 @@
 //! | `metrics` | variables as labels of the `metrics` crate | 2130 a count with two labels | 91 + 3 | 0.2 + 2.4 | 3 | metrics 0.24 |
 //! | `opentelemetry` | variables as attributes of OpenTelemetry's spans, log records and metrics; its context carried into tasks. Implies `carry`. | 4230 a span, 1230 a record | 39 + 154 | 2.4 + 18.8 | 25 | opentelemetry and its SDK 0.33, tracing-opentelemetry 0.34 |
 //! | `baggage` | variables and the trace sent to other processes as W3C Baggage and Trace Context. Implies `opentelemetry`. | 2690 to send three entries, 3860 to receive them | 12 + 122 | 5.3 + 18.3 | 30 | opentelemetry 0.33 |
-//! | `python` | one context for Python and Rust: variables tied to those of Python | TODO | 139 + 75 | 3.5 + 27.2 | 22 | PyO3 and pyo3-async-runtimes 0.30, Python 3.9 |
+//! | `python` | one context for Python and Rust: variables tied to those of Python | 2250 a call with one variable, 820 a call back | 139 + 75 | 3.5 + 27.2 | 22 | PyO3 and pyo3-async-runtimes 0.30, Python 3.9 |
 //! | `observe` | an observer of the contexts that threads enter and exit |  | 3 + 4 | 0 | 0 |  |
 //! | `report` | reports of reads and writes that find no context |  | 31 | 0.3 | 0 |  |
 //! | `runtime-hooks` | tokio runtimes whose tasks all inherit the context |  | 31 + 126 | 0.6 + 3.0 | 1 | `--cfg tokio_unstable` |

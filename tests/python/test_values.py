@@ -45,6 +45,25 @@ class FromPython(ContextTestCase):
         variables.Namespace.NESTED.set("deep")
         self.assertEqual(values.describe("NESTED"), '"deep"')
 
+    def test_what_a_conversion_sets_is_not_seen_by_the_caller(self):
+        other = contextvars.ContextVar("other")
+
+        class Number:
+            def __index__(self):
+                other.set("set by the conversion")
+                return 7
+
+            def __float__(self):
+                other.set("set by the conversion")
+                return 7.0
+
+        for name, described in (("BIG", "7"), ("RATIO", "7.0")):
+            with self.subTest(name):
+                token = getattr(variables, name).set(Number())
+                self.assertEqual(values.describe(name), described)
+                getattr(variables, name).reset(token)
+                self.assertIsNone(other.get(None))
+
 
 class FromRust(ContextTestCase):
     def test_values_of_each_type_cross(self):

@@ -212,7 +212,11 @@ fn declare_python(
         Some(codec) => {
             let codec = quote!(<#codec as #krate::python::Codec<#ty>>);
             quote_spanned! {span=>
-                #private::Conversion { to_python: #codec::to_python, from_python: #codec::from_python }
+                #private::Conversion {
+                    to_python: #codec::to_python,
+                    from_python: #codec::from_python,
+                    is_by_pyo3: false,
+                }
             }
         }
         None => quote_spanned! {span=> {

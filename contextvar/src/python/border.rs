@@ -94,20 +94,27 @@ pub(super) fn import(py: Python<'_>) -> PyResult<Context> {
     }
     attach::wait_at_exit(py);
     let tied = tied(py)?;
-    // The caller does not see what a conversion sets.
-    let entered = Entered::new(raw::copy_current(py)?)?;
+    let python = raw::copy_current(py)?;
+    let mut entered = None;
     let mut context = others_in_python(py)?;
     // The first slots are the cheapest, and the origin is written at each call.
     ORIGIN.variable().slot_for_write();
-    for Tied { python, rust } in tied {
-        rust.set_from_python(python.get(py)?.as_ref(), &mut context)?;
+    for Tied { python: var, rust } in tied {
+        let value = var.get(py)?;
+        // The caller does not see what a conversion sets. CPython remembers the last value that it has found for a
+        // variable until another context is entered, so the copy is entered only for conversions that need it.
+        if entered.is_none() && value.as_ref().is_some_and(|value| rust.var.can_run_python(value)) {
+            entered = Some(Entered::new(python.clone())?);
+        }
+        rust.set_from_python(value.as_ref(), &mut context)?;
     }
     let event_loop = match event_loop::running(py)? {
         None => outer_event_loop(py)?.get(py)?,
         running => running,
     };
     let event_loop = event_loop.map(Bound::unbind);
-    let border = Crossing { python: entered.leave().unbind(), rust: context.clone() };
+    drop(entered);
+    let border = Crossing { python: python.unbind(), rust: context.clone() };
     context.set(&ORIGIN, Origin { event_loop, border, applied: None });
     Ok(context)
 }

@@ -125,7 +125,11 @@ where
     for<'a, 'py> T: FromPyObject<'a, 'py>,
 {
     fn find(&self) -> Conversion<T> {
-        Conversion { to_python: |value, py| value.into_bound_py_any(py), from_python: extract }
+        Conversion {
+            to_python: |value, py| value.into_bound_py_any(py),
+            from_python: extract,
+            is_by_pyo3: true,
+        }
     }
 }
 
@@ -139,7 +143,11 @@ where
     for<'a, 'py> T: FromPyObject<'a, 'py>,
 {
     fn find(&self) -> Conversion<T> {
-        Conversion { to_python: |value, py| value.clone().into_bound_py_any(py), from_python: extract }
+        Conversion {
+            to_python: |value, py| value.clone().into_bound_py_any(py),
+            from_python: extract,
+            is_by_pyo3: true,
+        }
     }
 }
 

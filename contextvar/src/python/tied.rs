@@ -1,10 +1,11 @@
 //! The variables that are tied to variables of Python, each with its conversion.
 
-use std::any::type_name;
+use std::any::{TypeId, type_name};
 
 use pyo3::exceptions::{PyException, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBool, PyFloat, PyInt, PyString};
 
 use super::attach::attach;
 use super::raw::PyVar;
@@ -216,6 +217,9 @@ pub trait Field: Sync {
 
     fn is_set(&self, context: &Context) -> bool;
 
+    /// Returns false if the conversion of `object` runs no Python code for certain.
+    fn can_run_python(&self, object: &Bound<'_, PyAny>) -> bool;
+
     fn to_python<'py>(&self, py: Python<'py>, context: &Context) -> PyResult<Option<Bound<'py, PyAny>>>;
 
     fn set_from_python(&self, object: &Bound<'_, PyAny>, context: &mut Context) -> PyResult<()>;
@@ -235,6 +239,8 @@ pub struct Conversion<T> {
     pub to_python: for<'py> fn(&T, Python<'py>) -> PyResult<Bound<'py, PyAny>>,
     /// Returns the value of an object.
     pub from_python: fn(&Bound<'_, PyAny>) -> PyResult<T>,
+    /// True if the functions are those of PyO3's traits.
+    pub is_by_pyo3: bool,
 }
 
 /// A variable and its conversion.
@@ -266,6 +272,28 @@ impl<T: ContextValue> Field for Converted<T> {
 
     fn is_set(&self, context: &Context) -> bool {
         context.contains(self.var)
+    }
+
+    fn can_run_python(&self, object: &Bound<'_, PyAny>) -> bool {
+        let is_plain = [
+            TypeId::of::<String>(),
+            TypeId::of::<bool>(),
+            TypeId::of::<i32>(),
+            TypeId::of::<i64>(),
+            TypeId::of::<u32>(),
+            TypeId::of::<u64>(),
+            TypeId::of::<usize>(),
+            TypeId::of::<f64>(),
+        ]
+        .contains(&TypeId::of::<T>());
+        // An object of another type can have an `__index__` or a `__float__`.
+        let is_exact = || {
+            object.is_exact_instance_of::<PyString>()
+                || object.is_exact_instance_of::<PyInt>()
+                || object.is_exact_instance_of::<PyFloat>()
+                || object.is_exact_instance_of::<PyBool>()
+        };
+        !(is_plain && (self.conversion)().is_by_pyo3 && is_exact())
     }
 
     fn to_python<'py>(&self, py: Python<'py>, context: &Context) -> PyResult<Option<Bound<'py, PyAny>>> {
