@@ -51,6 +51,9 @@ class Conversions(ContextTestCase):
         MEDDLER.set("m")
         borders.enter()
         self.assertIsNone(where_set(TEXT))
+        borders.set_meddler("n")
+        self.assertEqual(MEDDLER.get(), "n")
+        self.assertIsNone(where_set(TEXT))
 
 
 class Collector(ContextTestCase):

@@ -343,7 +343,12 @@ pub(super) fn apply_changes(py: Python<'_>, context: &Context, base: &Context) -
         // A call into Python has changed it, and Rust has changed it back.
         false => value_in(border.python.bind(py), tied.python.bind(py)),
     };
-    let objects = since_last.iter().map(|tied| object(tied)).collect::<PyResult<Vec<_>>>()?;
+    let mut objects = Vec::new();
+    if !since_last.is_empty() {
+        // The caller does not see what a conversion sets.
+        let _entered = Entered::new(raw::copy_current(py)?)?;
+        objects = since_last.iter().map(|tied| object(tied)).collect::<PyResult<_>>()?;
+    }
     let mut unset = Vec::new();
     if let Some(applied) = &origin.applied {
         let event_loop = outer_event_loop(py)?;
