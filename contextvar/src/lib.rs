@@ -62,7 +62,7 @@
 //! | `metrics` | variables as labels of the `metrics` crate | 2130 a count with two labels | 91 + 3 | 0.2 + 2.4 | 3 | metrics 0.24 |
 //! | `opentelemetry` | variables as attributes of OpenTelemetry's spans, log records and metrics; its context carried into tasks. Implies `carry`. | 4230 a span, 1230 a record | 39 + 154 | 2.4 + 18.8 | 25 | opentelemetry and its SDK 0.33, tracing-opentelemetry 0.34 |
 //! | `baggage` | variables and the trace sent to other processes as W3C Baggage and Trace Context. Implies `opentelemetry`. | 2690 to send three entries, 3860 to receive them | 12 + 122 | 5.3 + 18.3 | 30 | opentelemetry 0.33 |
-//! | `python` | one context for Python and Rust: variables tied to those of Python | 2250 a call with one variable, 820 a call back | 139 + 75 | 3.5 + 27.2 | 22 | PyO3 and pyo3-async-runtimes 0.30, Python 3.9 |
+//! | `python` | one context for Python and Rust: variables tied to Python's | 2250 a call with one variable, 820 a call back | 139 + 75 | 3.5 + 27.2 | 22 | PyO3 and pyo3-async-runtimes 0.30, Python 3.9 |
 //! | `observe` | an observer of the contexts that threads enter and exit |  | 3 + 4 | 0 | 0 |  |
 //! | `report` | reports of reads and writes that find no context |  | 31 | 0.3 | 0 |  |
 //! | `runtime-hooks` | tokio runtimes whose tasks all inherit the context |  | 31 + 126 | 0.6 + 3.0 | 1 | `--cfg tokio_unstable` |
@@ -217,7 +217,7 @@ pub use var::{ContextValue, ContextVar};
 /// - `metric`: the value, or the default, is a label of metrics. See [`ContextVar::metric`].
 /// - `baggage = "key"`, `codec = Codec` (feature `baggage`): requests to other processes carry the value. See
 ///   `contextvar::baggage`.
-/// - `python = "package.module:NAME"` (feature `python`): the variable is tied to this `ContextVar` of Python. Its values
+/// - `python = "package.module:NAME"` (feature `python`): the variable is tied to this Python `ContextVar`. Its values
 ///   are converted by PyO3's traits, or by the codec in `python_codec = Codec`. See `contextvar::python`.
 /// - `inherit = false`: other tasks and threads do not inherit the value. See [`ContextVar::inherit`].
 /// - `report = false`: reads and writes of the variable without a context are not reported. See
@@ -305,10 +305,11 @@ pub use contextvar_macros::context_var;
 /// # Arguments
 ///
 /// - `future`: declares that the function returns a boxed future under another name.
-/// - `python` (feature `python`): the body runs in a copy of Python's current context. On an `async fn` the copy is taken
-///   at the first poll, because the body of a coroutine runs in the context of the task that awaits it. The function
-///   returns a `Result` whose error implements `From<PyErr>`. Not on an `impl` block. See `contextvar::python`.
-/// - `apply_changes`, with `python`: what the body changes is applied to Python's current context when the body has
+/// - `python` (feature `python`): the body runs in a copy of Python's current context. On an `async fn`, the copy is
+///   taken at the first poll, because the body of a coroutine runs in the context of the task that awaits it. The
+///   function must return a `Result` whose error implements `From<PyErr>`. Not allowed on an `impl` block, a trait or a
+///   module. See `contextvar::python`.
+/// - `apply_changes`, with `python`: the body's changes are applied to Python's current context when the body has
 ///   finished.
 /// - `skip`: leaves a function out of an annotated `impl`, trait or module.
 /// - `VAR = value`, any number of times: sets variables in the copy, in order, before the body runs. The

@@ -1,9 +1,9 @@
-//! One context for Python and Rust: a request's variables are the same in both languages.
+//! One context for Python and Rust: a request's variables have the same values in both languages.
 //!
-//! Tie a variable to a `ContextVar` of Python: `#[context_var(python = "package.module:NAME")]`. Say where Python calls
-//! Rust, once for each function and not once for each variable: with the argument `python` of
-//! [`#[with_copied_context]`](macro@crate::with_copied_context), with [`run`], or with [`coroutine`]. Say where Rust calls
-//! Python: with [`call`] or [`call_async`].
+//! Tie each variable to a Python `ContextVar` with `#[context_var(python = "package.module:NAME")]`. Then mark where
+//! one language calls the other; one mark covers all variables. On a function that Python calls, write
+//! [`#[with_copied_context(python)]`](macro@crate::with_copied_context), or use [`run`] or [`coroutine`] in its body.
+//! Where Rust calls Python, use [`call`] or [`call_async`].
 //!
 //! ```standalone_crate
 //! use contextvar::{context_var, python, with_copied_context};
@@ -13,14 +13,14 @@
 //! #[context_var(python = "app:USER")]
 //! static USER: String;
 //!
-//! /// Sees what Python has set.
+//! /// Sees the value that Python has set.
 //! #[pyfunction]
 //! #[with_copied_context(python)]
 //! fn greet() -> PyResult<String> {
 //!     Ok(format!("hello, {}", USER.get()))
 //! }
 //!
-//! /// Calls a function of Python, which sees what Rust has set.
+//! /// Calls a Python function, which sees the value that Rust has set.
 //! #[pyfunction]
 //! #[with_copied_context(python)]
 //! fn call_as_grace<'py>(py: Python<'py>, function: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
@@ -57,84 +57,90 @@
 //! assert USER.get() == "ada"
 //! ```
 //!
-//! `examples/python` in the repository is a FastAPI application with an extension module. `docs/python.md` has the costs.
+//! `examples/python` in the repository is a FastAPI application with an extension module. `docs/python.md` lists the
+//! costs.
 //!
-//! This module is for PyO3 0.30 and pyo3-async-runtimes 0.30. Their types are part of its API, so a later version of
-//! them comes with a later version of this crate. Extension modules for the stable ABI (PyO3's features `abi3` and
-//! `abi3-py*`) cannot use it: the stable ABI lacks CPython's functions for contexts.
+//! This module requires PyO3 0.30 and pyo3-async-runtimes 0.30. Their types are part of its API, so support for a later
+//! version of them needs a later version of this crate. Extension modules for the stable ABI (PyO3's features `abi3`
+//! and `abi3-py*`) cannot use this module: the stable ABI lacks CPython's functions for contexts.
 //!
 //! # What crosses
 //!
 //! | | into Rust | back into Python |
 //! |---|---|---|
-//! | a tied variable that is set | its value, converted | its value, converted if Rust has changed it, and otherwise the same object |
-//! | a tied variable that is not set | is not set, even if Python's variable has a default | is not set |
-//! | a variable of Rust that is not tied | is not set in a call from Python, except below a call from Rust | Python code cannot see it; Rust functions that the Python code calls do |
-//! | a variable of Python that is not tied | Rust code cannot see it; Python functions that the Rust code calls do | as it was in the caller |
+//! | a tied variable that is set | its value, converted | the same object, or the converted value if Rust has changed it |
+//! | a tied variable that is not set | not set, even if Python's variable has a default | not set |
+//! | a Rust variable that is not tied | not set, unless an outer Rust caller or [applied changes](#changes) have set it | invisible to Python code, but visible to Rust functions that the Python code calls |
+//! | a Python variable that is not tied | invisible to Rust code, but visible to Python functions that the Rust code calls | as it was in the caller |
 //!
-//! Values are read when a call crosses, and not when a variable is read. So no read takes the GIL, and tasks and threads
-//! that Rust starts need no Python to see the values. All rules of this crate apply to them: [`task`](crate::task) and
-//! [`thread`](crate::thread) hand the values on, [`inherit(false)`](crate::ContextVar::inherit) keeps a value in its
-//! task, also from Python code that another task calls, and a [`secret`](crate::ContextVar::secret) value is in no
-//! message of this module.
+//! Values are converted when a call crosses, not when a variable is read. So no read takes the GIL, and tasks and
+//! threads that Rust starts see the values without Python. All rules of this crate apply to the values:
+//! [`task`](crate::task) and [`thread`](crate::thread) hand them on; [`inherit(false)`](crate::ContextVar::inherit)
+//! keeps a value in its task, and hides it from Python code that another task calls; the messages of this module never
+//! show a [`secret`](crate::ContextVar::secret) value.
 //!
 //! # Changes
 //!
-//! A call isolates: the caller does not see what the called function sets. To let the caller see the changes, say so
-//! where the call crosses: `#[with_copied_context(python, apply_changes)]`, [`run_applying_changes`],
+//! Calls are isolated: the caller does not see what the called function sets. To let the caller see the changes, ask
+//! for it where the call crosses: `#[with_copied_context(python, apply_changes)]`, [`run_applying_changes`],
 //! [`coroutine_applying_changes`], [`call_applying_changes`], [`call_async_applying_changes`]. The changes are applied
-//! when the function returns or fails. They are not applied when it is canceled, or when it panics.
+//! when the function returns or fails. They are not applied when the caller cancels the function, or when it panics.
 //!
 //! Objects that Python code has set come back as the same objects.
 //!
-//! Python has no way to unset a variable in the context that called Rust. If Rust has unset one, the changes are applied
-//! without it, and the call fails with a `RuntimeError` that says so.
+//! Python cannot unset a variable in the context that called Rust. If Rust has unset one, all other changes are
+//! applied, and the call fails with a `RuntimeError` that names the variable.
 //!
 //! # Coroutines
 //!
 //! | in Python | in Rust |
 //! |---|---|
-//! | `await f()`, where `f` returns a [`coroutine`] | the future runs on the tokio runtime of pyo3-async-runtimes, in a copy of the context of the task that awaits it |
-//! | `await f()`, where `f` is an `async fn` with PyO3's feature `experimental-async` and `#[with_copied_context(python)]` | the future is polled on the thread of the event loop, in such a copy, and finds no tokio runtime there |
-//! | `async def f()` | `call_async(..).await` runs it as a task on the event loop, in a Python context with Rust's values |
+//! | `await f()`, where `f` returns a [`coroutine`] | the future runs on the tokio runtime of pyo3-async-runtimes, in a copy of the context of the task that awaits the coroutine |
+//! | `await f()`, where `f` is an `async fn` with PyO3's feature `experimental-async` and `#[with_copied_context(python)]` | the future is polled on the thread of the event loop, in a copy of the same context, where no tokio runtime is available |
+//! | `async def f()` | `call_async(..).await` runs the coroutine as a task on the event loop, in a Python context with Rust's values |
 //!
-//! The body of a coroutine runs in the context of the task that awaits it, as with every coroutine of Python, and not in
-//! that of the code that calls the function. So `asyncio.create_task(f(), context=ctx)`, `TaskGroup.create_task(f())` and
-//! `asyncio.gather(f(), g())` do what they do with coroutines of Python, and `await ctx.run(f)` is the same trap.
+//! The body of a coroutine runs in the context of the task that awaits it, not in that of the code that calls the
+//! function. Every Python coroutine does the same. So `asyncio.create_task(f(), context=ctx)`,
+//! `TaskGroup.create_task(f())` and `asyncio.gather(f(), g())` do what they do with Python's coroutines, and
+//! `await ctx.run(f)` is the same trap: `ctx` is no longer current when the body runs.
 //!
-//! The event loop follows the context. So [`call_async`] works in every task and thread that Rust has started while a
-//! coroutine was awaited.
+//! The event loop travels with the context. So [`call_async`] works in every task and thread that inherits the context
+//! of a coroutine.
 //!
 //! # Cancellation
 //!
-//! When Python cancels a task that awaits a [`coroutine`], the future is dropped in its context, on a thread of the
-//! runtime, soon after. When Rust drops the future of a [`call_async`], Python's task is canceled: `CancelledError` is
-//! raised in its context.
+//! When Python cancels a task that awaits a [`coroutine`], the future is dropped in its context soon afterwards, on a
+//! thread of the runtime. When Rust drops the future of a [`call_async`], Python's task is canceled: `CancelledError`
+//! is raised in the task's context.
 //!
 //! # Shutdown
 //!
-//! When the interpreter shuts down, it first waits for the threads that this module has attached: for running calls, not
-//! for tasks. Ctrl+C ends the wait. From then on, [`call`] and [`call_async`] return a `RuntimeError`, except on the
-//! thread that shuts the interpreter down and calls the handlers of `atexit`. The results of coroutines are dropped. A process that `os.fork` has made does not wait. Code that attaches a thread of Rust by
-//! itself, with `Python::attach`, has no such protection.
+//! When the interpreter shuts down, it first waits for the threads that this module has attached. So it waits for
+//! running calls, but not for tasks. Ctrl+C ends the wait. Once the shutdown has begun, [`call`] and [`call_async`]
+//! return a `RuntimeError`, except on the thread that shuts the interpreter down and runs the `atexit` handlers. The
+//! results of coroutines are dropped. A process that was forked with `os.fork` after this module was used does not
+//! wait. Code that attaches a Rust thread itself, with `Python::attach`, has no such protection.
 //!
 //! # Limits
 //!
-//! - A variable of Python can be tied to one variable of Rust in each extension module.
-//! - Two extension modules that contain this crate share the tied variables, and no others.
-//! - A context must be left in the order in which contexts were entered. Greenlets (gevent, SQLAlchemy's asyncio support)
-//!   break that order if one is suspended inside a Rust function that runs in a context: this crate aborts the process
-//!   rather than mix contexts up. Suspend no greenlet in Python code that Rust calls.
-//! - A function that Python calls, but without the argument `python`, runs in the context of its thread, as everywhere
-//!   outside of a context. What it sets there stays for all later requests on the thread, so [`call`] does not pass it to
-//!   Python. Write the argument on each function that Python calls and that uses variables.
-//! - Code counts as called from Python if a function written in Python is on the thread's stack. A function of Rust that
-//!   is itself the target of `_thread.start_new_thread`, or a handler of `atexit`, has none there.
-//! - A process that `os.fork` has made lacks the threads of the tokio runtime, so its coroutines never finish if a
-//!   coroutine had run before. Fork first, or start processes with `spawn` or `forkserver`.
-//! - A function with the argument `python` reads Python's context. If Rust code calls it while Python code is further up
-//!   the stack, the function sees Python's values, and not what the Rust code has set. Let both call a third function,
-//!   without the argument. Where there is no Python code on the stack, as in a task of tokio, it sees Rust's values.
+//! - In each extension module, a Python variable can be tied to only one Rust variable.
+//! - The `ContextVar` is looked up once per process. If Python reloads its module, the Rust variable stays tied to the
+//!   old one.
+//! - Two extension modules that contain this crate share only tied variables.
+//! - Contexts must be left in the reverse of the order in which they were entered. Greenlets (gevent, SQLAlchemy's
+//!   asyncio support) break that order if one is suspended inside a Rust function that runs in a context. This crate
+//!   then aborts the process rather than mix up contexts. Do not suspend a greenlet in Python code that Rust calls.
+//! - A function that Python calls, but that lacks the argument `python`, runs in the context of its thread. The values
+//!   that it sets there stay for all later requests on the thread, so [`call`] does not pass them to Python. Write the
+//!   argument on each function that Python calls and that uses variables.
+//! - Code counts as called from Python if a function written in Python is on the thread's stack. That is not so if the
+//!   target of `_thread.start_new_thread` or an `atexit` handler is itself a Rust function.
+//! - A forked process (`os.fork`) lacks the threads of the tokio runtime, so its coroutines never finish if a coroutine
+//!   ran before the fork. Fork first, or start processes with `spawn` or `forkserver`.
+//! - A function with the argument `python` reads Python's context. If Rust code calls it while Python code is further
+//!   up the stack, the function sees Python's values, not those that the Rust code has set. To avoid this, move the
+//!   body to a function without the argument, and call that from both languages. With no Python code on the stack, as
+//!   in a tokio task, the function sees Rust's values.
 
 mod attach;
 mod awaitable;
@@ -153,26 +159,26 @@ use self::border::Call;
 pub use self::tied::Codec;
 use crate::context::{Context, copy_context as copy_rust_context};
 
-/// Whether the other language sees what work has changed.
+/// Whether the caller's language sees the changes that a call has made.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Changes {
     Isolated,
     Applied,
 }
 
-/// Returns a copy of Python's current context as a context of Rust. The tied variables have Python's values in it.
+/// Returns a copy of Python's current context as a Rust context. In the copy, the tied variables have Python's values.
 ///
-/// Use it to hand work over in a way for which this module has no function. For a function that Python calls, [`run`] is
+/// Use it to hand work over in a way that this module has no function for. In a function that Python calls, [`run`] is
 /// shorter.
 ///
-/// Returns a copy of Rust's current context if no Python code is on this thread's stack: on a thread of tokio, for
-/// example.
+/// Returns a copy of Rust's current context if no Python code is on this thread's stack, for example on a tokio thread.
 ///
 /// # Errors
 ///
-/// Returns an exception if a value is not one for its variable (`TypeError`, `ValueError`), or if a tied variable does
-/// not exist in Python (`ModuleNotFoundError`, `AttributeError`) or is not a `ContextVar` (`TypeError`). Its message names
-/// both variables.
+/// Returns an exception if a value cannot be converted (`TypeError`, `ValueError`), if a tied variable does not exist
+/// in Python (`ModuleNotFoundError`, `AttributeError`) or is not a `ContextVar` (`TypeError`), or if two variables are
+/// tied to the same one (`RuntimeError`). If the import of a module fails, the exception has the type that the import
+/// raised. The message names the variables.
 ///
 /// # Examples
 ///
@@ -224,16 +230,19 @@ pub fn run<R>(py: Python<'_>, f: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
     copy_context(py)?.run(f)
 }
 
-/// Runs `f` in a [copy of Python's current context](copy_context), and applies what `f` has changed to Python's current
-/// context. `#[with_copied_context(python, apply_changes)]` does the same for the body of a function.
+/// Runs `f` in a [copy of Python's current context](copy_context), and applies the changes that `f` has made to
+/// Python's current context. `#[with_copied_context(python, apply_changes)]` does the same for the body of a function.
 ///
-/// Changes are applied as [`Context::apply_changes_to_current`] does, also if `f` fails. A variable that is not tied
-/// keeps its value in the context of Python, for the next function of Rust.
+/// The changes are applied as in [`Context::apply_changes_to_current`], but include those of variables declared
+/// [`inherit(false)`](crate::ContextVar::inherit). They are applied even if `f` fails. Python's context also keeps the
+/// values of variables that are not tied, for the next Rust function that Python calls. If no Python code is on this
+/// thread's stack, the changes are applied to Rust's current context.
 ///
 /// # Errors
 ///
-/// Returns the exception of [`copy_context`], or that of `f`. Returns another one if a value cannot be converted
-/// (`TypeError`, `ValueError`), or if `f` has [unset](self#changes) a variable (`RuntimeError`).
+/// Returns the exception of [`copy_context`], or that of `f`. Returns another one instead if a value cannot be
+/// converted (`TypeError`, `ValueError`), if `f` has [unset](self#changes) a variable, or if Rust's current context
+/// cannot be written (`RuntimeError`).
 ///
 /// # Examples
 ///
@@ -282,20 +291,20 @@ pub fn run_applying_changes<R>(py: Python<'_>, f: impl FnOnce() -> PyResult<R>) 
     result
 }
 
-/// Returns a coroutine of Python that runs `future` on the tokio runtime of pyo3-async-runtimes.
+/// Returns a Python coroutine that runs `future` on the tokio runtime of pyo3-async-runtimes.
 ///
-/// The future starts where the coroutine is first awaited, in a copy of the [context](copy_context) of the task that
-/// awaits it. The task does not see what the future sets. The output is converted in the future's context. A panic of the
-/// future is raised as the `RustPanic` of pyo3-async-runtimes. Inside the future, the functions of pyo3-async-runtimes
-/// find the event loop and the context. In tracebacks and warnings the coroutine has the name of the function that
-/// contains the async block.
+/// The future starts when the coroutine is first awaited, in a copy of the [context](copy_context) of the task that
+/// awaits it. The task does not see what the future sets. The output is converted in the future's context. If the
+/// future panics, the coroutine raises the `RustPanic` of pyo3-async-runtimes. Inside the future, the functions of
+/// pyo3-async-runtimes find the event loop and the context. In tracebacks and warnings, the coroutine has the name of
+/// the function that contains the async block.
 ///
-/// The GIL is taken to convert the output, on a thread for blocking work, and not while the future is polled.
+/// The GIL is taken only to convert the output, on a thread for blocking work, and not while the future is polled.
 ///
 /// # Errors
 ///
 /// The coroutine raises the exception of [`copy_context`] or that of the future. It raises `RuntimeError` if no event
-/// loop runs.
+/// loop is running.
 ///
 /// # Cancellation
 ///
@@ -332,8 +341,8 @@ where
     coroutine::new(py, future, Changes::Isolated)
 }
 
-/// Does what [`coroutine`] does, and applies what the future has changed to the context of the task that awaits it, when
-/// the future has finished.
+/// Does what [`coroutine`] does, and applies the future's changes to the context of the task that awaits it, once the
+/// future has finished.
 ///
 /// # Errors
 ///
@@ -368,20 +377,22 @@ where
 /// context. The current context does not see what the Python code sets.
 ///
 /// The Python code runs in a copy of the Python context that the current context comes from, with the changes that Rust
-/// has made. Call it on any thread: on that of the caller, in a task, in a blocking call. To call one function in several
-/// tasks, share an `Arc<Py<PyAny>>`, because a `Py` can be cloned only with the GIL.
+/// has made. `call` works on any thread: on the caller's, in a task, in a blocking call. To call one function in
+/// several tasks, share an `Arc<Py<PyAny>>`, because a `Py` can be cloned only with the GIL.
 ///
-/// Where the current context does not come from Python, the copy is one of an empty context. Where no context of Rust has
-/// been entered, it is one of Python's current context; if Python code has called the Rust code, Rust's values are left
-/// out of it, because those of a thread belong to no request.
+/// If the current context does not come from Python, the Python code runs in a new context with only Rust's values. If
+/// this thread has entered no Rust context, the Python code runs in a copy of Python's current context with Rust's
+/// values. In that case, if Python code has called the Rust code, Rust's values are left out, because the values of a
+/// thread belong to no request.
 ///
-/// It takes the GIL, and can wait for it. In a task of tokio, prefer `contextvar::task::spawn_blocking` if the Python code
-/// takes long.
+/// `call` takes the GIL, and may have to wait for it. In a tokio task, prefer to call it in
+/// `contextvar::task::spawn_blocking` if the Python code takes long.
 ///
 /// # Errors
 ///
-/// Returns the exception of `f`. Returns another one if a value cannot be converted (`TypeError`, `ValueError`), or if
-/// the interpreter [has shut down](self#shutdown), or has not been initialized (`RuntimeError`).
+/// Returns the exception of `f`. Returns another one if a value cannot be converted (`TypeError`, `ValueError`), if a
+/// tied variable cannot be found (as in [`copy_context`]), or if the interpreter [is shutting down](self#shutdown), has
+/// shut down or has not been initialized (`RuntimeError`).
 ///
 /// # Examples
 ///
@@ -393,7 +404,7 @@ where
 /// #[context_var(python = "app:USER")]
 /// static USER: String;
 ///
-/// /// Calls a function of Python on another thread.
+/// /// Calls a Python function on another thread.
 /// fn call_on_thread(function: Py<PyAny>) -> PyResult<String> {
 ///     let call = move || python::call(|py| function.bind(py).call0()?.extract());
 ///     thread::spawn(call).join().expect("no panic")
@@ -418,17 +429,17 @@ pub fn call<R>(f: impl FnOnce(Python<'_>) -> PyResult<R>) -> PyResult<R> {
     })
 }
 
-/// Does what [`call`] does, and applies what the Python code has changed to Rust's current context, also if `f` fails.
+/// Does what [`call`] does, and applies the Python code's changes to Rust's current context, even if `f` fails.
 ///
-/// Variables of Python that are not tied keep their values for the next [`call`], except on a thread that has entered no
-/// context of Rust. If Python code has called Rust code that runs in no context, the changes are applied to Python's
+/// Python variables that are not tied keep their values for the next [`call`], except on a thread that has entered no
+/// Rust context. If Python code has called Rust code that runs in no context, the changes are applied to Python's
 /// current context.
 ///
 /// # Errors
 ///
 /// Those of [`call`], and `RuntimeError` if the current context cannot be written (see
-/// [`ApplyError`](crate::ApplyError)). An exception about a value that is not one for its variable comes instead of what
-/// `f` returns.
+/// [`ApplyError`](crate::ApplyError)). If the changes cannot be applied, for example because a value cannot be
+/// converted, that exception replaces the result of `f`.
 ///
 /// # Examples
 ///
@@ -462,18 +473,19 @@ pub fn call_applying_changes<R>(f: impl FnOnce(Python<'_>) -> PyResult<R>) -> Py
     })
 }
 
-/// Calls `f`, and awaits the awaitable that it returns, on the event loop of Python that the current context comes from.
+/// Calls `f`, and awaits the awaitable that it returns on the Python event loop that the current context comes from.
 /// The Python code sees the values of Rust's current context, as in [`call`]. The current context does not see what the
 /// Python code sets.
 ///
-/// `f` returns a coroutine or another awaitable. It is called at the first poll, which takes the GIL. The awaitable runs
-/// as a task.
+/// `f` returns a coroutine or another awaitable. `f` is called at the first poll, which takes the GIL. The awaitable
+/// runs as a task. If the current context comes from no event loop, the awaitable runs on the one that
+/// pyo3-async-runtimes finds.
 ///
 /// # Errors
 ///
-/// Returns the exception of `f` or of the awaitable, and those of [`call`]. Returns a `RuntimeError` if there is no event
-/// loop, or if the event loop was closed before it started the task. If an event loop is closed with the task pending,
-/// which `asyncio.run` does not do, the future never ends.
+/// Returns the exception of `f` or of the awaitable, and those of [`call`]. Returns a `RuntimeError` if there is no
+/// event loop, or if the event loop was closed before it started the task. If the event loop is closed while the task
+/// is pending, which `asyncio.run` does not do, the future never ends.
 ///
 /// # Cancel safety
 ///
@@ -485,7 +497,7 @@ pub fn call_applying_changes<R>(f: impl FnOnce(Python<'_>) -> PyResult<R>) -> Py
 /// use contextvar::python;
 /// use pyo3::prelude::*;
 ///
-/// /// Awaits a coroutine of Python: `await twice(function)`.
+/// /// Awaits a Python coroutine function twice: `await twice(function)`.
 /// #[pyfunction]
 /// fn twice(py: Python<'_>, function: Py<PyAny>) -> PyResult<Bound<'_, PyAny>> {
 ///     python::coroutine(py, async move {
@@ -501,8 +513,7 @@ where
     awaitable::call(f).await
 }
 
-/// Does what [`call_async`] does, and applies what the task has changed to Rust's current context, when the task has
-/// finished.
+/// Does what [`call_async`] does, and applies the task's changes to Rust's current context, once the task has finished.
 ///
 /// # Errors
 ///
@@ -510,7 +521,7 @@ where
 ///
 /// # Cancel safety
 ///
-/// As [`call_async`]. The changes of a task that is canceled from Rust are not applied.
+/// Like [`call_async`], not cancel safe. If the future is dropped, the changes of the task are not applied.
 ///
 /// # Examples
 ///

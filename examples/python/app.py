@@ -1,4 +1,4 @@
-"""The service in front. Its endpoint awaits a function of Rust, which calls back into Python."""
+"""The front service. Its endpoint awaits a Rust function, which calls back into Python."""
 
 import json
 import logging
@@ -19,7 +19,7 @@ app.add_middleware(ContextMiddleware)
 
 
 def notify(step: str) -> dict[str, str]:
-    """Called by Rust: from the coroutine, its tasks, a blocking call and a thread."""
+    """Rust calls this from the coroutine, its tasks, a blocking call and a thread."""
     log.info(step)
     return values()
 

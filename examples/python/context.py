@@ -1,6 +1,6 @@
 """The context of a request: its variables, and the log lines that show them.
 
-`src/lib.rs` ties variables of Rust to these. What the middleware sets is seen in both languages.
+`src/lib.rs` ties Rust variables to these. Both languages see the values that the middleware sets.
 """
 
 import json
@@ -36,14 +36,14 @@ class ContextMiddleware:
 
 
 def add_context(record: logging.LogRecord) -> bool:
-    """Adds the variables to a log record: a filter of a handler."""
+    """Adds the variables to a log record. Used as a filter of a handler."""
     record.request_id = REQUEST_ID.get(None)
     record.user = USER.get(None)
     return True
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats the lines as Rust does."""
+    """Formats log lines as Rust does."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {

@@ -15,12 +15,12 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 REQUESTS = 500
-# How many are sent at a time, and how many wait in the second service until it answers them.
+# How many requests are sent at a time, and how many the second service holds before it answers them.
 CONCURRENCY = 200
 OVERLAP = 100
 
 STEPS = ["received", "priced", "taxed", "invoiced", "audited"]
-# The lines of one request: where they come from, and what they say.
+# The log lines of one request: where they come from, and their messages.
 LINES = Counter(
     [("app", "ordered"), ("engine", "reserved"), ("stock", "reserved")]
     + [(target, step) for target in ("engine", "app") for step in STEPS]
@@ -39,8 +39,8 @@ def values_of(n: int) -> Values:
 
 @asynccontextmanager
 async def service(name: str, log: list[str], **env: str) -> AsyncIterator[str]:
-    """Runs a service, and gives its URL. Adds the lines that it logs to `log`."""
-    # No connection is closed for being idle just when a request is sent on it.
+    """Runs a service and yields its URL. Adds the lines that it logs to `log`."""
+    # A short keep-alive could close an idle connection just as a request is sent on it.
     options = ["--no-access-log", "--timeout-keep-alive", "60", "--timeout-graceful-shutdown", "10"]
     process = await asyncio.create_subprocess_exec(
         *[sys.executable, "-m", "uvicorn", f"{name}:app", "--port", "0", *options],
@@ -65,7 +65,7 @@ async def service(name: str, log: list[str], **env: str) -> AsyncIterator[str]:
                 left -= 1
                 print(f"{name}: {text}", end="", file=sys.stderr)
         if not url.done():
-            url.set_exception(Failure(f"{name} does not start"))
+            url.set_exception(Failure(f"{name} did not start"))
 
     output = asyncio.gather(read_log(), read_messages())
     try:
@@ -75,9 +75,9 @@ async def service(name: str, log: list[str], **env: str) -> AsyncIterator[str]:
         status = await asyncio.wait_for(process.wait(), 60)
         await output
         if status != 0:
-            raise Failure(f"{name} ends with status {status}")
+            raise Failure(f"{name} ended with status {status}")
     except asyncio.TimeoutError:
-        raise Failure(f"{name} does not stop") from None
+        raise Failure(f"{name} did not stop") from None
     finally:
         if process.returncode is None:
             process.kill()
@@ -110,10 +110,10 @@ def check_answer(sent: Values, answer: Any) -> list[str]:
     expected = {
         "endpoint": sent,
         "steps": {step: {"rust": sent, "python": sent} for step in STEPS},
-        # The locale is no baggage.
+        # The locale is not in the baggage.
         "stock": {"request_id": sent["request_id"], "user": sent["user"]},
     }
-    return [] if answer == expected else [f"{sent['request_id']}: a wrong answer: {answer}"]
+    return [] if answer == expected else [f"{sent['request_id']}: wrong answer: {answer}"]
 
 
 def check_log(sent: list[Values], log: list[str]) -> list[str]:
@@ -143,7 +143,7 @@ def check_log(sent: list[Values], log: list[str]) -> list[str]:
 
 
 async def main() -> None:
-    # Ends the services as well.
+    # On SIGTERM, stop the services as well.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asyncio.current_task().cancel)
 
     sent = [values_of(n) for n in range(REQUESTS)]

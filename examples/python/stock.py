@@ -1,4 +1,4 @@
-"""The second service. It answers with the baggage that it has received."""
+"""The second service. It responds with the baggage that it has received."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ app = FastAPI()
 
 
 class Gate:
-    """Opens when a number of requests wait, so that as many overlap."""
+    """Opens when `size` requests are waiting, so that they overlap."""
 
     def __init__(self, size: int) -> None:
         self.size = size

@@ -12,7 +12,7 @@ A = ContextVar("a")
 B = ContextVar("b", default="default")
 C = ContextVar("c")
 D = ContextVar("d", default="default")
-# Not tied. The first one is that of blocks in Python, and the second one that of blocks in Rust.
+# Not tied. Blocks in Python use the first variable, and blocks in Rust the second one.
 IN_PYTHON = ContextVar("in_python")
 IN_RUST = ContextVar("in_rust")
 
@@ -20,7 +20,7 @@ VARS = {"Python": [A, B, C, D, IN_PYTHON], "Rust": [A, B, C, D, IN_RUST]}
 
 Raised = rust.mixed.Raised
 
-# The functions that run a block in Rust, by the way, and by whether the changes are applied.
+# The functions that run a block in Rust, by the way of the call and by whether its changes are applied.
 CALLS = [
     [rust.mixed.call, rust.mixed.call_applying_changes],
     [rust.mixed.call_detached, rust.mixed.call_detached_applying_changes],
@@ -32,7 +32,7 @@ COROUTINES = [
 
 
 def run_now(coroutine):
-    """Runs a coroutine that does not wait."""
+    """Runs a coroutine that never suspends."""
     try:
         coroutine.send(None)
     except StopIteration as stop:
@@ -53,7 +53,7 @@ class Program:
 
 
 class Frame:
-    """What a task, a thread or a call from the other language holds. Blocks in Rust run in Python."""
+    """The state of a task, a thread or a call from the other language. Blocks for Rust also run in Python."""
 
     def __init__(self, program, vars):
         self.program = program

@@ -1,18 +1,18 @@
 """Random programs over contexts, whose blocks alternate between the languages.
 
-A program is a list of blocks. The first one is that of the program, and is in Python. A step is its kind and its
-numbers. The last number of some kinds is that of an inner block, which no other step has.
+A program is a list of blocks. The first block is the program itself, in Python. A step has a kind and numbers. The
+last number of some kinds is the index of an inner block, which no other step shares.
 """
 
 import random
 
-# Four variables are tied. The last one is not: it is another one in each language.
+# Four variables are tied. The last one is not: each language has its own.
 VARS = 5
 SLOTS = 3
 SLOT_KINDS = ("token", "context", "task")
 INNER = ("block", "future", "same")
 
-# The steps that run in any block: their numbers, and how often they come.
+# The steps that run in any block: their numbers and their weights.
 #
 # A frame is a task, a thread, or a call from the other language. It has slots for tokens, contexts and tasks, so a
 # token stays in its language, as it can't cross. `+token` is a slot that the step fills.
@@ -37,7 +37,7 @@ STEPS = {
     "thread": ("copies block", 1),
 }
 
-# The steps that wait, or spawn a task.
+# The steps that wait or spawn a task.
 ASYNC_STEPS = {
     "task": ("+task future", 5),
     "task_in": ("context +task future", 6),

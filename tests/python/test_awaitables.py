@@ -1,4 +1,4 @@
-"""Awaitables of Python that Rust awaits."""
+"""Python awaitables that Rust awaits."""
 
 import asyncio
 import contextvars
@@ -374,7 +374,7 @@ class Dropped(AsyncTestCase):
                 self.run_async(main(start))
 
     def test_before_the_coroutine_has_started(self):
-        """The coroutine is closed, and does not warn that nobody has awaited it."""
+        """The coroutine is closed, and does not warn that it was never awaited."""
 
         async def main():
             REQUEST.set("outer")
@@ -382,7 +382,7 @@ class Dropped(AsyncTestCase):
             function, *_ = self.function(log)
             gate.open()
             await awaitables.drop_call_polled(function, gate)
-            # More than the loop needs to start the task.
+            # More turns than the loop needs to start the task.
             for _ in range(5):
                 await asyncio.sleep(0)
             gc.collect()
@@ -413,7 +413,7 @@ class Dropped(AsyncTestCase):
         self.run_async(main())
 
     def test_an_exception_of_the_cleanup_is_reported(self):
-        """Nobody else could see it."""
+        """No caller could see it."""
 
         async def main():
             REQUEST.set("outer")
@@ -459,7 +459,7 @@ class Dropped(AsyncTestCase):
                 await asyncio.sleep(0)
                 gate.open()
                 await task
-            # The last ones end soon.
+            # The last calls end soon.
             while counts["started"] > counts["ended"]:
                 await asyncio.sleep(0)
 

@@ -1,4 +1,4 @@
-"""What a call leaves alone: the thread's context, the caller's context, the collector and the GIL."""
+"""What a call leaves alone: the thread's context, the caller's context, the garbage collector and the GIL."""
 
 import contextvars
 import gc
@@ -75,7 +75,7 @@ class Collector(ContextTestCase):
 
 class Gil(ContextTestCase):
     def test_is_not_taken_where_no_python_value_is_touched(self):
-        """The main thread holds it and waits. With it, this would never end."""
+        """The main thread holds the GIL and waits. If the task took the GIL, the test would never end."""
         USER.set("ada")
         self.assertEqual(borders.work_while_the_gil_is_held(), "ada")
 

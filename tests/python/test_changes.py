@@ -1,4 +1,4 @@
-"""What the caller sees of changes, and what not."""
+"""Which changes the caller sees, and which it does not."""
 
 import contextvars
 
@@ -242,7 +242,7 @@ class Unset(ContextTestCase):
 
     def test_a_variable_that_rust_has_unset_is_an_exception(self):
         variables.USER.set("ada")
-        message = "^Python's `variables:USER`, Rust's `rust::variables::USER`, was unset, and Python can't unset"
+        message = "^Python's `variables:USER`, Rust's `rust::variables::USER`, was unset, but Python can't unset"
         with self.assertRaisesRegex(RuntimeError, message):
             changes.unset_all()
         self.assertEqual(variables.USER.get(), "ada")

@@ -1,4 +1,4 @@
-"""Futures of Rust as coroutines: on the runtime, and polled by the event loop."""
+"""Rust futures as coroutines: on the runtime, and polled by the event loop."""
 
 import asyncio
 import contextvars
@@ -258,7 +258,7 @@ class Asyncio:
             context = contextvars.copy_context()
             context.run(REQUEST.set, "inner")
             gate, channel = Gate(), Channel()
-            # Starts at once.
+            # The task starts at once.
             waiting = asyncio.create_task(self.rust.wait(gate, channel))
             REQUEST.set("later")
             inner = await asyncio.create_task(self.rust.read(), context=context)
@@ -401,7 +401,7 @@ class OnTheRuntime(Context, Asyncio, AsyncTestCase):
         self.assertEqual(self.run_async(main()), "dropped in outer")
 
     def test_stop_iteration_is_another_exception(self):
-        """Python raises another one for it in every coroutine."""
+        """In every coroutine, Python raises another exception in place of a `StopIteration`."""
 
         async def main():
             with self.assertRaisesRegex((TypeError, RuntimeError), "StopIteration"):

@@ -1,4 +1,4 @@
-"""Reference counts and memory: what crosses is released."""
+"""Reference counts and memory: objects that cross are released."""
 
 import contextvars
 import gc

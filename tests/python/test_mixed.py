@@ -38,7 +38,7 @@ def fails(blocks):
 
 
 def first_difference(seed, count, statistics):
-    """Returns the text of a smallest program whose blocks see something else than in Python alone."""
+    """Returns the text of a smallest program whose results differ from those in Python alone."""
 
     async def find():
         generator = Generator(seed)

@@ -1,4 +1,4 @@
-"""Variables of Python that do not exist, or are none. Each test has a `variables` module of its own."""
+"""Names that do not exist in Python, or are not of a `ContextVar`. Each test has its own `variables` module."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The end of the interpreter while Rust works. Each program runs in many processes."""
+"""The shutdown of the interpreter while Rust works. Each program runs in many processes."""
 
 import os
 import subprocess
@@ -52,7 +52,7 @@ class Shutdown(unittest.TestCase):
             """)
 
     def test_thread_in_the_middle_of_a_call_that_needs_the_gil(self):
-        """The end waits for the call, which computes with the GIL."""
+        """The shutdown waits for the call, which computes while it holds the GIL."""
         self.check(
             """
             def function():
@@ -227,7 +227,7 @@ class Shutdown(unittest.TestCase):
                         shutdown.call_detached(REQUEST.get)
                         called.set()
                 except RuntimeError:
-                    # The end has begun.
+                    # The shutdown has begun.
                     pass
 
             called = threading.Event()
@@ -237,7 +237,7 @@ class Shutdown(unittest.TestCase):
             """)
 
     def test_call_is_an_error_when_the_end_has_begun(self):
-        """The task writes that to a file by itself. A handler that Python calls last waits for the file."""
+        """The task writes the error to a file without Python. A handler that Python calls last waits for the file."""
         with tempfile.TemporaryDirectory() as directory:
             path = os.path.join(directory, "fifo")
             os.mkfifo(path)

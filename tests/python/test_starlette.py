@@ -1,4 +1,4 @@
-"""FastAPI in front: a middleware sets the variables, and all that serves the request sees them in Rust."""
+"""FastAPI in front: a middleware sets the variables, and all code that serves the request sees them in Rust."""
 
 import asyncio
 import unittest
@@ -110,7 +110,7 @@ def application(*middleware):
     return app
 
 
-# What background tasks and the ends of dependencies have seen, and what middleware sees afterwards.
+# The values seen by background tasks, by the cleanup of dependencies, and by middleware afterwards.
 background = {}
 seen_after = {}
 
@@ -123,7 +123,7 @@ class Requests:
         seen_after.clear()
 
     def get(self, *paths):
-        """Makes overlapping requests. Returns the texts."""
+        """Makes overlapping requests. Returns the texts of the responses."""
 
         async def main():
             transport = httpx.ASGITransport(app=application(self.middleware()))

@@ -1,4 +1,4 @@
-"""Threads of Python that call Rust at a time."""
+"""Python threads that call Rust at the same time."""
 
 import contextvars
 import subprocess
@@ -18,7 +18,7 @@ ROUNDS = 200
 
 class Threads(ContextTestCase):
     def in_each_thread(self, function):
-        """Calls `function` with a name, in several threads at a time. Raises their exceptions."""
+        """Calls `function` with a name, in several threads at the same time. Raises their exceptions."""
         start = threading.Barrier(THREADS, timeout=60)
         errors = []
 

@@ -168,7 +168,7 @@ class Errors(ContextTestCase):
                 self.assertIs(type(error.__cause__), OverflowError)
                 self.assertEqual(
                     str(error),
-                    f"the value of Python's `variables:{name}`, of type `int`, is not one for Rust's "
+                    f"the value of Python's `variables:{name}`, of type `int`, is not valid for Rust's "
                     f"`rust::values::{name}`, of type `{rust}`: {error.__cause__}",
                 )
 
@@ -217,8 +217,8 @@ class Errors(ContextTestCase):
         self.assertIs(type(error.__cause__), LookupError)
         self.assertEqual(
             str(error),
-            "the value of Rust's `rust::values::FUSSY`, of type `alloc::string::String`, has no object of Python: "
-            "no object for no",
+            "the value of Rust's `rust::values::FUSSY`, of type `alloc::string::String`, can't be converted to a "
+            "Python object: no object for no",
         )
         self.assertEqual(calls, [])
 

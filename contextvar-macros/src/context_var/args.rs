@@ -41,10 +41,10 @@ pub(crate) enum Shown {
     Json,
 }
 
-/// The variable of Python that a variable is tied to.
+/// The Python variable that a variable is tied to.
 pub(crate) struct PythonName {
     pub(crate) module: LitStr,
-    /// The name in the module, or the names on the way to the variable.
+    /// The variable's name in the module, or its dotted path there.
     pub(crate) name: LitStr,
 }
 
@@ -126,7 +126,7 @@ impl ContextVarArgs {
             errors.push(Error::new_spanned(codec, message));
         }
         if let Some(codec) = self.python_codec.as_ref().filter(|_| self.python.is_none()) {
-            let message = "`python_codec` does nothing without a variable of Python: add `python = \"package.module:NAME\"`";
+            let message = "`python_codec` does nothing without a Python variable: add `python = \"package.module:NAME\"`";
             errors.push(Error::new_spanned(codec, message));
         }
     }

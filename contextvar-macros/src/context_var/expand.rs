@@ -198,7 +198,7 @@ fn declare_baggage(args: &ContextVarArgs, ident: &Ident, ty: &Type, span: Span, 
     }
 }
 
-/// Ties the variable to one of Python.
+/// Ties the variable to a Python variable.
 fn declare_python(
     args: &ContextVarArgs,
     ident: &Ident,

@@ -32,9 +32,9 @@ pub(crate) struct WithContextArgs {
     pub(crate) kind: ContextKind,
     pub(crate) entries: Vec<Entry>,
     pub(crate) future: Option<Ident>,
-    /// The context is a copy of Python's.
+    /// The body runs in a copy of Python's context.
     pub(crate) python: Option<Ident>,
-    /// Python's context gets the changes.
+    /// The changes are applied to Python's context.
     pub(crate) apply_changes: Option<Ident>,
     pub(crate) skip: Option<Ident>,
     /// Set when the item's other attributes, which may be macros, have expanded.
@@ -116,14 +116,14 @@ impl WithContextArgs {
             ContextKind::Copied => {
                 Some("`python` needs the feature `python` of contextvar: enable it in Cargo.toml")
             }
-            ContextKind::Empty => {
-                Some("`python` copies Python's context: write `#[with_copied_context(python)]`, or remove it")
-            }
+            ContextKind::Empty => Some(
+                "`python` copies Python's context: write `#[with_copied_context(python)]`, or remove `python`",
+            ),
         };
         if let Some((message, python)) = message.zip(self.python.take_if(|_| message.is_some())) {
             errors.push(Error::new(python.span(), message));
         } else if let Some(apply) = self.apply_changes.as_ref().filter(|_| self.python.is_none()) {
-            let message = "`apply_changes` applies changes to Python's context: add `python`, or remove it";
+            let message = "`apply_changes` applies changes to Python's context: add `python`, or remove `apply_changes`";
             errors.push(Error::new(apply.span(), message));
         }
     }

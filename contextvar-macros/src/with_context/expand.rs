@@ -79,8 +79,8 @@ fn expand_container(
         return Err(Error::new(token.span(), message));
     }
     if let Some(python) = &args.python {
-        let message = "`python` is for one function, not for an `impl` block, a trait or a module, in which plain \
-                       functions stay as they are: put the attribute on the functions that Python calls";
+        let message = "`python` is for one function, not for an `impl` block, a trait or a module, where plain \
+                       functions are left unchanged: put the attribute on each function that Python calls";
         return Err(Error::new(python.span(), message));
     }
     let (krate, name) = (&args.krate, Ident::new(args.kind.attribute(), Span::call_site()));

@@ -1,7 +1,7 @@
 //! Attaches threads to the interpreter, until it shuts down.
 //!
-//! A thread that waits for the GIL when the interpreter ends is killed by it, in the middle of Rust code. So the
-//! interpreter's end waits for threads that this crate has attached, and this crate attaches no more of them.
+//! The interpreter kills a thread that waits for the GIL when it ends, in the middle of Rust code. So the shutdown
+//! waits for the threads that this crate has attached, and this crate attaches no more threads.
 
 use std::process;
 use std::sync::OnceLock;
@@ -19,7 +19,7 @@ static ATTACHED: AtomicUsize = AtomicUsize::new(0);
 /// Set when the interpreter begins to shut down.
 const SHUT_DOWN: usize = 1 << (usize::BITS - 1);
 
-/// The process that counts in [`ATTACHED`]. A process that it forks inherits the number, but not the threads.
+/// The process whose threads [`ATTACHED`] counts. A forked process inherits the number, but not the threads.
 static PROCESS: PyOnceLock<u32> = PyOnceLock::new();
 
 /// The thread that shuts the interpreter down.
@@ -46,18 +46,18 @@ impl Drop for Attached {
     }
 }
 
-/// Calls `f`, which can run any Python code, with this thread attached to the interpreter. Returns an error if there is
-/// no interpreter any more.
+/// Calls `f`, which can run any Python code, with this thread attached to the interpreter. Returns an error if the
+/// interpreter is shutting down or does not exist.
 pub(super) fn attach<R>(f: impl FnOnce(Python<'_>) -> PyResult<R>) -> PyResult<R> {
     try_attach(f).unwrap_or_else(|| {
-        Err(PyRuntimeError::new_err("the Python interpreter has shut down, or has not been initialized"))
+        Err(PyRuntimeError::new_err("the Python interpreter is shutting down, or is not running"))
     })
 }
 
-/// Calls `f`, which can run any Python code, with this thread attached to the interpreter. Returns `None` if there is no
-/// interpreter any more.
+/// Calls `f`, which can run any Python code, with this thread attached to the interpreter. Returns `None` if the
+/// interpreter is shutting down or does not exist.
 pub(super) fn try_attach<R>(f: impl FnOnce(Python<'_>) -> R) -> Option<R> {
-    // Daemon threads of Python are killed as well, so threads that are attached already count, too.
+    // Python's daemon threads are killed as well, so threads that are already attached also count.
     let _attached = if is_waiting() { None } else { Some(Attached::new()?) };
     Python::try_attach(|py| {
         wait_at_exit(py);
@@ -65,12 +65,12 @@ pub(super) fn try_attach<R>(f: impl FnOnce(Python<'_>) -> R) -> Option<R> {
     })
 }
 
-/// Returns true on the thread that shuts the interpreter down. It still calls the other handlers of `atexit`.
+/// Returns true on the thread that shuts the interpreter down, which still runs the other `atexit` handlers.
 fn is_waiting() -> bool {
     WAITING.get().is_some_and(|thread| thread.id() == thread::current().id())
 }
 
-/// Makes the end of the interpreter wait.
+/// Makes the shutdown of the interpreter wait for the threads in [`ATTACHED`].
 pub(super) fn wait_at_exit(py: Python<'_>) {
     let register = || -> PyResult<u32> {
         let wait = wrap_pyfunction!(wait_for_threads, py)?;

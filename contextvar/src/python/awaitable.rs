@@ -1,4 +1,4 @@
-//! Awaitables of Python as futures of Rust.
+//! Python awaitables as Rust futures.
 
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -37,7 +37,7 @@ where
     output
 }
 
-/// Calls `f` in a context of Python, and starts a task for the awaitable that it returns.
+/// Calls `f` in a Python context, and starts a task for the awaitable that it returns.
 fn start<F, V>(
     py: Python<'_>,
     f: F,
@@ -61,7 +61,7 @@ where
     Ok((Running { state, receiver }, values))
 }
 
-/// What the future and the event loop know of a task.
+/// The state of a task that its future and the event loop share.
 struct State {
     event_loop: Py<PyAny>,
     /// The task, while it runs. The event loop itself holds tasks weakly.
@@ -73,18 +73,18 @@ struct State {
 }
 
 impl State {
-    /// Returns the task if it must be canceled, and does so once.
+    /// Returns the task if it must be canceled. Returns it only once.
     fn take_canceled(&mut self, py: Python<'_>) -> Option<Py<PyAny>> {
         let task = self.task.as_ref()?;
         mem::take(&mut self.is_canceled).then(|| task.clone_ref(py))
     }
 }
 
-/// Passes the output of a task to its future. The event loop alone holds it, so the future ends with an error if the
-/// event loop drops it.
+/// Passes the output of a task to its future. Only the event loop holds the sender, so the future ends with an error if
+/// the event loop drops the sender.
 type Sender = oneshot::Sender<PyResult<Py<PyAny>>>;
 
-/// A task on an event loop. Cancels the task if it is dropped first.
+/// A task on an event loop. Cancels the task if dropped before the task has finished.
 struct Running {
     state: Arc<Mutex<State>>,
     receiver: oneshot::Receiver<PyResult<Py<PyAny>>>,
@@ -110,7 +110,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         let mut state = self.lock();
-        // It has finished, or the event loop was closed.
+        // The task has finished, or the event loop was closed.
         if self.receiver.is_terminated() {
             return;
         }
@@ -136,7 +136,7 @@ fn cancel(state: &Mutex<State>) {
             (task, state.event_loop.clone_ref(py))
         };
         let cancel = task.getattr(py, intern!(py, "cancel"));
-        // The event loop has been closed, and the task with it.
+        // Fails if the event loop has been closed. Then the task never runs again.
         let _ = cancel.and_then(|cancel| event_loop::call_soon(event_loop.bind(py), cancel, None));
     });
 }
@@ -166,7 +166,7 @@ impl Start {
         let task = match self.create_task(event_loop.bind(py), awaitable) {
             Ok(task) => task,
             Err(error) => {
-                // The future was dropped.
+                // Fails if the future was dropped.
                 let _ = sender.send(Err(error));
                 return Ok(());
             }
@@ -181,7 +181,7 @@ impl Start {
 }
 
 impl Start {
-    /// Returns a task for `awaitable`. Code of the user runs meanwhile: a task factory, or an eager task.
+    /// Returns a task for `awaitable`. User code can run meanwhile: a task factory, or an eager task.
     fn create_task<'py>(
         &self,
         event_loop: &Bound<'py, PyAny>,
@@ -223,7 +223,7 @@ impl Done {
         let sender = lock(&self.sender).take();
         let _task = lock(&self.state).task.take();
         let Some(Err(Err(error))) = sender.map(|sender| sender.send(output)) else { return };
-        // The future was dropped, so nobody else sees an exception of the task's cleanup.
+        // The future was dropped, so no caller sees an exception that the task's cleanup raises.
         let py = task.py();
         if !error.is_instance_of::<CancelledError>(py) {
             error.write_unraisable(py, Some(task));

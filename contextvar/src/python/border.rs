@@ -1,8 +1,8 @@
-//! What crosses between a context of Rust and one of Python, and when.
+//! What crosses between a Rust context and a Python context, and when.
 //!
-//! A context that came from Python holds its [`Origin`] as the value of a variable, so the origin follows wherever the
-//! context does. A context of Python that came from Rust holds a [`RustContext`] as the value of a variable, with the
-//! values of variables that are not tied, and the event loop as the value of another one.
+//! A Rust context that came from Python holds its [`Origin`] as the value of a variable, so the origin goes wherever
+//! the context goes. A Python context that came from Rust holds a [`RustContext`], with the values of variables that
+//! are not tied, as the value of a variable, and the event loop as the value of another variable.
 
 use std::{fmt, ptr};
 
@@ -20,7 +20,7 @@ use crate::current;
 use crate::storage::{AnyVariable, Changes, Map};
 use crate::var::ContextVar;
 
-/// What a context of Rust and one of Python had in common when they last agreed.
+/// A Python context and the values of a Rust context, from when the two last agreed.
 struct Crossing {
     python: Py<PyContext>,
     /// The values, without the origin.
@@ -33,7 +33,7 @@ impl Crossing {
     }
 }
 
-/// Where a context comes from.
+/// Where a Rust context comes from.
 struct Origin {
     event_loop: Option<Py<PyAny>>,
     /// The call from Python.
@@ -59,22 +59,22 @@ fn fmt_origin(_: &Origin, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.write_str("<Context of Python>")
 }
 
-/// A context of Rust as the value of a Python variable.
+/// A Rust context as the value of a Python variable.
 #[pyclass(frozen, module = "contextvar", name = "RustContext")]
 struct RustContext {
     /// The values of variables that are not tied, without the origin.
     values: Context,
 }
 
-/// Returns the variable of Python that holds a [`RustContext`].
+/// Returns the Python variable that holds a [`RustContext`].
 fn rust_context(py: Python<'_>) -> PyResult<&'static PyVar> {
     static VAR: PyOnceLock<PyVar> = PyOnceLock::new();
 
     VAR.get_or_try_init(py, || PyVar::new(py, c"contextvar.rust"))
 }
 
-/// Returns the variable of Python that holds the event loop of the call that a context comes from. Not a part of
-/// [`RustContext`], because making such an object costs more than the rest of a call.
+/// Returns the Python variable that holds the event loop of the call that a context comes from. The event loop is not
+/// part of [`RustContext`], because creating such an object costs more than the rest of a call.
 fn outer_event_loop(py: Python<'_>) -> PyResult<&'static PyVar> {
     static VAR: PyOnceLock<PyVar> = PyOnceLock::new();
 
@@ -87,7 +87,7 @@ fn without_origin(context: &Context) -> Context {
     values
 }
 
-/// Returns a context with the values of Python's current one. See [`super::copy_context`].
+/// Returns a Rust context with the values of Python's current context. See [`super::copy_context`].
 pub(super) fn import(py: Python<'_>) -> PyResult<Context> {
     if !raw::is_called_from_python(py) {
         return Ok(copy_rust_context());
@@ -124,7 +124,7 @@ pub(super) fn event_loop_of<'py>(py: Python<'py>, context: &Context) -> Option<B
     Some(context.get(&ORIGIN)?.event_loop.as_ref()?.bind(py).clone())
 }
 
-/// Returns the context of Python that `context` comes from.
+/// Returns the Python context that `context` comes from.
 pub(super) fn python_of<'a, 'py>(py: Python<'py>, context: &'a Context) -> Option<&'a Bound<'py, PyContext>> {
     Some(context.get(&ORIGIN)?.last().python.bind(py))
 }
@@ -173,16 +173,16 @@ fn set_others_in_python(
     rust_context(py)?.set(Bound::new(py, RustContext { values })?.as_any())
 }
 
-/// A call into Python: a context of Python with Rust's values, while it is current.
+/// A call into Python: a Python context with Rust's values, while it is current.
 pub(super) struct Call<'py> {
     entered: Entered<'py>,
-    /// The context of Rust that calls. `None` if Python code has called Rust code that runs in no context: the values
-    /// of its thread belong to no request.
+    /// The Rust context that calls. `None` if Python code has called Rust code that runs in no context: the values of
+    /// its thread belong to no request.
     rust: Option<Context>,
 }
 
 impl<'py> Call<'py> {
-    /// Enters a context of Python with the values of Rust's current context.
+    /// Enters a Python context with the values of Rust's current context.
     pub(super) fn enter(py: Python<'py>) -> PyResult<Self> {
         let tied = tied(py)?;
         if current::is_outside_of_contexts() && raw::is_called_from_python(py) {
@@ -193,7 +193,7 @@ impl<'py> Call<'py> {
         let (tied, others) = split(tied, changes(&rust, origin.map(|origin| &origin.last().rust)));
         let mut python = match origin {
             Some(origin) => raw::copy(origin.last().python.bind(py))?,
-            // A program of Rust whose thread has set variables of Python.
+            // A Rust program whose thread has set Python variables.
             None if current::is_outside_of_contexts() => raw::copy_current(py)?,
             None => raw::new(py)?,
         };
@@ -223,7 +223,7 @@ impl<'py> Call<'py> {
         event_loop::for_context(self.entered.context().py(), self.rust.as_ref())
     }
 
-    /// Returns what variables are set to, to find out later what has changed.
+    /// Returns the objects that the variables are set to, to find the changes later.
     pub(super) fn values(&self) -> PyResult<Values> {
         let python = self.entered.context();
         let py = python.py();
@@ -236,7 +236,7 @@ impl<'py> Call<'py> {
         })
     }
 
-    /// Leaves the context of Python and returns it.
+    /// Leaves the Python context and returns it.
     pub(super) fn leave(self) -> Bound<'py, PyContext> {
         self.entered.leave()
     }
@@ -262,9 +262,9 @@ fn without<'py>(
 
 /// The objects that variables are set to when a call begins.
 pub(super) struct Values {
-    /// The context of Rust that calls, as in [`Call`].
+    /// The Rust context that calls, as in [`Call`].
     caller: Option<Context>,
-    /// A copy of the call's context of Python.
+    /// A copy of the call's Python context.
     python: Py<PyContext>,
     tied: Vec<Option<Py<PyAny>>>,
     /// The [`RustContext`].
@@ -275,8 +275,8 @@ fn is_same(one: Option<&Py<PyAny>>, other: Option<&Bound<'_, PyAny>>) -> bool {
     one.map(|one| one.as_ptr()) == other.map(|other| other.as_ptr())
 }
 
-/// Applies the changes that Python's code has made in `python` since `before` to the current context: that of Rust, or
-/// that of Python if Rust code calls without a context.
+/// Applies the changes that Python code has made in `python` since `before` to Rust's current context, or to Python's
+/// if Rust code calls without a context.
 pub(super) fn apply_changes_of(python: &Bound<'_, PyContext>, before: &Values) -> PyResult<()> {
     let py = python.py();
     let Some(caller) = &before.caller else {
@@ -300,7 +300,7 @@ pub(super) fn apply_changes_of(python: &Bound<'_, PyContext>, before: &Values) -
         }
     }
     let origin = caller.get(&ORIGIN);
-    // The context of a thread stays without an origin, because each call of it sees Python's current context.
+    // A thread's own context gets no origin, because each call from it sees Python's current context.
     if origin.is_some() || !current::is_outside_of_contexts() {
         let last = Crossing { python: raw::copy(python)?.unbind(), rust: without_origin(&changed) };
         let origin = match origin {
@@ -323,8 +323,8 @@ pub(super) fn apply_changes_in_rust(context: &Context, base: &Context) -> PyResu
     applied.map_err(|error| PyRuntimeError::new_err(error.to_string()))
 }
 
-/// Applies what has changed in `context`, which [`import`] has returned, to the current context of Python. Where Rust's
-/// code has called [`import`], applies it to Rust's current context.
+/// Applies the changes in `context`, which [`import`] has returned, to Python's current context, or to Rust's if Rust
+/// code has called [`import`].
 pub(super) fn apply_changes(py: Python<'_>, context: &Context, base: &Context) -> PyResult<()> {
     let Some(origin) = context.get(&ORIGIN).filter(|_| raw::is_called_from_python(py)) else {
         return apply_changes_in_rust(context, base);
@@ -340,7 +340,7 @@ pub(super) fn apply_changes(py: Python<'_>, context: &Context, base: &Context) -
     };
     let object = |tied: &Tied| match since_border.iter().any(|changed| ptr::eq(*changed, tied)) {
         true => tied.rust.to_python(py, context),
-        // A call into Python has changed it, and Rust has changed it back.
+        // A call into Python has changed the variable, and Rust has changed it back.
         false => value_in(border.python.bind(py), tied.python.bind(py)),
     };
     let mut objects = Vec::new();
@@ -368,17 +368,17 @@ pub(super) fn apply_changes(py: Python<'_>, context: &Context, base: &Context) -
     refuse_unset(py, &unset)
 }
 
-/// Returns the exception for variables that were unset where Python can't unset them.
+/// Returns an exception if variables were unset that Python can't unset.
 fn refuse_unset(py: Python<'_>, unset: &[Bound<'_, PyAny>]) -> PyResult<()> {
     let Some(var) = unset.first() else { return Ok(()) };
     Err(PyRuntimeError::new_err(format!(
-        "{} was unset, and Python can't unset a variable in the caller's context, where it stays set. Set it to another \
-         value instead. All other changes were applied",
+        "{} was unset, but Python can't unset a variable in the caller's context, where it stays set. Set it to \
+         another value instead. All other changes were applied",
         display_name(tied(py)?, var)
     )))
 }
 
-/// Returns the names of a variable of Python. Its `repr` has its default, which can be secret.
+/// Returns the names of a Python variable, not its `repr`: that shows the default, which can be secret.
 fn display_name(tied: &[Tied], var: &Bound<'_, PyAny>) -> String {
     match tied.iter().find(|tied| tied.python.is(var)) {
         Some(Tied { rust, .. }) => {

@@ -1,4 +1,4 @@
-//! Futures of Rust as coroutines of Python.
+//! Rust futures as Python coroutines.
 
 use std::any::{Any, type_name};
 use std::future::poll_fn;
@@ -20,7 +20,7 @@ use super::{Changes, attach, border, event_loop, raw};
 use crate::context::{Context, copy_context as copy_rust_context};
 use crate::scoped::Scoped;
 
-/// Returns a coroutine that runs `future` on tokio's runtime.
+/// Returns a coroutine that runs `future` on the tokio runtime.
 pub(super) fn new<'py, F, T>(py: Python<'py>, future: F, changes: Changes) -> PyResult<Bound<'py, PyAny>>
 where
     F: Future<Output = PyResult<T>> + Send + 'static,
@@ -47,7 +47,7 @@ fn name_of<F>() -> &'static str {
 
 type StartFn = Box<dyn FnOnce(Python<'_>) -> PyResult<(Py<PyAny>, AbortHandle)> + Send>;
 
-/// Starts a future where its coroutine is first awaited. Returns asyncio's future for the result.
+/// Starts a future when its coroutine is first awaited. Returns asyncio's future for the result.
 #[pyclass(frozen, module = "contextvar")]
 struct Start {
     start: Mutex<Option<StartFn>>,
@@ -115,7 +115,7 @@ struct End {
     /// asyncio's future.
     result: Py<PyAny>,
     changes: Changes,
-    /// The context of Rust where the future was started, in case that its context does not come from Python.
+    /// The Rust context in which the future was started, in case the future's context does not come from Python.
     base: Context,
 }
 
@@ -140,7 +140,7 @@ impl End {
                 }
             };
             let set = SetResult { result: self.result, output: Mutex::new(Some(output)) };
-            // The event loop has been closed, so nobody awaits the result.
+            // Fails if the event loop has been closed. Then nothing awaits the result.
             let _ = event_loop::call_soon(self.event_loop.bind(py), set, None);
         });
     }
@@ -163,7 +163,7 @@ impl SetResult {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
         let output = self.output.lock().unwrap_or_else(|error| error.into_inner()).take();
         let result = self.result.bind(py);
-        // Canceled meanwhile.
+        // The future was canceled meanwhile.
         if result.call_method0(intern!(py, "done"))?.is_truthy()? {
             return Ok(());
         }

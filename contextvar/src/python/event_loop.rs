@@ -1,4 +1,4 @@
-//! The event loops of asyncio.
+//! asyncio's event loops.
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
@@ -9,7 +9,7 @@ use pyo3::types::{PyDict, PyModule};
 use super::border;
 use crate::context::Context;
 
-/// Returns the event loop that runs on this thread. Does not load asyncio: without it, none runs.
+/// Returns the event loop that runs on this thread. Does not load asyncio: if it is not loaded, no event loop runs.
 pub(super) fn running(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
     static GET_RUNNING_LOOP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     static MODULES: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
@@ -32,7 +32,7 @@ pub(super) fn running(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
     Ok((!running.is_none()).then_some(running))
 }
 
-/// Returns the event loop for a coroutine that code in the context `rust` wants to run: that of the call from Python
+/// Returns the event loop for a coroutine that code in the context `rust` runs: the event loop of the call from Python
 /// that the context comes from, or else the one that runs on this thread or that pyo3-async-runtimes has.
 pub(super) fn for_context<'py>(py: Python<'py>, rust: Option<&Context>) -> PyResult<Bound<'py, PyAny>> {
     if let Some(event_loop) = rust.and_then(|rust| border::event_loop_of(py, rust)) {
@@ -40,8 +40,8 @@ pub(super) fn for_context<'py>(py: Python<'py>, rust: Option<&Context>) -> PyRes
     }
     pyo3_async_runtimes::tokio::get_current_loop(py).map_err(|error| {
         let none = PyRuntimeError::new_err(
-            "there is no event loop to run the awaitable: Rust's context does not come from a call that a coroutine of \
-             Python has made",
+            "there is no event loop to run the awaitable: Rust's context does not come from a call that a Python \
+             coroutine has made",
         );
         none.set_cause(py, Some(error));
         none
@@ -65,7 +65,7 @@ pub(super) fn call_soon<'py>(
     Ok(())
 }
 
-/// Returns a function of the Python code of this module.
+/// Returns a function from the Python code of this module.
 pub(super) fn function<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
 
@@ -75,7 +75,7 @@ pub(super) fn function<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, 
     MODULE.get_or_try_init(py, load)?.bind(py).getattr(name)
 }
 
-/// Coroutines that asyncio treats as any other: they show in tracebacks, and warn if they are never awaited.
+/// Coroutines that asyncio treats like any other: they appear in tracebacks, and warn if they are never awaited.
 const COROUTINES: &std::ffi::CStr = c"
 async def coroutine(start):
     try:

@@ -15,11 +15,11 @@ use crate::context::{Context, copy_context};
 mod bounds {
     use super::PyErr;
 
-    /// Implemented for what a function can return that runs in Python's context.
+    /// Implemented for the types that a function in Python's context can return.
     #[diagnostic::on_unimplemented(
-        message = "a function with the argument `python` returns a `Result` whose error implements `From<PyErr>`",
+        message = "a function with the argument `python` must return a `Result` whose error implements `From<PyErr>`",
         label = "not such a `Result`",
-        note = "the function returns the exception if a value of Python is not one for its variable: return a `PyResult`"
+        note = "the function returns an exception if a Python value is not valid for its variable: return a `PyResult`"
     )]
     pub trait Fallible {
         fn from_exception(exception: PyErr) -> Self;
@@ -33,7 +33,7 @@ mod bounds {
 
     /// Implemented for no type: the bound of a method that is chosen for types that cannot be converted.
     #[diagnostic::on_unimplemented(
-        message = "PyO3 can't convert a `{Self}` to an object of Python and back",
+        message = "PyO3 can't convert a `{Self}` to a Python object and back",
         label = "lacks `FromPyObject`, or `IntoPyObject` for `&{Self}` or for a `{Self}` that is `Clone`",
         note = "derive `Clone`, `FromPyObject` and `IntoPyObject`, or write `python_codec = Type`, where `Type` implements \
                 `contextvar::python::Codec<{Self}>`"
@@ -48,10 +48,10 @@ pub fn from_exception<R: Fallible>(exception: PyErr) -> R {
     R::from_exception(exception)
 }
 
-/// Returns a copy of Python's current context. Needs no GIL on a thread that Python does not know.
+/// Returns a copy of Python's current context. Does not need the GIL on a thread that Python does not know.
 fn import() -> PyResult<Context> {
     match raw::is_thread_of_python() {
-        // The function was called from Python, most likely.
+        // Most likely, Python has called the function.
         true if raw::is_attached() => Python::attach(border::import),
         true => attach(border::import),
         false => Ok(copy_context()),
@@ -82,7 +82,7 @@ pub fn run<R>(applies_changes: bool, from_exception: fn(PyErr) -> R, body: impl 
     result
 }
 
-/// Runs the body of an async function in a copy of the context that is Python's current one at the first poll.
+/// Runs the body of an async function in a copy of Python's current context, taken at the first poll.
 pub async fn scope<R>(
     applies_changes: bool,
     from_exception: fn(PyErr) -> R,
@@ -103,8 +103,8 @@ pub async fn scope<R>(
     }
 }
 
-/// Finds the conversion by PyO3's traits. The method `find` of `&&&` of it is that of the first of these traits that
-/// applies: [`ByReference`], [`ByClone`], [`NoConversion`].
+/// Finds the conversion by PyO3's traits. `(&&&conversion_of).find()` calls the method of the first of these traits
+/// that applies: [`ByReference`], [`ByClone`], [`NoConversion`].
 #[derive(Debug)]
 pub struct ConversionOf<T>(PhantomData<fn() -> T>);
 

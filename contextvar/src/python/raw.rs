@@ -16,7 +16,7 @@ pub(super) fn is_attached() -> bool {
     unsafe { ffi::PyGILState_Check() == 1 }
 }
 
-/// Returns true if Python knows this thread: if it is attached to the interpreter, or has detached for a while.
+/// Returns true if Python knows this thread: if it is attached to the interpreter, or has detached temporarily.
 pub(super) fn is_thread_of_python() -> bool {
     // SAFETY: it can be called at any time, and the result is only compared.
     unsafe { !ffi::PyGILState_GetThisThreadState().is_null() }
@@ -49,12 +49,12 @@ pub(super) fn new(py: Python<'_>) -> PyResult<Bound<'_, PyContext>> {
     Ok(context.cast_into()?)
 }
 
-/// A `ContextVar` of Python.
+/// A Python `ContextVar`.
 #[derive(Debug)]
 pub(super) struct PyVar(Py<PyAny>);
 
 impl PyVar {
-    /// Makes a variable.
+    /// Creates a variable.
     pub(super) fn new(py: Python<'_>, name: &'static std::ffi::CStr) -> PyResult<PyVar> {
         // SAFETY: as in `copy_current`. The name is copied.
         let var = unsafe {
@@ -85,7 +85,7 @@ impl PyVar {
 
     /// Returns the variable's value in Python's current context, if it is set there. Ignores its default.
     pub(super) fn get<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        // Returned if the variable is not set. Nobody sets a variable to itself.
+        // Returned if the variable is not set. No code sets a variable to itself.
         let not_set = self.0.as_ptr();
         let mut value = ptr::null_mut();
         // SAFETY: `self` is a variable. The function stores a new reference, or returns -1 with an exception set.
@@ -114,7 +114,7 @@ impl PyVar {
     }
 }
 
-/// A context of Python while it is current.
+/// A Python context while it is current.
 pub(super) struct Entered<'py> {
     context: Bound<'py, PyContext>,
 }

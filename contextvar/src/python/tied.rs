@@ -1,4 +1,4 @@
-//! The variables that are tied to variables of Python, each with its conversion.
+//! The variables that are tied to Python variables, each with its conversion.
 
 use std::any::{TypeId, type_name};
 
@@ -16,9 +16,9 @@ use crate::var::{ContextValue, ContextVar};
 /// A variable that is declared with `python = "module:NAME"`. The attribute submits it to `inventory`.
 #[expect(missing_debug_implementations, reason = "only expansions name it")]
 pub struct Declared {
-    /// The module of Python's variable.
+    /// The module of the Python variable.
     pub module: &'static str,
-    /// The variable's name in the module, or the names on the way to it.
+    /// The variable's name in the module, or its dotted path there.
     pub name: &'static str,
     /// The path of the static, for messages.
     pub path: &'static str,
@@ -42,7 +42,7 @@ impl Tied {
 }
 
 /// Returns the declared variables, in the order of their [addresses](Tied::address). Finds their counterparts
-/// at first use.
+/// on first use.
 pub(super) fn tied(py: Python<'_>) -> PyResult<&'static [Tied]> {
     static TIED: PyOnceLock<Vec<Tied>> = PyOnceLock::new();
 
@@ -64,14 +64,14 @@ fn find_all(py: Python<'_>) -> PyResult<Vec<Tied>> {
             Ok(tied)
         }
         Some(pair) => Err(PyRuntimeError::new_err(format!(
-            "two variables are tied to Python's `{}:{}`: `{}` and `{}`. Tie one of them to another variable",
+            "two variables are tied to Python's `{}:{}`: `{}` and `{}`. Tie one of them to another Python variable",
             pair[0].rust.module, pair[0].rust.name, pair[0].rust.path, pair[1].rust.path
         ))),
     }
 }
 
 impl Declared {
-    /// Finds Python's variable.
+    /// Finds the Python variable.
     fn find(&self, py: Python<'_>) -> PyResult<PyVar> {
         let Declared { module, name, path, .. } = self;
         let explain = |error: PyErr| {
@@ -102,7 +102,10 @@ impl Declared {
             self.explain(
                 py,
                 error,
-                &format!("the value of Rust's `{}`, of type `{rust}`, has no object of Python", self.path),
+                &format!(
+                    "the value of Rust's `{}`, of type `{rust}`, can't be converted to a Python object",
+                    self.path
+                ),
             )
         })
     }
@@ -122,15 +125,16 @@ impl Declared {
             let is = object.get_type().name().map_or_else(|_| "object".to_owned(), |name| name.to_string());
             let rust = self.var.type_name();
             let message = format!(
-                "the value of Python's `{module}:{name}`, of type `{is}`, is not one for Rust's `{path}`, of type `{rust}`"
+                "the value of Python's `{module}:{name}`, of type `{is}`, is not valid for Rust's `{path}`, of type \
+                 `{rust}`"
             );
             self.explain(object.py(), error, &message)
         })
     }
 
-    /// Returns an exception with `message`, which `error` caused. The text of the cause can contain the value, so
-    /// that of a secret variable is left out. Returns `error` itself if it is no error, but a `KeyboardInterrupt`, for
-    /// example.
+    /// Returns an exception with `message` and `error` as its cause. The text of the cause can contain the value, so
+    /// the cause is left out for a secret variable. Returns `error` itself if it is not an `Exception`, for example a
+    /// `KeyboardInterrupt`.
     fn explain(&self, py: Python<'_>, error: PyErr, message: &str) -> PyErr {
         if !error.is_instance_of::<PyException>(py) {
             return error;
@@ -155,7 +159,7 @@ fn text(py: Python<'_>, error: &PyErr) -> String {
     error.value(py).to_string()
 }
 
-/// Returns an exception of the same type with another message, which `error` caused.
+/// Returns an exception of the same type with another message, and `error` as its cause.
 fn replace(py: Python<'_>, error: PyErr, message: String) -> PyErr {
     let replaced = match error.get_type(py).call1((message,)) {
         Ok(exception) => PyErr::from_value(exception),
@@ -165,7 +169,7 @@ fn replace(py: Python<'_>, error: PyErr, message: String) -> PyErr {
     replaced
 }
 
-/// Converts a variable's values to objects of Python and back.
+/// Converts a variable's values to Python objects and back.
 ///
 /// ```standalone_crate
 /// use std::time::Duration;
@@ -191,18 +195,20 @@ fn replace(py: Python<'_>, error: PyErr, message: String) -> PyErr {
 /// static TIMEOUT: Duration;
 /// ```
 pub trait Codec<T> {
-    /// Returns the object for a value.
+    /// Converts a value to an object.
     ///
     /// # Errors
     ///
-    /// Returns an exception if there is no object for the value. Calls into Python then fail with it.
+    /// Returns an exception if the value cannot be converted. A call into Python then fails with a `TypeError` or
+    /// `ValueError` that quotes the exception, except for a secret variable.
     fn to_python<'py>(value: &T, py: Python<'py>) -> PyResult<Bound<'py, PyAny>>;
 
-    /// Returns the value of an object.
+    /// Converts an object to a value.
     ///
     /// # Errors
     ///
-    /// Returns an exception if the object is not one for the variable. The call from Python then fails with it.
+    /// Returns an exception if the object cannot be converted. The call from Python then fails with a `TypeError` or
+    /// `ValueError` that quotes the exception, except for a secret variable.
     fn from_python(object: &Bound<'_, PyAny>) -> PyResult<T>;
 }
 
@@ -227,17 +233,17 @@ pub trait Field: Sync {
     fn unset(&self, context: &mut Context);
 }
 
-/// Returns the address of a variable, which tells it from others.
+/// Returns the address of a variable, which identifies it.
 pub(super) fn address(variable: &'static dyn AnyVariable) -> *const () {
     (&raw const *variable).cast()
 }
 
-/// How to convert a variable's values.
+/// The functions that convert a variable's values.
 #[expect(missing_debug_implementations, reason = "only expansions name it")]
 pub struct Conversion<T> {
-    /// Returns the object for a value.
+    /// Converts a value to an object.
     pub to_python: for<'py> fn(&T, Python<'py>) -> PyResult<Bound<'py, PyAny>>,
-    /// Returns the value of an object.
+    /// Converts an object to a value.
     pub from_python: fn(&Bound<'_, PyAny>) -> PyResult<T>,
     /// True if the functions are those of PyO3's traits.
     pub is_by_pyo3: bool,
@@ -251,7 +257,7 @@ pub struct Converted<T: 'static> {
 }
 
 impl<T> Converted<T> {
-    /// Returns a variable with its conversion: that of its [`Codec`], or of PyO3's traits.
+    /// Returns a variable with its conversion: by its [`Codec`], or by PyO3's traits.
     pub const fn new(var: &'static ContextVar<T>, conversion: fn() -> Conversion<T>) -> Self {
         Converted { var, conversion }
     }

@@ -1,5 +1,5 @@
-//! The Rust core, as the Python module `engine`. Its variables are those of `context.py`: declared once, never
-//! passed as arguments.
+//! The Rust core, as the Python module `engine`. Its variables are tied to those of `context.py`, and are never passed
+//! as arguments.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -22,7 +22,7 @@ static REQUEST_ID: String;
 #[context_var(name = "user", python = "context:USER", log, baggage = "user")]
 static USER: String;
 
-/// Is in no log line, and is not sent to other services.
+/// Not logged, and not sent to other services.
 #[context_var(name = "locale", python = "context:LOCALE")]
 static LOCALE: String;
 
@@ -35,14 +35,14 @@ mod engine {
 
     #[pymodule_init]
     fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-        // Both languages log one JSON object a line, with the same names.
+        // Both languages log one JSON object per line, with the same field names.
         tracing_subscriber::fmt().json().flatten_event(true).map_event_format(ContextFormat::new).init();
         Ok(())
     }
 }
 
-/// Awaited by Python. Calls `notify(step)` for each step of the work. Returns what each step saw, and what the stock
-/// service has answered.
+/// Awaited by Python. Calls `notify(step)` for each step of the work. Returns the values that each step saw, and the
+/// stock service's answer.
 #[pyfunction]
 fn place_order(py: Python<'_>, stock_url: String, notify: Py<PyAny>) -> PyResult<Bound<'_, PyAny>> {
     python::coroutine(py, async move { Ok(run_steps(stock_url, Arc::new(notify)).await?) })
@@ -62,7 +62,7 @@ async fn run_steps(
     let audit = step("audited");
     let (audited, audit_result) = oneshot::channel();
     thread::spawn(move || {
-        // Fails if the request has been canceled meanwhile.
+        // Fails if the request was canceled meanwhile.
         let _ = audited.send(audit());
     });
 
@@ -77,7 +77,7 @@ async fn run_steps(
     Ok((steps.into(), stock))
 }
 
-/// What a step saw in each language.
+/// The values that a step saw in each language.
 #[derive(IntoPyObject)]
 struct Step {
     rust: Values,
@@ -85,7 +85,7 @@ struct Step {
 }
 
 impl Step {
-    /// Logs in Rust, and calls a function of Python, which logs as well.
+    /// Logs in Rust, and calls a Python function, which also logs.
     fn run(name: &str, notify: &Py<PyAny>) -> PyResult<Step> {
         info!("{name}");
         let python = python::call(|py| notify.bind(py).call1((name,))?.extract())?;
@@ -108,7 +108,7 @@ impl Values {
     }
 }
 
-/// Asks the stock service, which learns from the baggage who asks.
+/// Asks the stock service. The baggage tells the service which request and user this is for.
 async fn reserve(url: &str) -> anyhow::Result<String> {
     static CLIENT: LazyLock<Client<HttpConnector, String>> =
         LazyLock::new(|| Client::builder(TokioExecutor::new()).build_http());

@@ -1,4 +1,4 @@
-//! Awaitables of Python that Rust awaits.
+//! Python awaitables that Rust awaits.
 
 use contextvar::{python, task, thread, with_copied_context};
 use pyo3::exceptions::PyValueError;
@@ -18,7 +18,7 @@ async fn call_function(function: Py<PyAny>, applies_changes: bool) -> Called {
     Ok((result, request()))
 }
 
-/// Waits for the call with this thread.
+/// Blocks this thread until the call ends.
 fn call_blocking(function: Py<PyAny>, applies_changes: bool) -> Called {
     get_runtime().block_on(call_function(function, applies_changes))
 }
@@ -67,7 +67,7 @@ pub(crate) mod awaitables {
         call_function(function, applies_changes).await
     }
 
-    /// Does the same with the thread of the caller, which waits.
+    /// Does the same on the caller's thread, which blocks.
     #[pyfunction]
     #[with_copied_context(python)]
     fn call_and_block(py: Python<'_>, function: Py<PyAny>, applies_changes: bool) -> Called {

@@ -16,7 +16,7 @@ pub(crate) mod borders {
     };
 }
 
-/// A conversion that sets a variable of Python.
+/// A conversion that sets a Python variable.
 struct Meddler;
 
 #[context_var(python = "variables:MEDDLER", python_codec = Meddler)]
@@ -34,7 +34,7 @@ impl python::Codec<String> for Meddler {
     }
 }
 
-/// Only enters Rust.
+/// Enters Rust and does nothing else.
 #[pyfunction]
 #[with_copied_context(python)]
 fn enter() -> PyResult<()> {
@@ -56,7 +56,7 @@ fn keep(note: String) -> PyResult<()> {
     Ok(())
 }
 
-/// Returns what the thread's own context has.
+/// Returns the values in the thread's own context.
 #[pyfunction]
 fn user_without_context() -> Option<String> {
     USER.try_get().ok()
@@ -74,7 +74,7 @@ fn apply_without_context<'py>(function: Bound<'py, PyAny>) -> PyResult<Bound<'py
     python::call_applying_changes(|_| function.call0())
 }
 
-/// Calls from a thread of Rust that has a value of its own, and no context.
+/// Calls from a Rust thread that has its own value, and has entered no context.
 #[pyfunction]
 fn call_from_thread(py: Python<'_>, function: Py<PyAny>) -> PyResult<Py<PyAny>> {
     let call = move || {
@@ -84,7 +84,7 @@ fn call_from_thread(py: Python<'_>, function: Py<PyAny>) -> PyResult<Py<PyAny>> 
     py.detach(|| std::thread::spawn(call).join().expect("no panic"))
 }
 
-/// Waits, with the GIL, for a task that uses everything that needs no value of Python.
+/// Holds the GIL while it waits for a task that uses everything that needs no Python value.
 #[pyfunction]
 #[with_copied_context(python)]
 fn work_while_the_gil_is_held() -> PyResult<Option<String>> {

@@ -59,7 +59,7 @@ fn call_from(py: Python<'_>, place: &str, function: Py<PyAny>) -> PyResult<Py<Py
     })
 }
 
-/// Calls `function` from two tasks at a time, each with its tenant. Returns what it returns.
+/// Calls `function` from two tasks at the same time, each with its own tenant. Returns both results.
 #[pyfunction]
 #[with_copied_context(python)]
 fn call_from_two_tasks(py: Python<'_>, function: Py<PyAny>) -> PyResult<[Py<PyAny>; 2]> {
@@ -92,7 +92,7 @@ fn call<'py>(
     python::call(|_| function.call1(args))
 }
 
-/// Calls `function` without entering a context of Rust.
+/// Calls `function` without entering a Rust context.
 #[pyfunction]
 fn call_unentered(function: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
     python::call(|_| function.call0())

@@ -103,7 +103,7 @@ fn call_applying<'py>(
     Ok(([&USER, &TENANT, &NOTE].map(|var| var.try_get().ok()), result))
 }
 
-/// Sets the user, and calls `function` without this crate, in the caller's context of Python.
+/// Sets the user, and calls `function` without this crate, in the caller's Python context.
 #[pyfunction]
 #[with_copied_context(python, apply_changes)]
 fn call_directly<'py>(function: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
@@ -114,7 +114,7 @@ fn call_directly<'py>(function: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny
 #[context_var]
 static SECOND_NOTE: String;
 
-/// Sets a second note, and calls `function` without this crate, in the caller's context of Python.
+/// Sets a second note, and calls `function` without this crate, in the caller's Python context.
 #[pyfunction]
 #[with_copied_context(python, apply_changes)]
 fn call_directly_and_set(second: String, function: &Bound<'_, PyAny>) -> PyResult<()> {

@@ -1,4 +1,4 @@
-//! Futures of Rust that Python awaits: on the runtime (`coroutines`), and polled by the event loop (`polled`).
+//! Rust futures that Python awaits: on the runtime (`coroutines`), and polled by the event loop (`polled`).
 
 use contextvar::{python, task, with_copied_context};
 use pyo3::exceptions::PyValueError;
@@ -13,7 +13,7 @@ use crate::signals::{Channel, Gate, REQUEST, SendOnDrop, request};
 enum Ending {
     /// "return", "fail" or "panic".
     Name(String),
-    /// Waits for the gate. The channel learns when.
+    /// Waits for the gate, after a message on the channel.
     Wait(Gate, Channel),
 }
 
@@ -32,7 +32,7 @@ async fn set_request(value: String, ending: Ending) -> PyResult<String> {
     }
 }
 
-/// Reads the variable, waits for the gate, and reads it again. Sends it when it is dropped.
+/// Reads the variable, waits for the gate, and reads it again. Sends the variable when the future is dropped.
 pub(crate) async fn wait_for_gate(
     gate: Gate,
     channel: Channel,
@@ -55,7 +55,7 @@ async fn read_often() -> PyResult<Vec<Option<String>>> {
     Ok(seen)
 }
 
-/// Does so in tasks and blocking calls.
+/// Does the same in tasks and blocking calls.
 async fn read_in_tasks() -> PyResult<Vec<Option<String>>> {
     let mut seen = read_often().await?;
     let tasks: Vec<_> = (0..4).map(|_| task::spawn(read_often())).collect();
@@ -160,7 +160,7 @@ pub(crate) mod coroutines {
         })
     }
 
-    /// Awaits a coroutine of Python by `into_future`. Returns the variable's value afterwards and the result.
+    /// Awaits a Python coroutine with `into_future`. Returns the variable's value afterwards and the result.
     #[pyfunction]
     fn await_by_into_future(py: Python<'_>, function: Py<PyAny>) -> PyResult<Bound<'_, PyAny>> {
         python::coroutine(py, async move {
@@ -170,7 +170,7 @@ pub(crate) mod coroutines {
         })
     }
 
-    /// Makes an awaitable by `future_into_py`, inside a coroutine, and awaits it with `await_`.
+    /// Creates an awaitable with `future_into_py`, inside a coroutine, and awaits it with `await_`.
     #[pyfunction]
     fn await_by_future_into_py(py: Python<'_>, await_: Py<PyAny>) -> PyResult<Bound<'_, PyAny>> {
         python::coroutine(py, async move {

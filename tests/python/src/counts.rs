@@ -1,4 +1,4 @@
-//! Crossings to count references at.
+//! Crossings whose references the tests count.
 
 use std::thread as std_thread;
 

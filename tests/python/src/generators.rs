@@ -1,4 +1,4 @@
-//! Generators of Python that call Rust, and that Rust drives.
+//! Python generators that call Rust, and that Rust drives.
 
 use contextvar::{python, with_copied_context};
 use pyo3::prelude::*;

@@ -23,10 +23,10 @@ pub(crate) mod mixed {
 
 pyo3::create_exception!(rust.mixed, Raised, pyo3::exceptions::PyException);
 
-/// The kind of a step, and its numbers. The last one is that of the inner block, if the step has one.
+/// The kind of a step, and its numbers. The last number is the index of the inner block, if the step has one.
 type Step = (String, Vec<usize>);
 
-/// A program and what its blocks have seen.
+/// A program and the values that its blocks have seen.
 #[pyclass(frozen)]
 struct Program(Arc<Inner>);
 
@@ -89,7 +89,7 @@ impl Inner {
         self.traces[block].lock().unwrap().push(seen.into());
     }
 
-    /// Calls a function of Python with this program.
+    /// Calls a Python function with this program.
     fn call_python<'py>(
         self: &Arc<Self>,
         py: Python<'py>,

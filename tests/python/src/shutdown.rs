@@ -9,7 +9,7 @@ use pyo3_async_runtimes::tokio::get_runtime;
 
 use crate::signals::{REQUEST, request};
 
-/// Calls the function until that fails.
+/// Calls the function until a call fails.
 fn call_until_error(function: &Py<PyAny>) {
     while python::call(|py| function.call0(py)).is_ok() {}
 }
@@ -48,7 +48,7 @@ pub(crate) mod shutdown {
         Ok(())
     }
 
-    /// Calls the function until that fails, and writes so to the file, without Python.
+    /// Calls the function until a call fails, and then writes to the file without Python.
     #[pyfunction]
     fn write_at_error(py: Python<'_>, function: Py<PyAny>, path: String) -> PyResult<()> {
         let context = python::copy_context(py)?;
@@ -60,7 +60,7 @@ pub(crate) mod shutdown {
         Ok(())
     }
 
-    /// Calls a function of Python and awaits what it returns, in a task that nobody awaits.
+    /// Calls a Python function and awaits what it returns, in a task that nobody awaits.
     #[pyfunction]
     fn await_in_task(py: Python<'_>, function: Py<PyAny>) -> PyResult<()> {
         let context = python::copy_context(py)?;

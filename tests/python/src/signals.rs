@@ -1,4 +1,4 @@
-//! What tests wait for, in both languages.
+//! Objects that tests wait for, in both languages.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub(crate) fn request() -> Option<String> {
     REQUEST.try_get().ok()
 }
 
-/// Lets nobody pass until it is opened.
+/// Blocks every task until it is opened.
 #[pyclass(frozen, from_py_object)]
 #[derive(Clone)]
 pub(crate) struct Gate(Arc<Semaphore>);
@@ -36,7 +36,7 @@ impl Gate {
 
 impl Gate {
     pub(crate) async fn pass(&self) {
-        // A semaphore that is closed lets everybody go on, with an error.
+        // A closed semaphore lets all tasks go on, with an error.
         let _ = self.0.acquire().await;
     }
 }
@@ -63,7 +63,7 @@ impl Channel {
         python::coroutine(py, async move { Ok(receiver.lock().await.recv().await.flatten()) })
     }
 
-    /// Waits for the next text with the thread.
+    /// Blocks the thread until the next text.
     fn receive_blocking(&self, py: Python<'_>) -> Option<String> {
         py.detach(|| self.receiver.blocking_lock().blocking_recv().flatten())
     }

@@ -12,10 +12,10 @@ pub static TENANT: String;
 #[context_var(python = "variables:LOCALE")]
 pub static LOCALE: String = "de".to_owned();
 
-/// Does not cross to tasks and threads.
+/// Not inherited by tasks and threads.
 #[context_var(python = "variables:SESSION", inherit = false)]
 pub static SESSION: String;
 
-/// Is tied to no variable of Python.
+/// Not tied to a Python variable.
 #[context_var]
 pub static NOTE: String;

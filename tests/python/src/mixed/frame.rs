@@ -30,13 +30,13 @@ static IN_RUST: String;
 
 static VARS: [&ContextVar<String>; 5] = [&A, &B, &C, &D, &IN_RUST];
 
-/// The number of places for tokens, contexts and tasks in a frame.
+/// The number of slots for each of tokens, contexts and tasks in a frame.
 const SLOTS: usize = 3;
 
-/// What a task, a thread or a call from Python holds.
+/// The state of a task, a thread or a call from Python.
 struct Frame {
     program: Arc<Inner>,
-    /// Each is a token, or `Some(None)` when it was used.
+    /// Each is a token, or `Some(None)` once the token was used.
     tokens: [Option<Option<Token<String>>>; SLOTS],
     contexts: [Option<Context>; SLOTS],
     /// Each is a task, and the slot to which its context returns.
@@ -212,7 +212,7 @@ impl Frame {
         Ok(())
     }
 
-    /// Records what a call of Python has changed, and its error.
+    /// Records the changes of a call into Python, and its error.
     fn end_call(&self, block: usize, result: PyResult<()>) -> PyResult<()> {
         let raised = result.as_ref().err().map_or(String::new(), |error| format!(", raised {}", text(error)));
         self.program.record(block, values() + &raised);
