@@ -57,6 +57,35 @@
 //! assert USER.get() == "ada"
 //! ```
 //!
+//! # Which function
+//!
+//! | To | use |
+//! |---|---|
+//! | run a function that Python calls in its caller's context | `#[with_copied_context(python)]`, or [`run`] in its body |
+//! | await futures of tokio in a function that Python awaits | [`coroutine`] in its body |
+//! | write such a function as an `async fn` without tokio (PyO3's feature `experimental-async`) | `#[with_copied_context(python)]` |
+//! | hand work over in another way | [`copy_context`] |
+//! | call a Python function | [`call`] |
+//! | await a Python coroutine | [`call_async`] |
+//!
+//! # Setup
+//!
+//! ```toml
+//! [lib]
+//! crate-type = ["cdylib"]
+//!
+//! [dependencies]
+//! contextvar = { version = "0.1", features = ["python"] }
+//! pyo3 = "0.30"
+//! ```
+//!
+//! PyO3 must be able to convert a tied variable's type: the type implements `FromPyObject`, and a reference to it, or a
+//! clone of it, implements `IntoPyObject`. That holds for `String`, numbers, `Option`, `Vec`, maps, `Py<..>`, and types
+//! with PyO3's derives. Write a [`Codec`] for others.
+//!
+//! The first call that crosses imports the modules of all tied variables. If one variable does not exist, every call
+//! that crosses fails with an exception that names it.
+//!
 //! `examples/python` in the repository is a FastAPI application with an extension module. `docs/python.md` lists the
 //! costs.
 //!
