@@ -135,7 +135,7 @@ class FromCallbacks(ContextTestCase):
             variables.TENANT.set("python")
             variables.USER.set(7)
 
-        with self.assertRaisesRegex(TypeError, "`variables:USER`, of type `int`, is not one"):
+        with self.assertRaisesRegex(TypeError, "`variables:USER`, of type `int`, is not valid"):
             changes.call_applying(change, tenant="rust")
         self.assertEqual(changes.values(), ["ada", "rust", None, None])
 

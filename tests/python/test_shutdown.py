@@ -123,6 +123,9 @@ class Shutdown(unittest.TestCase):
             """
             import signal
 
+            # A parent process can have made it ignored.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
             async def main():
                 channel = Channel()
                 task = asyncio.ensure_future(coroutines.wait(Gate(), channel))

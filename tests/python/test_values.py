@@ -188,7 +188,7 @@ class Errors(ContextTestCase):
                 error = self.raised(values.describe, "USER")
                 getattr(variables, name).reset(token)
                 kind = type(value).__name__
-                self.assertIn(f"`variables:{name}`, of type `{kind}`, is not one", str(error))
+                self.assertIn(f"`variables:{name}`, of type `{kind}`, is not valid", str(error))
                 self.assertIn(f"`rust::values::{name}`, of type `", str(error))
                 self.assertTrue(str(error).endswith(f": {error.__cause__}"), error)
                 is_type_error = isinstance(error.__cause__, TypeError)
