@@ -45,6 +45,15 @@ class Names(unittest.TestCase):
     def test_importing_the_module_finds_nothing_yet(self):
         self.assertEqual(self.run_with(None, "import rust\nprint('imported')"), ["imported"])
 
+    def test_no_module_of_the_library_hides_another_one(self):
+        code = """
+import asyncio, sys
+from rust import coroutines
+asyncio.run(coroutines.get())
+print("contextvar" in sys.modules)
+"""
+        self.assertEqual(self.run_with(VARIABLES, code), ["False"])
+
     def test_a_module_that_does_not_exist(self):
         (line,) = self.run_with(None, "from rust import changes\nreport(changes.values)")
         kind, message, cause = line.split(" | ")

@@ -76,7 +76,9 @@ class Shutdown(unittest.TestCase):
             def function():
                 started.set()
                 exiting.wait()
-                time.sleep(0.01)
+                for _ in range(100):
+                    # Releases the GIL.
+                    time.sleep(0)
                 print("done", flush=True)
 
             started, exiting = threading.Event(), threading.Event()

@@ -70,7 +70,8 @@ pub(super) fn function<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, 
     static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
 
     let load = || -> PyResult<_> {
-        Ok(PyModule::from_code(py, COROUTINES, c"contextvar.py", c"contextvar")?.unbind())
+        // The name goes into `sys.modules`, where it must not hide a package.
+        Ok(PyModule::from_code(py, COROUTINES, c"contextvar.py", c"_contextvar_coroutines")?.unbind())
     };
     MODULE.get_or_try_init(py, load)?.bind(py).getattr(name)
 }
