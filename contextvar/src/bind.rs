@@ -1,4 +1,5 @@
 use crate::context::Context;
+use crate::hand_over::{Kind, Place};
 use crate::scoped::Scoped;
 
 /// Closures that other code calls, later or elsewhere.
@@ -30,11 +31,12 @@ impl Context {
     /// # }
     /// ```
     #[must_use = "closures do nothing unless they are called"]
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn bind<F, R>(self, f: F) -> impl FnOnce() -> R
     where
         F: FnOnce() -> R,
     {
-        let scope = self.scope(f);
+        let scope = Scoped::new(self.hand_over(Kind::Closure, Place::here()), f);
         move || scope.call(|f| f())
     }
 
@@ -61,11 +63,12 @@ impl Context {
     /// assert_eq!(on_thread(inherit_context().bind_with(greet)), "ada on worker");
     /// ```
     #[must_use = "closures do nothing unless they are called"]
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn bind_with<A, F, R>(self, f: F) -> impl FnOnce(A) -> R
     where
         F: FnOnce(A) -> R,
     {
-        let scope = self.scope(f);
+        let scope = Scoped::new(self.hand_over(Kind::Closure, Place::here()), f);
         move |argument| scope.call(|f| f(argument))
     }
 
@@ -96,12 +99,13 @@ impl Context {
     /// assert_eq!(interact(inherit_context().bind_mut(insert)), ["inserted by ada"]);
     /// ```
     #[must_use = "closures do nothing unless they are called"]
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn bind_mut<A, F, R>(self, f: F) -> impl FnOnce(&mut A) -> R
     where
         A: ?Sized,
         F: FnOnce(&mut A) -> R,
     {
-        let scope = self.scope(f);
+        let scope = Scoped::new(self.hand_over(Kind::Closure, Place::here()), f);
         move |argument: &mut A| scope.call(|f| f(argument))
     }
 
@@ -137,12 +141,13 @@ impl Context {
     /// assert_eq!(spawn_pinned(inherit_context().bind_async(|| async { USER.get() })), "ada");
     /// ```
     #[must_use = "closures do nothing unless they are called"]
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn bind_async<F, Fut>(self, f: F) -> impl FnOnce() -> Scoped<Fut>
     where
         F: FnOnce() -> Fut,
         Fut: Future,
     {
-        let scope = self.scope(f);
+        let scope = Scoped::new(self.hand_over(Kind::Closure, Place::here()), f);
         move || scope.call_and_scope(|f| f())
     }
 
@@ -184,12 +189,13 @@ impl Context {
     /// assert_eq!(on_upgrade(inherit_context().bind_async_with(greet)), "hello ada on socket 7");
     /// ```
     #[must_use = "closures do nothing unless they are called"]
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn bind_async_with<A, F, Fut>(self, f: F) -> impl FnOnce(A) -> Scoped<Fut>
     where
         F: FnOnce(A) -> Fut,
         Fut: Future,
     {
-        let scope = self.scope(f);
+        let scope = Scoped::new(self.hand_over(Kind::Closure, Place::here()), f);
         move |argument| scope.call_and_scope(|f| f(argument))
     }
 }

@@ -114,6 +114,8 @@ pub(crate) use carried::Guards;
 pub(crate) use carried::{Bound, Carried};
 use registry::Capture;
 
+use crate::hand_over::Kind;
+
 /// An ambient value of another library: how to capture it, and how to run work inside of it. See [`register`].
 ///
 /// The value must be `Send + Sync + 'static`, since it travels to another thread. Where there is nothing to
@@ -257,11 +259,12 @@ pub fn register(ambient: Ambient) {
 /// worker.join().unwrap();
 /// ```
 #[must_use = "closures do nothing unless they are called"]
+#[cfg_attr(feature = "inspect", track_caller)]
 pub fn bind<F, R>(f: F) -> impl FnOnce() -> R
 where
     F: FnOnce() -> R,
 {
-    crate::inherit::closure(f)
+    crate::inherit::closure(Kind::Closure, f)
 }
 
 /// Returns the ambient value of a `tokio::task_local!`, of any crate. Where the task-local is set, a clone of

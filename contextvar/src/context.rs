@@ -6,6 +6,7 @@ use std::vec;
 
 use crate::current::{self, Contents, TaskId, task_id};
 use crate::error::{self, ApplyError};
+use crate::hand_over::{Kind, Place};
 use crate::on_drop::OnDrop;
 use crate::scoped::Scoped;
 use crate::storage::{AnyVariable, Changes, Entry, Map, Value};
@@ -31,7 +32,7 @@ use crate::var::ContextVar;
 /// assert_eq!(USER.get(), "ada");
 /// ```
 pub struct Context {
-    contents: Contents,
+    pub(crate) contents: Contents,
 }
 
 /// Returns a copy of the current context, in constant time ([PEP 567]'s `copy_context()`).
@@ -342,8 +343,9 @@ impl Context {
     /// # });
     /// ```
     #[inline]
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn scope<F>(self, future_or_stream: F) -> Scoped<F> {
-        Scoped::new(self, future_or_stream)
+        Scoped::new(self.hand_over(Kind::Scope, Place::here()), future_or_stream)
     }
 
     /// Returns the variable's value in this context. Ignores the variable's default, as PEP 567 does.

@@ -4,6 +4,7 @@
 //! - `active_read`: reads by reference that have not returned yet.
 //! - `thread_context`: a thread's own context, and its end.
 //! - `identity`: what tells contexts apart.
+//! - `listed`: the contexts that `inspect` lists, while they are current.
 //! - `scope`: a value for the time of one call.
 //! - `task`: which tokio task the code runs in, and why a write is refused.
 //! - `task_context`: the contexts of the tasks of a runtime with hooks.
@@ -19,6 +20,8 @@
 mod active_read;
 mod frame;
 mod identity;
+#[cfg(feature = "inspect")]
+mod listed;
 mod scope;
 mod task;
 #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
@@ -29,6 +32,10 @@ use active_read::{ActiveRead, EndRead};
 pub(crate) use frame::{Contents, Frame, Undo, enter};
 use frame::{base_frame, innermost_frame, is_sentinel};
 use identity::Identity;
+#[cfg(feature = "inspect")]
+pub(crate) use identity::number_of;
+#[cfg(feature = "inspect")]
+pub(crate) use listed::{ListedFrame, innermost_entry};
 pub(crate) use scope::scope;
 pub use task::{LookupErrorKind, WriteErrorKind};
 pub(crate) use task::{TaskId, task_id};

@@ -7,8 +7,8 @@ use http::{Request, Response};
 use hyper::rt;
 use hyper::service::Service;
 
-use crate::in_context::InContext;
-use crate::inherit::Carried;
+use crate::hand_over::{Kind, Place};
+use crate::inherit::{self, Carried};
 use crate::request::InRequest;
 pub use crate::request::RequestFuture;
 use crate::scoped::Scoped;
@@ -43,18 +43,22 @@ use crate::scoped::Scoped;
 pub struct ContextService<S> {
     inner: S,
     copies_current: bool,
+    /// Where the service was made.
+    place: Place,
 }
 
 impl<S> ContextService<S> {
     /// Wraps a service so that each request starts from an empty context.
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn new(inner: S) -> Self {
-        ContextService { inner, copies_current: false }
+        ContextService { inner, copies_current: false, place: Place::here() }
     }
 
     /// Wraps a service so that each request starts from a copy of the context that is current where the
     /// request arrives: that of the connection's task.
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn from_current(inner: S) -> Self {
-        ContextService { inner, copies_current: true }
+        ContextService { inner, copies_current: true, place: Place::here() }
     }
 }
 
@@ -68,7 +72,8 @@ where
 
     fn call(&self, request: Request<A>) -> RequestFuture<S::Future> {
         let in_request = InRequest::enter();
-        let mut context = in_request.new_context(self.copies_current);
+        let context = in_request.new_context(self.copies_current);
+        let mut context = context.hand_over(Kind::Request, self.place);
         let future = in_request.run(&mut context, &Carried::NOTHING, || self.inner.call(request));
         RequestFuture::new(context, Carried::NOTHING, future)
     }
@@ -93,15 +98,25 @@ where
 /// let builder = auto::Builder::new(ContextExecutor::new(TokioExecutor::new()));
 /// # let _ = builder;
 /// ```
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct ContextExecutor<E> {
     inner: E,
+    /// Where the executor was made.
+    place: Place,
 }
 
 impl<E> ContextExecutor<E> {
     /// Wraps an executor, for example hyper-util's `TokioExecutor`.
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn new(inner: E) -> Self {
-        ContextExecutor { inner }
+        ContextExecutor { inner, place: Place::here() }
+    }
+}
+
+impl<E: Default> Default for ContextExecutor<E> {
+    #[cfg_attr(feature = "inspect", track_caller)]
+    fn default() -> Self {
+        ContextExecutor::new(E::default())
     }
 }
 
@@ -111,6 +126,6 @@ where
     F: Future,
 {
     fn execute(&self, future: F) {
-        self.inner.execute(future.in_inherited_context());
+        self.inner.execute(inherit::scope_from(Kind::Task, self.place, future));
     }
 }

@@ -2,6 +2,9 @@
 use futures_core::Stream;
 
 use crate::context::{Context, copy_context};
+use crate::hand_over::Kind;
+#[cfg(feature = "stream")]
+use crate::hand_over::Place;
 use crate::inherit;
 use crate::scoped::Scoped;
 
@@ -20,6 +23,7 @@ pub trait InContext: Future + Sized {
     /// assert_eq!(async { USER.get() }.in_context(ctx).await, "ada");
     /// # });
     /// ```
+    #[cfg_attr(feature = "inspect", track_caller)]
     fn in_context(self, context: Context) -> Scoped<Self> {
         context.scope(self)
     }
@@ -39,6 +43,7 @@ pub trait InContext: Future + Sized {
     /// # });
     /// ```
     #[doc(alias = "in_current_context")]
+    #[cfg_attr(feature = "inspect", track_caller)]
     fn in_copied_context(self) -> Scoped<Self> {
         self.in_context(copy_context())
     }
@@ -69,8 +74,9 @@ pub trait InContext: Future + Sized {
     /// # main();
     /// # }
     /// ```
+    #[cfg_attr(feature = "inspect", track_caller)]
     fn in_inherited_context(self) -> Scoped<Self> {
-        inherit::scope(self)
+        inherit::scope(Kind::Task, self)
     }
 }
 
@@ -93,8 +99,9 @@ pub trait StreamInContext: Stream + Sized {
     /// assert_eq!(users.collect::<Vec<_>>().await, ["ada", "ada"]);
     /// # });
     /// ```
+    #[cfg_attr(feature = "inspect", track_caller)]
     fn in_context(self, context: Context) -> Scoped<Self> {
-        context.scope(self)
+        Scoped::new(context.hand_over(Kind::Stream, Place::here()), self)
     }
 
     /// Wraps the stream so that it runs in a copy of the current context, taken at this call.
@@ -113,6 +120,7 @@ pub trait StreamInContext: Stream + Sized {
     /// # });
     /// ```
     #[doc(alias = "in_current_context")]
+    #[cfg_attr(feature = "inspect", track_caller)]
     fn in_copied_context(self) -> Scoped<Self> {
         self.in_context(copy_context())
     }
@@ -135,8 +143,9 @@ pub trait StreamInContext: Stream + Sized {
     /// assert_eq!(seen.collect::<Vec<_>>().await, [false, false]);
     /// # });
     /// ```
+    #[cfg_attr(feature = "inspect", track_caller)]
     fn in_inherited_context(self) -> Scoped<Self> {
-        inherit::scope(self)
+        inherit::scope(Kind::Stream, self)
     }
 }
 

@@ -100,10 +100,13 @@ mod error;
 ))]
 #[cfg_attr(docsrs, doc(auto_cfg = false))]
 pub mod guide;
+mod hand_over;
 #[cfg(feature = "hyper")]
 pub mod hyper;
 mod in_context;
 mod inherit;
+#[cfg(feature = "inspect")]
+pub mod inspect;
 #[cfg(any(feature = "metrics", feature = "opentelemetry"))]
 mod labels;
 mod log;

@@ -226,8 +226,11 @@ type Reporter = Arc<dyn Fn(Report) + Send + Sync>;
 
 static REPORTER: RwLock<Option<Reporter>> = RwLock::new(None);
 
-/// True if there is a reporter.
+/// True if places are counted: there is a reporter, or `inspect` is on.
 static IS_ON: AtomicBool = AtomicBool::new(false);
+
+/// True if there is a reporter.
+static HAS_REPORTER: AtomicBool = AtomicBool::new(false);
 
 static REPORTS_THREADS: AtomicBool = AtomicBool::new(false);
 
@@ -249,6 +252,7 @@ static REPORTS_THREADS: AtomicBool = AtomicBool::new(false);
 /// ```
 pub fn set_reporter(reporter: impl Fn(Report) + Send + Sync + 'static) {
     let old = REPORTER.write().unwrap_or_else(PoisonError::into_inner).replace(Arc::new(reporter));
+    HAS_REPORTER.store(true, Ordering::Relaxed);
     IS_ON.store(true, Ordering::Relaxed);
     drop(old);
 }
@@ -273,6 +277,13 @@ pub fn tracing(report: Report) {
 /// A reporter that panics in the reading or writing code. For tests.
 pub fn panic(report: Report) {
     panic!("{report}");
+}
+
+/// Counts the places that read without a context, or cannot write, from now on. Without a reporter, no write takes
+/// a backtrace to find out whether it is in a connection.
+#[cfg(feature = "inspect")]
+pub(crate) fn count_places() {
+    IS_ON.store(true, Ordering::Relaxed);
 }
 
 thread_local! {
@@ -304,10 +315,16 @@ pub fn all() -> Vec<Report> {
 /// All places in the order of their reports.
 static ORDER: Mutex<Vec<Report>> = Mutex::new(Vec::new());
 
-/// Returns true if there is a reporter.
+/// Returns true if places are counted.
 #[inline]
 pub(crate) fn is_on() -> bool {
     IS_ON.load(Ordering::Relaxed)
+}
+
+/// Returns true if there is a reporter.
+#[inline]
+pub(crate) fn has_reporter() -> bool {
+    HAS_REPORTER.load(Ordering::Relaxed)
 }
 
 /// Notes an access without a context. Reports its place if it is new.
@@ -366,7 +383,7 @@ pub(crate) fn note_on_thread(variable: &'static str, location: &'static Location
 /// connection.
 #[cold]
 pub(crate) fn note_watched_write(variable: &'static str, location: &'static Location<'static>) {
-    if !is_on() || IGNORES.get() {
+    if !has_reporter() || IGNORES.get() {
         return;
     }
     #[cfg(any(feature = "hyper", feature = "tower"))]

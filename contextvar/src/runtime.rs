@@ -77,6 +77,7 @@ use tokio::task::Id;
 #[cfg(any(feature = "carry", feature = "observe"))]
 use crate::current::discard_panic;
 use crate::current::{self, Contents, TaskContext};
+use crate::hand_over::{Kind, Place};
 #[cfg(feature = "carry")]
 use crate::inherit::Carried;
 use crate::on_drop::OnDrop;
@@ -185,7 +186,8 @@ impl InheritContext for Builder {
 
         let of = Arc::clone(&contexts);
         self.on_task_spawn(move |task| {
-            of.add(task.id(), || inherits.as_ref().is_none_or(|inherits| inherits(task)));
+            let place = Place::at(task.spawned_at());
+            of.add(task.id(), place, || inherits.as_ref().is_none_or(|inherits| inherits(task)));
             call(&spawn, task);
         });
         let of = Arc::clone(&contexts);
@@ -361,7 +363,7 @@ impl Contexts {
     }
 
     /// Makes a context for a task that was spawned: an inherited one, or an empty one.
-    fn add(&self, task: Id, inherits: impl FnOnce() -> bool) {
+    fn add(&self, task: Id, place: Place, inherits: impl FnOnce() -> bool) {
         // After its shutdown, a runtime ends a task before it calls the spawn hook.
         if ENDED_WITHOUT_CONTEXT.get() == Some(task) {
             return ENDED_WITHOUT_CONTEXT.set(None);
@@ -372,8 +374,9 @@ impl Contexts {
         let has_hooks = self.has_hooks;
         let inherits = inherits();
         let map = if inherits { current::copy_map().inherited() } else { Map::EMPTY };
+        let contents = Contents::handed_over(map).hand_over(Kind::Task, place);
         let new = Task {
-            context: TaskContext::new(task, Contents::handed_over(map), has_hooks),
+            context: TaskContext::new(task, contents, has_hooks),
             #[cfg(feature = "carry")]
             carried: if inherits { Carried::capture() } else { Carried::NOTHING },
         };

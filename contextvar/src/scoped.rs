@@ -80,6 +80,7 @@ pin_project! {
 #[inline(never)]
 fn drop_unfinished<F>(scope: Pin<&mut Scoped<F>>) {
     let mut this = scope.project();
+    this.context.will_drop_work();
     this.context.run(|| {
         this.carried.run_drop(|| this.inner.set(None));
         this.carried.clear();
@@ -159,7 +160,7 @@ impl<F> Scoped<F> {
     /// Calls the closure in its context, and wraps the future that the closure returns in the same context.
     pub(crate) fn call_and_scope<Fut>(self, call: impl FnOnce(F) -> Fut) -> Scoped<Fut> {
         let (future, context) = self.call_in_task(task_id(), call);
-        context.scope(future)
+        Scoped::new(context, future)
     }
 }
 
@@ -300,7 +301,10 @@ impl<F: Future> Future for ScopedAndContext<F> {
     type Output = (F::Output, Context);
 
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
-        self.project().scope.poll_with_context(task_id(), cx)
+        self.project().scope.poll_with_context(task_id(), cx).map(|(output, mut context)| {
+            context.unlist();
+            (output, context)
+        })
     }
 }
 

@@ -11,8 +11,9 @@
 use tokio::task::JoinHandle;
 
 use crate::context::Context;
-use crate::in_context::InContext;
+use crate::hand_over::{Kind, Place};
 use crate::inherit;
+use crate::scoped::Scoped;
 
 /// Spawns a task that runs in a copy of the current context: [`tokio::spawn`] with the context, asyncio's
 /// `create_task(f())`.
@@ -46,7 +47,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    tokio::task::spawn(inherit::scope(future))
+    tokio::task::spawn(inherit::scope(Kind::Task, future))
 }
 
 /// Spawns a task that runs in an empty context: [`tokio::spawn`] for work that outlives the request that
@@ -84,7 +85,8 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    tokio::task::spawn(future.in_context(Context::new()))
+    let context = Context::new().hand_over(Kind::Task, Place::here());
+    tokio::task::spawn(Scoped::new(context, future))
 }
 
 /// Runs a blocking closure in a copy of the current context: [`tokio::task::spawn_blocking`] with the
@@ -114,7 +116,7 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    tokio::task::spawn_blocking(inherit::closure(f))
+    tokio::task::spawn_blocking(inherit::closure(Kind::BlockingCall, f))
 }
 
 /// Runs a blocking closure in a copy of the current context and returns the copy with the closure's result,
@@ -183,5 +185,5 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    tokio::task::spawn_local(inherit::scope(future))
+    tokio::task::spawn_local(inherit::scope(Kind::Task, future))
 }

@@ -30,6 +30,7 @@ use crate::inherit;
 /// let thread = thread::spawn(|| USER.get());
 /// assert_eq!(thread.join().unwrap(), "ada");
 /// ```
+#[cfg_attr(feature = "inspect", track_caller)]
 pub fn spawn<F, T>(f: F) -> JoinHandle<T>
 where
     F: FnOnce() -> T + Send + 'static,
@@ -99,6 +100,7 @@ impl<'scope> Scope<'scope, '_> {
     ///
     /// Panics if the system cannot start a thread, as std's method does. [`Builder::spawn_scoped`] returns an
     /// error instead.
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn spawn<F, T>(self, f: F) -> ScopedJoinHandle<'scope, T>
     where
         F: FnOnce() -> T + Send + 'scope,
@@ -158,6 +160,7 @@ impl Builder {
     /// # Panics
     ///
     /// Panics if the name contains a NUL byte, as std's method does.
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn spawn<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -191,6 +194,7 @@ impl Builder {
     /// });
     /// assert_eq!(user, "ada");
     /// ```
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn spawn_scoped<'scope, F, T>(
         self,
         scope: Scope<'scope, '_>,

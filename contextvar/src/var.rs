@@ -693,6 +693,7 @@ impl<T: 'static> ContextVar<T> {
     /// # });
     /// ```
     #[inline]
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn scope<F: Future>(&'static self, value: T, future: F) -> Scoped<F> {
         copy_context().with_value(self, value).scope(future)
     }

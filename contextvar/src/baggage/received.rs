@@ -5,6 +5,7 @@ use opentelemetry::propagation::Extractor;
 
 use super::{BaggageError, extract, extract_headers, trace};
 use crate::context::Context;
+use crate::hand_over::{Kind, Place};
 use crate::inherit::Carried;
 use crate::scoped::Scoped;
 
@@ -91,12 +92,14 @@ impl Received {
     }
 
     /// Wraps a future so that it runs in the context and in the trace, at each poll and while it is dropped.
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn scope<F>(self, future: F) -> Scoped<F> {
         let carried = self.trace.map_or(Carried::NOTHING, Carried::opentelemetry);
-        Scoped::carrying(self.context, carried, future)
+        Scoped::carrying(self.context.hand_over(Kind::Scope, Place::here()), carried, future)
     }
 
     /// Calls `f` in the context and in the trace.
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn run<R>(self, f: impl FnOnce() -> R) -> R {
         self.scope(f).call(|f| f())
     }

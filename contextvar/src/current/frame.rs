@@ -5,28 +5,39 @@ use std::ptr;
 use super::abort_on_out_of_order_exit;
 use super::active_read::ActiveRead;
 use super::identity::Identity;
+#[cfg(feature = "inspect")]
+use super::listed;
 use super::task::TaskId;
 #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
 use super::task_context;
 use super::thread_context;
+#[cfg(feature = "inspect")]
+use crate::inspect::Listing;
 use crate::storage::{AnyVariable, Map, Value, Variable};
 
 /// The contents of a context: its values, and its identity once a token was made in it.
 pub(crate) struct Contents {
     pub(crate) map: Map,
     identity: Option<Identity>,
+    #[cfg(feature = "inspect")]
+    pub(crate) listing: Option<Listing>,
 }
 
 impl Contents {
     #[inline]
     pub(crate) const fn new(map: Map) -> Self {
-        Contents { map, identity: None }
+        Contents {
+            map,
+            identity: None,
+            #[cfg(feature = "inspect")]
+            listing: None,
+        }
     }
 
     /// Returns the contents of a context for another task.
     #[inline]
     pub(crate) fn handed_over(map: Map) -> Self {
-        Contents { map, identity: Identity::of_handed_over() }
+        Contents { identity: Identity::of_handed_over(), ..Contents::new(map) }
     }
 }
 
@@ -139,11 +150,31 @@ pub(crate) fn enter<R>(contents: &mut Contents, task: Option<TaskId>, f: impl Fn
         task,
     };
     let on_panic = LeaveOnPanic { frame: &frame, outer: innermost(|it| it.frame.replace(&frame)) };
+    #[cfg(feature = "inspect")]
+    if frame.listing().is_some() {
+        enter_listed(&frame);
+    }
     let result = f();
     let outer = on_panic.outer;
     mem::forget(on_panic);
     leave(&frame, outer);
     result
+}
+
+/// Continues to enter a listed context: makes the frame of its entry the innermost one.
+#[cfg(feature = "inspect")]
+#[cold]
+#[inline(never)]
+fn enter_listed(frame: &Frame) {
+    let Some(listing) = frame.listing() else { return };
+    let copy = Frame {
+        // SAFETY: as in `enter`: the copy is used in place of the frame.
+        map: Cell::new(unsafe { frame.map().alias() }),
+        contents: frame.contents.clone(),
+        task: frame.task,
+    };
+    innermost(|it| it.frame.set(listing.entry().frame.set(copy)));
+    listed::enter(listing.entry(), frame.task);
 }
 
 /// Leaves `frame`: makes `outer` the innermost frame again.
@@ -162,12 +193,21 @@ fn leave(frame: &Frame, outer: *const Frame) {
 #[cold]
 fn check_and_leave(left: *const Frame, frame: &Frame, outer: *const Frame) {
     innermost(|it| it.frame.set(left));
+    #[cfg(feature = "inspect")]
+    let listing = frame.listing();
+    // SAFETY: the frame of the entry is in use since `enter_listed`.
+    #[cfg(feature = "inspect")]
+    let frame = listing.map_or(frame, |listing| unsafe { &*listing.entry().frame.get() });
     #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
     let stale = task_context::discard_above(frame);
     if !ptr::eq(innermost(|it| it.frame.get()), frame) || ActiveRead::is_active_in(frame) {
         abort_on_out_of_order_exit();
     }
     innermost(|it| it.frame.set(outer));
+    #[cfg(feature = "inspect")]
+    if let Some(listing) = listing {
+        listed::leave(listing.entry());
+    }
     #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
     drop(stale);
 }
@@ -301,8 +341,9 @@ impl Frame {
         // SAFETY: the map lives as long as the frame, and each write that moves its root updates the alias,
         // as here.
         self.map.set(unsafe { map.alias() });
+        let published = self.publish();
         // The write is complete. Only now can a value be dropped: its `Drop` can run any code.
-        drop(replaced);
+        drop((published, replaced));
         old
     }
 
@@ -327,14 +368,36 @@ impl Frame {
         let old = mem::replace(map, new);
         // SAFETY: as in `write_shared`.
         self.map.set(unsafe { map.alias() });
-        drop(old);
+        let published = self.publish();
+        drop((published, old));
+    }
+
+    /// Gives the entry of a listed context a copy of the map. Returns the copy that it had, whose drop can drop
+    /// values.
+    #[inline]
+    fn publish(&self) -> Option<Map> {
+        #[cfg(feature = "inspect")]
+        if let Some(listing) = self.listing() {
+            return Some(listing.entry().publish(self.map().clone()));
+        }
+        None
+    }
+
+    #[cfg(feature = "inspect")]
+    #[inline]
+    fn listing(&self) -> Option<&Listing> {
+        // SAFETY: as in `identity`. The listing stays as it is while the context is entered.
+        unsafe { (*self.contents.get()).listing.as_ref() }
     }
 
     /// Unsets all variables and returns the old map, which must stay alive while a read of this frame is
     /// active.
     pub(super) fn take_map(&self) -> Map {
         self.map.set(ManuallyDrop::new(Map::EMPTY));
-        mem::take(&mut self.contents().map)
+        let map = mem::take(&mut self.contents().map);
+        // `map` has the same values.
+        drop(self.publish());
+        map
     }
 
     /// Returns the contents of the context. Call it only on a frame that may be written, and use one result

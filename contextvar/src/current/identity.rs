@@ -2,7 +2,7 @@ use std::cell::Cell;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-#[cfg(feature = "report")]
+#[cfg(any(feature = "inspect", feature = "report"))]
 use super::task::{TaskId, task_id};
 
 /// Tells contexts apart. A copy is another context; a context that has moved is still the same.
@@ -39,7 +39,7 @@ impl Identity {
     #[inline]
     pub(super) fn of_handed_over() -> Option<Identity> {
         #[cfg(feature = "report")]
-        if crate::report::is_on() {
+        if crate::report::has_reporter() {
             let number = task_id().map_or(0, number_of) & !Self::WATCHED;
             return NonZeroU64::new(Self::WATCHED | Self::FROM_TASK | number).map(Identity);
         }
@@ -81,8 +81,9 @@ impl Identity {
 }
 
 /// Returns the number that a task's id consists of, from its hash: tokio has no function for it.
-#[cfg(feature = "report")]
-fn number_of(task: TaskId) -> u64 {
+#[cfg(any(feature = "inspect", feature = "report"))]
+#[inline]
+pub(crate) fn number_of(task: TaskId) -> u64 {
     use std::hash::{Hash, Hasher};
 
     struct Number(u64);

@@ -13,7 +13,11 @@ use ownership::Ownership;
 use super::abort_on_out_of_order_exit;
 use super::active_read::ActiveRead;
 use super::frame::{Contents, Frame, enter, enter_sentinel, innermost, is_sentinel};
+#[cfg(feature = "inspect")]
+use super::listed;
 use super::task::{TaskId, task_id};
+#[cfg(feature = "inspect")]
+use crate::inspect::Entry;
 use crate::storage::Map;
 
 /// The context of a task. It is the current context while tokio reports that its task is the current task.
@@ -32,6 +36,9 @@ pub(crate) struct TaskContext {
     ownership: Ownership,
     contents: UnsafeCell<Contents>,
     frame: Frame,
+    /// The entry of the contents' listing.
+    #[cfg(feature = "inspect")]
+    entry: Option<Arc<Entry>>,
 }
 
 // SAFETY: `task` and `ownership` can be shared. The other fields are used by code of the current task, by
@@ -64,6 +71,8 @@ impl TaskContext {
         let context = Arc::new(TaskContext {
             task,
             ownership: Ownership::new(has_hooks.then(|| contents.map.clone())),
+            #[cfg(feature = "inspect")]
+            entry: contents.listing.as_ref().map(|listing| listing.entry().clone()),
             contents: UnsafeCell::new(contents),
             frame: Frame::of_task(task),
         });
@@ -85,6 +94,10 @@ impl TaskContext {
         let _ = ENTERED.try_with(|entered| {
             TOP.set(&raw const *self);
             let outer = enter_sentinel();
+            #[cfg(feature = "inspect")]
+            if let Some(entry) = &self.entry {
+                listed::enter(entry, Some(self.task));
+            }
             entered.0.borrow_mut().push(Entered { context: self, outer });
         });
         drop(stale);
@@ -179,6 +192,8 @@ impl Drop for TaskContext {
 impl Drop for EnteredContexts {
     fn drop(&mut self) {
         TOP.set(ptr::null());
+        #[cfg(feature = "inspect")]
+        listed::forget();
         let entries = mem::take(self.0.get_mut());
         // A coroutine may be suspended in a read on a stack of its own, which outlives the thread.
         if ActiveRead::is_any_active() {
@@ -279,6 +294,10 @@ fn pop(entries: &mut Vec<Entered>) -> Arc<TaskContext> {
         abort_on_out_of_order_exit();
     }
     innermost(|it| it.frame.set(outer));
+    #[cfg(feature = "inspect")]
+    if let Some(entry) = &context.entry {
+        listed::leave(entry);
+    }
     TOP.set(entries.last().map_or(ptr::null(), |entry| Arc::as_ptr(&entry.context)));
     context
 }

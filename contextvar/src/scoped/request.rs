@@ -41,6 +41,7 @@ impl<F> Scoped<F> {
         });
         output.map(|result| {
             let (context, carried) = (mem::take(this.context), mem::take(this.carried));
+            context.becomes_that_of_body();
             Ok(result?.map(|body| Scoped::carrying(context, carried, body)))
         })
     }

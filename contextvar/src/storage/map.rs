@@ -201,6 +201,22 @@ impl Map {
         slots.into_iter().map(|slot| registry.variable(slot).variable).collect()
     }
 
+    /// Returns the size in bytes of what only this map keeps alive, if it has `owners` copies in all: its nodes,
+    /// and its values as far as [`AnyVariable::size`] says.
+    #[allow(dead_code, reason = "for feature `inspect`")]
+    pub(crate) fn own_size(&self, owners: usize) -> usize {
+        if self.is_vacant() || self.root.count() > owners {
+            return 0;
+        }
+        let registry = registry::lock();
+        let mut size = 0;
+        self.root().for_each_own_word(0, 1, &mut |slot, word| {
+            // SAFETY: the word is in the variable's slot.
+            size += slot.map_or(Node::SIZE, |slot| unsafe { registry.variable(slot).variable.size(word) });
+        });
+        Node::SIZE + size
+    }
+
     /// Returns the entry of the variable, if it is set.
     #[inline]
     pub(crate) fn entry(&self, shown: &Shown) -> Option<Entry<'_>> {

@@ -8,7 +8,7 @@
 use std::mem::{self, ManuallyDrop};
 use std::ptr;
 
-use super::counted::Counted;
+use super::counted::{self, Counted};
 use super::map::Changes;
 use super::value::{Value, Word, is_inline};
 
@@ -384,6 +384,28 @@ impl Node {
         }
         for (n, child) in self.children() {
             child.for_each_word(first + n * step, step * WIDTH, f);
+        }
+    }
+
+    /// The size of a node with its count, in bytes.
+    pub(super) const SIZE: usize = counted::layout::<Node>().0.size();
+
+    /// Calls `f` with each counted value that only this trie has, and with the value's slot; and with the word of
+    /// each node below this one that only this trie has, and `None`. `first` and `step` are as in
+    /// [`for_each_word`](Self::for_each_word).
+    pub(super) fn for_each_own_word(&self, first: u32, step: u32, f: &mut impl FnMut(Option<u32>, &Word)) {
+        let is_own = |node: &Node, index: u32| {
+            // SAFETY: the bit says that the word is a counted pointer.
+            node.counted >> index & 1 != 0 && unsafe { node.words[index as usize].counted() }.is_unique()
+        };
+        for n in (0..WIDTH).filter(|&n| self.values(step) >> n & 1 != 0 && is_own(self, n)) {
+            f(Some(first + n * step), &self.words[n as usize]);
+        }
+        let Some(table) = self.child(TABLE).filter(|_| is_own(self, TABLE)) else { return };
+        f(None, &self.words[TABLE as usize]);
+        for (n, child) in self.children().filter(|&(n, _)| is_own(table, n)) {
+            f(None, &table.words[n as usize]);
+            child.for_each_own_word(first + n * step, step * WIDTH, f);
         }
     }
 }

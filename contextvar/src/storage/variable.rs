@@ -1,11 +1,12 @@
 //! The part of a context variable that the storage uses.
 
-use std::any::{TypeId, type_name};
+use std::any::{Any, TypeId, type_name};
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::RefUnwindSafe;
 
+use super::counted::layout;
 use super::map::Map;
 use super::node::{DEFAULT_COMPUTED, UNASSIGNED, WIDTH};
 use super::registry;
@@ -231,6 +232,13 @@ pub(crate) trait AnyVariable: Sync {
     /// # Safety
     /// `word` holds a value of this variable.
     unsafe fn show(&self, word: &Word, visit: &mut dyn FnMut(LogValue<'_>));
+
+    /// Returns the size in bytes of a value with its count, and of the text or the bytes that it owns if it is a
+    /// `String` or a `Vec<u8>`.
+    ///
+    /// # Safety
+    /// `word` holds a value of this variable, which is not inline.
+    unsafe fn size(&self, word: &Word) -> usize;
 }
 
 impl<T: 'static> AnyVariable for Variable<T> {
@@ -271,5 +279,16 @@ impl<T: 'static> AnyVariable for Variable<T> {
     unsafe fn show(&self, word: &Word, visit: &mut dyn FnMut(LogValue<'_>)) {
         // SAFETY: as in `fmt_debug`.
         self.show_value(unsafe { word.value() }, visit);
+    }
+
+    unsafe fn size(&self, word: &Word) -> usize {
+        // SAFETY: as in `fmt_debug`.
+        let value: &dyn Any = unsafe { word.value::<T>() };
+        let owned = match (value.downcast_ref::<String>(), value.downcast_ref::<Vec<u8>>()) {
+            (Some(text), _) => text.capacity(),
+            (_, Some(bytes)) => bytes.capacity(),
+            _ => 0,
+        };
+        layout::<T>().0.size() + owned
     }
 }

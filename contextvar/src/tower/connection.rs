@@ -6,6 +6,7 @@ use tower_service::Service;
 
 use crate::context::{Context, inherit_context};
 use crate::current::task_id;
+use crate::hand_over::{Kind, Place};
 use crate::scoped::{Scoped, ScopedAndContext};
 
 /// Gives each connection a context: a copy of the context that is current where the connection is accepted,
@@ -46,12 +47,15 @@ use crate::scoped::{Scoped, ScopedAndContext};
 #[derive(Clone, Debug)]
 pub struct MakeContextService<M> {
     make: M,
+    /// Where the service was made.
+    place: Place,
 }
 
 impl<M> MakeContextService<M> {
     /// Wraps a service that makes the services of connections.
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn new(make: M) -> Self {
-        MakeContextService { make }
+        MakeContextService { make, place: Place::here() }
     }
 }
 
@@ -68,10 +72,10 @@ where
     }
 
     fn call(&mut self, target: Target) -> MakeContextServiceFuture<M::Future> {
-        let mut context = inherit_context();
+        let mut context = inherit_context().hand_over(Kind::Scope, self.place);
         let task = task_id();
         let future = context.run_in_task(task, || self.make.call(target));
-        MakeContextServiceFuture { scope: context.scope(future).and_context() }
+        MakeContextServiceFuture { scope: Scoped::new(context, future).and_context(), place: self.place }
     }
 }
 
@@ -81,6 +85,7 @@ pin_project! {
     pub struct MakeContextServiceFuture<F> {
         #[pin]
         scope: ScopedAndContext<F>,
+        place: Place,
     }
 }
 
@@ -91,10 +96,11 @@ where
     type Output = Result<ConnectionService<S>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
-        let (service, context) = ready!(self.project().scope.poll(cx));
+        let this = self.project();
+        let (service, context) = ready!(this.scope.poll(cx));
         // All connections of a server inherit the same values, and each request copies its connection's context.
         let context = context.with_own_counts();
-        Poll::Ready(service.map(|service| ConnectionService { service, context }))
+        Poll::Ready(service.map(|service| ConnectionService { service, context, place: *this.place }))
     }
 }
 
@@ -103,6 +109,7 @@ where
 pub struct ConnectionService<S> {
     service: S,
     context: Context,
+    place: Place,
 }
 
 impl<S, Request> Service<Request> for ConnectionService<S>
@@ -121,9 +128,9 @@ where
     fn call(&mut self, request: Request) -> Scoped<S::Future> {
         // Before the closure takes the request: on a panic it would have to drop it, which costs a copy.
         let task = task_id();
-        let mut context = self.context.clone();
+        let mut context = self.context.clone().hand_over(Kind::Request, self.place);
         let future = context.run_in_task(task, || self.service.call(request));
-        context.scope(future)
+        Scoped::new(context, future)
     }
 }
 

@@ -9,6 +9,7 @@ use tower_layer::Layer;
 use super::response_header::write_header;
 use super::service::ContextService;
 use super::settings::{Rejection, Setter, Settings};
+use crate::hand_over::Place;
 use crate::var::{ContextValue, ContextVar};
 
 /// Gives each request a context of its own, and sets variables from the request.
@@ -74,18 +75,20 @@ impl ContextLayer {
     ///
     /// Values that `main` knows and every request should see are [set](Self::set) on the layer, for example
     /// with `.set(&REGION, move |_| region.clone())`.
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn new() -> Self {
-        ContextLayer::starting(false)
+        ContextLayer::starting(false, Place::here())
     }
 
     /// Returns a layer that gives each request a copy of the context that is current where the request
     /// arrives: that of its connection, with [`MakeContextService`](super::MakeContextService).
+    #[cfg_attr(feature = "inspect", track_caller)]
     pub fn from_current() -> Self {
-        ContextLayer::starting(true)
+        ContextLayer::starting(true, Place::here())
     }
 
-    fn starting(copies_current: bool) -> Self {
-        ContextLayer { settings: Arc::new(Settings::new(copies_current)) }
+    fn starting(copies_current: bool, place: Place) -> Self {
+        ContextLayer { settings: Arc::new(Settings::new(copies_current, place)) }
     }
 }
 
@@ -273,6 +276,7 @@ impl<R> ContextLayer<R> {
 }
 
 impl Default for ContextLayer {
+    #[cfg_attr(feature = "inspect", track_caller)]
     fn default() -> Self {
         ContextLayer::new()
     }

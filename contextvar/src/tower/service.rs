@@ -12,6 +12,7 @@ use tower_service::Service;
 use super::response_header::{WriteHeader, write_headers};
 use super::settings::{Rejection, Settings};
 use crate::context::Context;
+use crate::hand_over::Kind;
 use crate::inherit::Carried;
 use crate::request::{InRequest, ReplaceOnFailure, RequestFuture};
 use crate::scoped::Scoped;
@@ -58,7 +59,8 @@ where
     fn call(&mut self, request: Request<A>) -> ResponseFuture<S::Future, B> {
         let settings = &*self.settings;
         let in_request = InRequest::enter();
-        let mut context = in_request.new_context(settings.copies_current);
+        let context = in_request.new_context(settings.copies_current);
+        let mut context = context.hand_over(Kind::Request, settings.place);
         let carried = settings.carried(request.headers());
         // Taking a request apart and putting it together copies it.
         if settings.setters.is_empty() {

@@ -5,11 +5,14 @@ use http::request::Parts;
 use http::{HeaderMap, Response};
 
 use super::response_header::WriteHeader;
+use crate::hand_over::Place;
 use crate::inherit::Carried;
 
 /// What a layer does with each request.
 pub(super) struct Settings<R> {
     pub(super) copies_current: bool,
+    /// Where the layer was made.
+    pub(super) place: Place,
     pub(super) setters: Vec<Setter<R>>,
     #[cfg(feature = "baggage")]
     pub(super) extracts_trace: bool,
@@ -26,9 +29,10 @@ pub(super) enum Setter<R> {
 type TrySet<R> = dyn Fn(&Parts) -> Result<(), R> + Send + Sync;
 
 impl<R> Settings<R> {
-    pub(super) fn new(copies_current: bool) -> Self {
+    pub(super) fn new(copies_current: bool, place: Place) -> Self {
         Settings {
             copies_current,
+            place,
             setters: Vec::new(),
             #[cfg(feature = "baggage")]
             extracts_trace: false,
@@ -43,6 +47,7 @@ impl<R> Settings<R> {
     {
         Settings {
             copies_current: self.copies_current,
+            place: self.place,
             setters: self.setters.into_iter().map(R::widen).collect(),
             #[cfg(feature = "baggage")]
             extracts_trace: self.extracts_trace,
@@ -77,6 +82,7 @@ impl<R> Clone for Settings<R> {
     fn clone(&self) -> Self {
         Settings {
             copies_current: self.copies_current,
+            place: self.place,
             setters: self.setters.clone(),
             #[cfg(feature = "baggage")]
             extracts_trace: self.extracts_trace,

@@ -1,0 +1,80 @@
+//! The listed contexts that a thread has entered.
+
+use std::cell::{Cell, UnsafeCell};
+use std::ptr;
+use std::sync::Arc;
+
+use super::frame::Frame;
+use super::task::{TaskId, task_id};
+use crate::inspect::Entry;
+
+thread_local! {
+    /// The entry of the innermost listed context, or null. It is alive while this thread is inside. Has no
+    /// destructor, so that it can be used at any time.
+    static INNERMOST: Cell<*const Entry> = const { Cell::new(ptr::null()) };
+}
+
+/// The frame of a listed context while it is current, in place of the one on the stack.
+///
+/// The code that leaves a context checks that its own frame is innermost. This frame fails that check, so that
+/// a poll in a context that is not listed needs no check of its own.
+pub(crate) struct ListedFrame {
+    frame: UnsafeCell<Frame>,
+    /// The entry of the listed context around this one.
+    outer: Cell<*const Entry>,
+}
+
+// SAFETY: only the thread that has entered the context uses it. No two threads enter a context at the same time,
+// and each entry happens before the next one.
+unsafe impl Send for ListedFrame {}
+// SAFETY: as above.
+unsafe impl Sync for ListedFrame {}
+
+impl ListedFrame {
+    pub(crate) fn new() -> ListedFrame {
+        ListedFrame { frame: UnsafeCell::new(Frame::empty()), outer: Cell::new(ptr::null()) }
+    }
+
+    /// Makes this frame a copy of `frame`, and returns it. It can be used until the context is left.
+    pub(super) fn set(&self, frame: Frame) -> *const Frame {
+        // SAFETY: the context is not entered, so no code uses the frame.
+        unsafe { *self.frame.get() = frame };
+        self.frame.get()
+    }
+
+    pub(super) fn get(&self) -> *const Frame {
+        self.frame.get()
+    }
+}
+
+/// Notes that this thread enters a context in `task`. [`leave`] comes next.
+pub(super) fn enter(entry: &Arc<Entry>, task: Option<TaskId>) {
+    entry.frame.outer.set(INNERMOST.replace(Arc::as_ptr(entry)));
+    entry.begin_poll(task);
+}
+
+/// Notes that this thread leaves the innermost listed context.
+pub(super) fn leave(entry: &Entry) {
+    INNERMOST.set(entry.frame.outer.get());
+    entry.end_poll();
+}
+
+/// Forgets the contexts that this thread has entered, which is exiting.
+#[cfg(all(feature = "runtime-hooks", tokio_unstable))]
+pub(super) fn forget() {
+    INNERMOST.set(ptr::null());
+}
+
+/// Returns the innermost listed context that this thread has entered for the current task.
+pub(crate) fn innermost_entry() -> Option<Arc<Entry>> {
+    let entry = INNERMOST.get();
+    // SAFETY: it is alive, as above.
+    if !unsafe { entry.as_ref() }?.is_of_task(task_id()) {
+        return None;
+    }
+    // SAFETY: all entries are in an `Arc`, and this one is alive.
+    unsafe {
+        Arc::increment_strong_count(entry);
+        Some(Arc::from_raw(entry))
+    }
+}

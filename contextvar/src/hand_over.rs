@@ -1,0 +1,135 @@
+//! What `inspect` is told when a context is handed to other work.
+
+#[cfg(feature = "inspect")]
+use std::fmt;
+#[cfg(feature = "inspect")]
+use std::panic::Location;
+
+use crate::context::Context;
+use crate::current::Contents;
+
+/// What a context was handed to. See [`ListedContext::kind`](crate::inspect::ListedContext::kind).
+#[cfg_attr(not(feature = "inspect"), allow(dead_code, unreachable_pub, reason = "for feature `inspect`"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum Kind {
+    /// A request, until the head of its response is ready.
+    Request,
+    /// The body of a request's response.
+    Body,
+    /// A task, or a future for one: `task::spawn`, `in_inherited_context`.
+    Task,
+    /// A blocking call: `task::spawn_blocking`.
+    BlockingCall,
+    /// A thread: `thread::spawn`.
+    Thread,
+    /// A stream for another task: `StreamInContext::in_inherited_context`.
+    Stream,
+    /// A closure that other code calls: `Context::bind`.
+    Closure,
+    /// A future or a stream in a scope: `Context::scope`, a function with `#[with_copied_context]`.
+    Scope,
+}
+
+#[cfg(feature = "inspect")]
+impl Kind {
+    /// Returns the name in JSON.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Kind::Request => "request",
+            Kind::Body => "body",
+            Kind::Task => "task",
+            Kind::BlockingCall => "blocking_call",
+            Kind::Thread => "thread",
+            Kind::Stream => "stream",
+            Kind::Closure => "closure",
+            Kind::Scope => "scope",
+        }
+    }
+}
+
+/// Writes the name: `request`, `blocking call`.
+#[cfg(feature = "inspect")]
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if *self == Kind::BlockingCall { "blocking call" } else { self.name() })
+    }
+}
+
+/// A place in the code. Takes no space without feature `inspect`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place(#[cfg(feature = "inspect")] pub(crate) &'static Location<'static>);
+
+impl Place {
+    /// Returns the place of the caller.
+    #[cfg_attr(feature = "inspect", track_caller)]
+    #[inline(always)]
+    pub(crate) fn here() -> Place {
+        Place(
+            #[cfg(feature = "inspect")]
+            Location::caller(),
+        )
+    }
+
+    #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
+    pub(crate) fn at(_location: &'static std::panic::Location<'static>) -> Place {
+        Place(
+            #[cfg(feature = "inspect")]
+            _location,
+        )
+    }
+}
+
+impl Contents {
+    /// Lists the context, if `inspect` is on, until the contents are dropped.
+    #[inline(always)]
+    pub(crate) fn hand_over(self, _kind: Kind, _place: Place) -> Contents {
+        #[cfg(feature = "inspect")]
+        if crate::inspect::is_on() {
+            return self.listed(_kind, _place.0);
+        }
+        self
+    }
+
+    #[cfg(feature = "inspect")]
+    #[cold]
+    fn listed(mut self, kind: Kind, location: &'static Location<'static>) -> Contents {
+        self.listing = Some(crate::inspect::Listing::new(self.map.clone(), kind, location));
+        self
+    }
+}
+
+impl Context {
+    /// Lists the context, if `inspect` is on, until it is dropped.
+    #[inline(always)]
+    pub(crate) fn hand_over(self, kind: Kind, place: Place) -> Context {
+        Context { contents: self.contents.hand_over(kind, place) }
+    }
+
+    /// Ends the listing of the context, whose work has ended.
+    #[inline]
+    pub(crate) fn unlist(&mut self) {
+        #[cfg(feature = "inspect")]
+        drop(self.contents.listing.take());
+    }
+
+    /// Notes that the context is entered next to drop its work, which is no poll.
+    #[inline]
+    pub(crate) fn will_drop_work(&self) {
+        #[cfg(feature = "inspect")]
+        if let Some(listing) = &self.contents.listing {
+            listing.entry().will_drop_work();
+        }
+    }
+
+    /// Notes that the context of a request is that of its response's body now.
+    #[cfg(any(feature = "hyper", feature = "tower"))]
+    #[inline]
+    pub(crate) fn becomes_that_of_body(&self) {
+        #[cfg(feature = "inspect")]
+        if let Some(listing) = &self.contents.listing {
+            listing.entry().set_kind(Kind::Body);
+        }
+    }
+}

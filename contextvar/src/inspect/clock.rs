@@ -1,0 +1,84 @@
+//! A clock that costs a poll less than a nanosecond.
+//!
+//! Two readings of the system's clock would take longer than all the rest. So a thread writes the time every
+//! millisecond. It stops when no context was polled for a while, and the next reading starts it again.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+/// A time, in microseconds since a moment shortly before the first one. 0 stands for no time.
+pub(super) type Time = u64;
+
+/// How often the time is written.
+const TICK: Duration = Duration::from_millis(1);
+
+/// The number of ticks without a reading after which the clock stops.
+const IDLE_TICKS: u32 = 100;
+
+/// The time, or 0 while the clock has stopped.
+static NOW: AtomicU64 = AtomicU64::new(0);
+
+/// True if the time was read since the last tick.
+static WAS_READ: AtomicBool = AtomicBool::new(false);
+
+/// The thread that writes the time, once it was started.
+static TICKER: Mutex<Option<Thread>> = Mutex::new(None);
+
+/// Returns the time to within a millisecond.
+#[inline]
+pub(super) fn now() -> Time {
+    match NOW.load(Ordering::Relaxed) {
+        0 => start(),
+        now => {
+            // A store by each reader would move the cache line from core to core.
+            if !WAS_READ.load(Ordering::Relaxed) {
+                WAS_READ.store(true, Ordering::Relaxed);
+            }
+            now
+        }
+    }
+}
+
+/// Returns the exact time.
+pub(super) fn exact() -> Time {
+    static START: OnceLock<Instant> = OnceLock::new();
+    1 + START.get_or_init(Instant::now).elapsed().as_micros() as Time
+}
+
+/// Starts the clock, if the system can start a thread, and returns the exact time.
+#[cold]
+#[inline(never)]
+fn start() -> Time {
+    let now = exact();
+    // Miri demands that all threads end before the main one does.
+    if !cfg!(miri) {
+        let mut ticker = TICKER.lock().unwrap_or_else(PoisonError::into_inner);
+        if ticker.is_none() {
+            let spawned = thread::Builder::new().name("contextvar-clock".to_owned()).spawn(tick);
+            *ticker = spawned.ok().map(|spawned| spawned.thread().clone());
+        }
+        if let Some(ticker) = &*ticker {
+            WAS_READ.store(true, Ordering::Relaxed);
+            NOW.store(now, Ordering::Relaxed);
+            ticker.unpark();
+        }
+    }
+    now
+}
+
+fn tick() {
+    let mut idle_ticks = 0;
+    loop {
+        idle_ticks = if WAS_READ.swap(false, Ordering::Relaxed) { 0 } else { idle_ticks + 1 };
+        if idle_ticks < IDLE_TICKS {
+            NOW.store(exact(), Ordering::Relaxed);
+            thread::park_timeout(TICK);
+        } else {
+            NOW.store(0, Ordering::Relaxed);
+            // A reader that has seen 0 meanwhile has unparked this thread.
+            thread::park();
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The list of contexts, in shards with a lock each. A thread adds to its own shard.
+
+use std::collections::VecDeque;
+use std::panic::Location;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use slab::Slab;
+
+use super::clock::Time;
+use super::entry::Entry;
+use super::thread;
+use crate::hand_over::Kind;
+
+const SHARDS: usize = 64;
+
+/// The number of finished contexts that a shard remembers.
+const FINISHED: usize = 1024;
+
+// Each in a cache line of its own.
+#[repr(align(64))]
+struct Shard(Mutex<Contexts>);
+
+struct Contexts {
+    live: Slab<Arc<Entry>>,
+    /// The contexts that have finished last, the oldest first.
+    finished: VecDeque<Finished>,
+    /// When the last context finished that is no longer in `finished`, or 0.
+    forgotten: Time,
+}
+
+/// A context that has been let go of.
+#[derive(Clone, Copy)]
+pub(super) struct Finished {
+    pub(super) number: u64,
+    /// 0 stands for none.
+    pub(super) parent: u64,
+    pub(super) location: &'static Location<'static>,
+    pub(super) handed_over: Time,
+    pub(super) finished: Time,
+    pub(super) busy: Time,
+    pub(super) polls: u64,
+    pub(super) kind: Kind,
+}
+
+static LIST: [Shard; SHARDS] =
+    [const { Shard(Mutex::new(Contexts { live: Slab::new(), finished: VecDeque::new(), forgotten: 0 })) };
+        SHARDS];
+
+/// Where an entry is in the list.
+pub(super) struct Slot {
+    shard: AtomicU32,
+    key: AtomicU32,
+}
+
+impl Slot {
+    pub(super) fn new() -> Slot {
+        Slot { shard: AtomicU32::new(0), key: AtomicU32::new(0) }
+    }
+}
+
+fn lock(shard: usize) -> MutexGuard<'static, Contexts> {
+    LIST[shard].0.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Adds a context.
+pub(super) fn add(entry: &Arc<Entry>) {
+    let shard = thread::number() as usize % SHARDS;
+    let entry = entry.clone();
+    let mut contexts = lock(shard);
+    let vacant = contexts.live.vacant_entry();
+    entry.slot.shard.store(shard as u32, Ordering::Relaxed);
+    entry.slot.key.store(vacant.key().try_into().expect("fewer than 2^32 contexts"), Ordering::Relaxed);
+    vacant.insert(entry);
+}
+
+/// Removes a context that has finished. `parent` is the number of its parent, or 0.
+pub(super) fn remove(entry: &Entry, parent: u64) {
+    let Slot { shard, key } = &entry.slot;
+    let counts = entry.counts();
+    let finished = Finished {
+        number: entry.number,
+        parent,
+        location: entry.location,
+        handed_over: entry.handed_over,
+        finished: entry.finished().unwrap_or_default(),
+        busy: counts.busy,
+        polls: counts.polls,
+        kind: entry.kind(),
+    };
+    let mut contexts = lock(shard.load(Ordering::Relaxed) as usize);
+    let removed = contexts.live.remove(key.load(Ordering::Relaxed) as usize);
+    if contexts.finished.len() == FINISHED {
+        contexts.forgotten = contexts.finished.pop_front().map_or(0, |oldest| oldest.finished);
+    }
+    contexts.finished.push_back(finished);
+    drop(contexts);
+    drop(removed);
+}
+
+/// Returns the contexts that are listed.
+pub(super) fn live() -> Vec<Arc<Entry>> {
+    let mut live = Vec::new();
+    for shard in 0..SHARDS {
+        live.extend(lock(shard).live.iter().map(|(_, entry)| entry.clone()));
+    }
+    live
+}
+
+/// Returns the contexts that have finished last, the oldest end first; and the time before which some are
+/// missing, or 0.
+pub(super) fn finished() -> (Vec<Finished>, Time) {
+    let mut finished: Vec<Finished> = Vec::new();
+    let mut forgotten = 0;
+    for shard in 0..SHARDS {
+        let contexts = lock(shard);
+        finished.extend(&contexts.finished);
+        forgotten = forgotten.max(contexts.forgotten);
+    }
+    finished.sort_by_key(|finished| finished.finished);
+    (finished, forgotten)
+}
+
+/// Forgets the contexts that have finished.
+pub(super) fn forget_finished() {
+    for shard in 0..SHARDS {
+        let mut contexts = lock(shard);
+        contexts.finished = VecDeque::new();
+        contexts.forgotten = 0;
+    }
+}

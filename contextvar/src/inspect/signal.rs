@@ -1,0 +1,43 @@
+//! The list on standard error, on a signal.
+
+use std::io;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use signal_hook::consts::{SIGQUIT, SIGUSR1};
+use signal_hook::iterator::Signals;
+
+/// Prints a [snapshot](super::snapshot) to standard error each time the process gets SIGUSR1 or SIGQUIT: with
+/// `kill -USR1`, or with Ctrl+\\ in a terminal. Turns the list on, as [`enable`](super::enable) does. A second call
+/// does nothing more.
+///
+/// The two signals no longer end the process. Other handlers of them that tokio or signal-hook have installed are
+/// called as before. A thread waits for the signals, so that they work while a runtime hangs.
+///
+/// # Errors
+///
+/// Returns an error if the system can't install a handler or start a thread. The list stays as it was.
+///
+/// # Examples
+///
+/// ```
+/// fn main() -> std::io::Result<()> {
+///     contextvar::inspect::on_signal()
+/// }
+/// ```
+pub fn on_signal() -> io::Result<()> {
+    static IS_INSTALLED: Mutex<bool> = Mutex::new(false);
+
+    let mut is_installed = IS_INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+    if !*is_installed {
+        let mut signals = Signals::new([SIGUSR1, SIGQUIT])?;
+        thread::Builder::new().name("contextvar-signal".to_owned()).spawn(move || {
+            for _ in signals.forever() {
+                eprintln!("contextvar: {}", super::snapshot());
+            }
+        })?;
+        *is_installed = true;
+    }
+    super::enable();
+    Ok(())
+}

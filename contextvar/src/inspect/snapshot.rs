@@ -1,0 +1,357 @@
+//! The list at one moment.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::{self, Write};
+use std::panic::{self, AssertUnwindSafe, Location};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+
+use super::clock::{self, Time};
+use super::entry::{Counts, Entry};
+use super::{Kind, list, thread};
+use crate::context::Context;
+
+/// The longest text of a value, in bytes.
+const MAX_TEXT: usize = 256;
+
+/// The contexts that are listed at one moment, as trees. Returned by [`snapshot`].
+///
+/// `Display` writes the trees for a terminal. serde writes them as JSON.
+///
+/// ```
+/// use contextvar::{inspect, thread};
+///
+/// inspect::enable();
+/// thread::spawn(|| println!("{}", inspect::snapshot())).join().unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Snapshot {
+    time: SystemTime,
+    /// Depth first, the oldest root first.
+    contexts: Vec<ListedContext>,
+    indexes: HashMap<u64, usize>,
+}
+
+/// A context that is listed, or that was when contexts that live on were handed over. See [`Snapshot`].
+#[derive(Clone)]
+pub struct ListedContext {
+    number: u64,
+    parent: Option<u64>,
+    /// The number of ancestors in the snapshot.
+    depth: usize,
+    kind: Kind,
+    location: &'static Location<'static>,
+    name: Option<String>,
+    age: Duration,
+    finished: Option<Duration>,
+    polls: u64,
+    busy: Duration,
+    longest_poll: Duration,
+    last_polled: Option<Duration>,
+    running: Option<(Arc<str>, Duration)>,
+    task: Option<u64>,
+    variables: Vec<(&'static str, String)>,
+    size: usize,
+}
+
+/// Returns the contexts that are listed now. Formats their values with their `Debug`, in the calling code's
+/// context.
+///
+/// Contexts go on meanwhile: no lock stops them, and each is shown as it was at some moment during the call. A value
+/// that its context drops meanwhile is dropped by this call.
+///
+/// A panic of a `Debug` is caught, and the text says so.
+pub fn snapshot() -> Snapshot {
+    let time = SystemTime::now();
+    let now = clock::exact();
+    let mut nodes: BTreeMap<(Time, u64), Node> = BTreeMap::new();
+    let mut children: HashMap<u64, Vec<(Time, u64)>> = HashMap::new();
+    let mut roots = Vec::new();
+    let live = list::live();
+    let mut next: Vec<Arc<Entry>> = live.into_iter().filter(|entry| !entry.is_finished()).collect();
+    while let Some(entry) = next.pop() {
+        let key = (entry.handed_over, entry.number);
+        if nodes.contains_key(&key) {
+            continue;
+        }
+        let parent = entry.parent();
+        match &parent {
+            Some(parent) => children.entry(parent.number).or_default().push(key),
+            None => roots.push(key),
+        }
+        nodes.insert(key, Node { entry, parent: parent.as_ref().map(|parent| parent.number) });
+        next.extend(parent);
+    }
+    let mut contexts = Vec::with_capacity(nodes.len());
+    let mut stack: Vec<_> = roots.into_iter().map(|key| (key, 0)).collect();
+    stack.sort_unstable_by(|a, b| b.cmp(a));
+    while let Some((key, depth)) = stack.pop() {
+        let Some(node) = nodes.remove(&key) else { continue };
+        let from = stack.len();
+        stack.extend(children.remove(&node.entry.number).into_iter().flatten().map(|key| (key, depth + 1)));
+        stack[from..].sort_unstable_by(|a, b| b.cmp(a));
+        contexts.push(ListedContext::new(&node.entry, node.parent, depth, now));
+    }
+    let indexes = contexts.iter().enumerate().map(|(index, context)| (context.number, index)).collect();
+    Snapshot { time, contexts, indexes }
+}
+
+struct Node {
+    entry: Arc<Entry>,
+    parent: Option<u64>,
+}
+
+impl Snapshot {
+    /// Returns all contexts, depth first: children come after their parent, and the oldest comes first among those
+    /// that have the same parent, or none.
+    pub fn iter(&self) -> impl Iterator<Item = &ListedContext> {
+        self.contexts.iter()
+    }
+
+    /// Returns the contexts that have no parent, the oldest first.
+    pub fn roots(&self) -> impl Iterator<Item = &ListedContext> {
+        self.iter().filter(|context| context.parent.is_none())
+    }
+
+    /// Returns the contexts whose parent is the context with this number, the oldest first.
+    pub fn children(&self, number: u64) -> impl Iterator<Item = &ListedContext> {
+        self.descendants(number).iter().filter(move |context| context.parent == Some(number))
+    }
+
+    /// Returns the contexts below the context with this number, depth first.
+    pub fn descendants(&self, number: u64) -> &[ListedContext] {
+        let Some(&index) = self.indexes.get(&number) else { return &[] };
+        let depth = self.contexts[index].depth;
+        let below = &self.contexts[index + 1..];
+        &below[..below.iter().position(|context| context.depth <= depth).unwrap_or(below.len())]
+    }
+
+    /// Returns the context with this number.
+    pub fn get(&self, number: u64) -> Option<&ListedContext> {
+        self.indexes.get(&number).map(|&index| &self.contexts[index])
+    }
+
+    /// Returns the number of contexts.
+    pub fn len(&self) -> usize {
+        self.contexts.len()
+    }
+
+    /// Returns true if no context is listed.
+    pub fn is_empty(&self) -> bool {
+        self.contexts.is_empty()
+    }
+
+    /// Returns when the snapshot was taken.
+    pub fn time(&self) -> SystemTime {
+        self.time
+    }
+}
+
+impl ListedContext {
+    fn new(entry: &Entry, parent: Option<u64>, depth: usize, now: Time) -> Self {
+        let since = |time: Time| Duration::from_micros(now.saturating_sub(time));
+        let finished = entry.finished();
+        let Counts { polls, busy, longest_poll, last, task, thread } = entry.counts();
+        let running = (thread != 0 && finished.is_none()).then(|| (thread::name(thread), since(last)));
+        let current_poll = running.as_ref().map_or(Duration::ZERO, |&(_, time)| time);
+        let (map, size) = entry.with_map(|map| (map.clone(), map.own_size(2)));
+        let context = Context::from_map(map);
+        ListedContext {
+            number: entry.number,
+            parent,
+            depth,
+            kind: entry.kind(),
+            location: entry.location,
+            name: entry.name(),
+            age: since(entry.handed_over),
+            finished: finished.map(since),
+            polls,
+            busy: Duration::from_micros(busy) + current_poll,
+            longest_poll: Duration::from_micros(longest_poll).max(current_poll),
+            last_polled: (last != 0).then(|| if running.is_some() { Duration::ZERO } else { since(last) }),
+            running,
+            task: (task != 0).then_some(task),
+            variables: context.iter().map(|entry| (entry.name(), text(&entry))).collect(),
+            size,
+        }
+    }
+
+    /// Returns the context's number. No two contexts of the process have the same one.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Returns the number of the context that was current at the hand-over. If that one has finished and is no
+    /// longer in the list, returns the number of its nearest ancestor that is.
+    pub fn parent(&self) -> Option<u64> {
+        self.parent
+    }
+
+    /// Returns the number of ancestors in the snapshot.
+    pub fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// Returns what the context was handed to.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Returns where it was handed over. For a request this is the place where the layer or the service was made.
+    pub fn location(&self) -> &'static Location<'static> {
+        self.location
+    }
+
+    /// Returns the name that [`set_name`](super::set_name) has given it.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Returns the time since the hand-over.
+    pub fn age(&self) -> Duration {
+        self.age
+    }
+
+    /// Returns the time since the context was let go of. Such a context is in the list because contexts that it has
+    /// handed over live on.
+    pub fn finished(&self) -> Option<Duration> {
+        self.finished
+    }
+
+    /// Returns how often its work was polled or called. A request's first one is the call of its service.
+    pub fn polls(&self) -> u64 {
+        self.polls
+    }
+
+    /// Returns the time that all polls have taken, with the current one.
+    pub fn busy(&self) -> Duration {
+        self.busy
+    }
+
+    /// Returns the time that the longest poll has taken, or the current one.
+    pub fn longest_poll(&self) -> Duration {
+        self.longest_poll
+    }
+
+    /// Returns the time since the last poll ended: zero during a poll, `None` before the first one.
+    pub fn last_polled(&self) -> Option<Duration> {
+        self.last_polled
+    }
+
+    /// Returns the name of the thread that polls it now. `None` if it is idle.
+    pub fn running_on(&self) -> Option<&str> {
+        self.running.as_ref().map(|(thread, _)| &**thread)
+    }
+
+    /// Returns the time since the current poll began. `None` if it is idle.
+    pub fn running_for(&self) -> Option<Duration> {
+        self.running.as_ref().map(|&(_, time)| time)
+    }
+
+    /// Returns the id of the tokio task that polled it last: the number that `tokio::task::Id` shows.
+    pub fn task_id(&self) -> Option<u64> {
+        self.task
+    }
+
+    /// Returns the names of the variables that are set, and their values as `Debug` shows them, up to 256 bytes
+    /// each. [`Entry`](crate::Entry) says what is shown for a secret, and for a type without `Debug`.
+    pub fn variables(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.variables.iter().map(|(name, text)| (*name, text.as_str()))
+    }
+
+    /// Returns the size in bytes of what this context alone keeps alive, as far as that can be told: its own memory,
+    /// and the values that no other context has. A value counts with the size of its type; `String` and `Vec<u8>`
+    /// also with what they own.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+}
+
+/// Returns the text of a value, cut after [`MAX_TEXT`].
+fn text(value: &impl fmt::Debug) -> String {
+    /// Writes until the text is full, and then fails, so that no time is spent on the rest.
+    struct Cut(String);
+
+    impl Write for Cut {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            let room = MAX_TEXT - self.0.len();
+            if text.len() <= room {
+                self.0.push_str(text);
+                return Ok(());
+            }
+            let end = (0..=room).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+            self.0.push_str(&text[..end]);
+            Err(fmt::Error)
+        }
+    }
+
+    let mut cut = Cut(String::new());
+    match panic::catch_unwind(AssertUnwindSafe(|| write!(cut, "{value:?}"))) {
+        Ok(Ok(())) => cut.0,
+        Ok(Err(_)) => cut.0 + "\u{2026}",
+        Err(_) => "<panicked in Debug>".to_owned(),
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.contexts).finish()
+    }
+}
+
+impl fmt::Debug for ListedContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ListedContext")
+            .field("number", &self.number)
+            .field("parent", &self.parent)
+            .field("kind", &self.kind)
+            .field("location", &format_args!("{}", self.location))
+            .field("variables", &self.variables)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Times are in microseconds, except `time_ms`, a Unix time in milliseconds.
+impl Serialize for Snapshot {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut snapshot = serializer.serialize_struct("Snapshot", 2)?;
+        snapshot.serialize_field("time_ms", &super::finished::unix_ms(self.time))?;
+        snapshot.serialize_field("contexts", &self.contexts)?;
+        snapshot.end()
+    }
+}
+
+impl Serialize for ListedContext {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(serde::Serialize)]
+        struct Variable<'a> {
+            name: &'a str,
+            value: &'a str,
+        }
+
+        let micros = |time: Duration| time.as_micros() as u64;
+        let mut context = serializer.serialize_struct("ListedContext", 18)?;
+        context.serialize_field("number", &self.number)?;
+        context.serialize_field("parent", &self.parent)?;
+        context.serialize_field("kind", self.kind.name())?;
+        context.serialize_field("file", self.location.file())?;
+        context.serialize_field("line", &self.location.line())?;
+        context.serialize_field("column", &self.location.column())?;
+        context.serialize_field("name", &self.name)?;
+        context.serialize_field("age_us", &micros(self.age))?;
+        context.serialize_field("finished_us", &self.finished.map(micros))?;
+        context.serialize_field("polls", &self.polls)?;
+        context.serialize_field("busy_us", &micros(self.busy))?;
+        context.serialize_field("longest_poll_us", &micros(self.longest_poll))?;
+        context.serialize_field("last_polled_us", &self.last_polled.map(micros))?;
+        context.serialize_field("running_on", &self.running_on())?;
+        context.serialize_field("running_us", &self.running_for().map(micros))?;
+        context.serialize_field("task_id", &self.task)?;
+        let variables: Vec<_> = self.variables().map(|(name, value)| Variable { name, value }).collect();
+        context.serialize_field("variables", &variables)?;
+        context.serialize_field("size", &self.size)?;
+        context.end()
+    }
+}
