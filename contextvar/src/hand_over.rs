@@ -114,12 +114,12 @@ impl Context {
         drop(self.contents.listing.take());
     }
 
-    /// Notes that the context is entered next to drop its work, which is no poll.
+    /// Notes that the context is entered next for something else than a poll: to make its work, or to drop it.
     #[inline]
-    pub(crate) fn will_drop_work(&self) {
+    pub(crate) fn next_entry_is_no_poll(&self) {
         #[cfg(feature = "inspect")]
         if let Some(listing) = &self.contents.listing {
-            listing.entry().will_drop_work();
+            listing.entry().next_entry_is_no_poll();
         }
     }
 

@@ -74,6 +74,7 @@ where
         let in_request = InRequest::enter();
         let context = in_request.new_context(self.copies_current);
         let mut context = context.hand_over(Kind::Request, self.place);
+        context.next_entry_is_no_poll();
         let future = in_request.run(&mut context, &Carried::NOTHING, || self.inner.call(request));
         RequestFuture::new(context, Carried::NOTHING, future)
     }

@@ -80,7 +80,7 @@ pin_project! {
 #[inline(never)]
 fn drop_unfinished<F>(scope: Pin<&mut Scoped<F>>) {
     let mut this = scope.project();
-    this.context.will_drop_work();
+    this.context.next_entry_is_no_poll();
     this.context.run(|| {
         this.carried.run_drop(|| this.inner.set(None));
         this.carried.clear();

@@ -113,8 +113,8 @@ impl Entry {
         self.task.load(Ordering::Relaxed) == task.map_or(0, number_of)
     }
 
-    /// Does not count the next entry of the context, which drops the work.
-    pub(crate) fn will_drop_work(&self) {
+    /// Does not count the next entry of the context as a poll.
+    pub(crate) fn next_entry_is_no_poll(&self) {
         self.polls.store(self.polls.load(Ordering::Relaxed).wrapping_sub(1), Ordering::Relaxed);
     }
 
@@ -207,7 +207,8 @@ impl Entry {
     /// Returns the numbers that polls change.
     pub(super) fn counts(&self) -> Counts {
         Counts {
-            polls: self.polls.load(Ordering::Relaxed),
+            // -1 shortly before an entry that is no poll.
+            polls: (self.polls.load(Ordering::Relaxed) as i64).max(0) as u64,
             busy: self.busy.load(Ordering::Relaxed),
             longest_poll: self.longest_poll.load(Ordering::Relaxed),
             last: self.last.load(Ordering::Relaxed),

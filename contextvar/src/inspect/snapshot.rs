@@ -1,6 +1,6 @@
 //! The list at one moment.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fmt::{self, Write};
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::sync::Arc;
@@ -66,44 +66,66 @@ pub struct ListedContext {
 pub fn snapshot() -> Snapshot {
     let time = SystemTime::now();
     let now = clock::exact();
-    let mut nodes: BTreeMap<(Time, u64), Node> = BTreeMap::new();
-    let mut children: HashMap<u64, Vec<(Time, u64)>> = HashMap::new();
-    let mut roots = Vec::new();
-    let live = list::live();
-    let mut next: Vec<Arc<Entry>> = live.into_iter().filter(|entry| !entry.is_finished()).collect();
-    while let Some(entry) = next.pop() {
-        let key = (entry.handed_over, entry.number);
-        if nodes.contains_key(&key) {
-            continue;
+    let mut found = Found::default();
+    let mut parents = Vec::new();
+    for entry in list::live() {
+        let context = ListedContext::new(&entry, now);
+        if context.finished.is_none() {
+            parents.extend(found.add(&entry, context));
         }
-        let parent = entry.parent();
-        match &parent {
-            Some(parent) => children.entry(parent.number).or_default().push(key),
-            None => roots.push(key),
+    }
+    while let Some(entry) = parents.pop() {
+        if !found.contexts.contains_key(&entry.number) {
+            parents.extend(found.add(&entry, ListedContext::new(&entry, now)));
         }
-        nodes.insert(key, Node { entry, parent: parent.as_ref().map(|parent| parent.number) });
-        next.extend(parent);
     }
-    let mut contexts = Vec::with_capacity(nodes.len());
-    let mut stack: Vec<_> = roots.into_iter().map(|key| (key, 0)).collect();
-    stack.sort_unstable_by(|a, b| b.cmp(a));
-    while let Some((key, depth)) = stack.pop() {
-        let Some(node) = nodes.remove(&key) else { continue };
-        let from = stack.len();
-        stack.extend(children.remove(&node.entry.number).into_iter().flatten().map(|key| (key, depth + 1)));
-        stack[from..].sort_unstable_by(|a, b| b.cmp(a));
-        contexts.push(ListedContext::new(&node.entry, node.parent, depth, now));
-    }
-    let indexes = contexts.iter().enumerate().map(|(index, context)| (context.number, index)).collect();
-    Snapshot { time, contexts, indexes }
+    Snapshot::new(time, found)
 }
 
-struct Node {
-    entry: Arc<Entry>,
-    parent: Option<u64>,
+/// Contexts that are not in order yet.
+#[derive(Default)]
+struct Found {
+    contexts: HashMap<u64, ListedContext>,
+    /// The contexts without a parent, and those of each parent, as keys by which they are sorted: when they were
+    /// handed over, and their number.
+    roots: Vec<(Time, u64)>,
+    children: HashMap<u64, Vec<(Time, u64)>>,
+}
+
+impl Found {
+    /// Adds a context, and returns its parent.
+    fn add(&mut self, entry: &Entry, mut context: ListedContext) -> Option<Arc<Entry>> {
+        let parent = entry.parent();
+        context.parent = parent.as_ref().map(|parent| parent.number);
+        let siblings = match context.parent {
+            Some(parent) => self.children.entry(parent).or_default(),
+            None => &mut self.roots,
+        };
+        siblings.push((entry.handed_over, entry.number));
+        self.contexts.insert(entry.number, context);
+        parent
+    }
 }
 
 impl Snapshot {
+    fn new(time: SystemTime, mut found: Found) -> Snapshot {
+        let mut contexts = Vec::with_capacity(found.contexts.len());
+        let mut indexes = HashMap::with_capacity(found.contexts.len());
+        // The next context is the last one.
+        let mut stack: Vec<(usize, (Time, u64))> = found.roots.into_iter().map(|key| (0, key)).collect();
+        stack.sort_unstable_by(|a, b| b.cmp(a));
+        while let Some((depth, (_, number))) = stack.pop() {
+            let context = found.contexts.remove(&number).expect("a context is found once");
+            let siblings = stack.len();
+            let children = found.children.remove(&number).into_iter().flatten();
+            stack.extend(children.map(|key| (depth + 1, key)));
+            stack[siblings..].sort_unstable_by(|a, b| b.cmp(a));
+            indexes.insert(number, contexts.len());
+            contexts.push(ListedContext { depth, ..context });
+        }
+        Snapshot { time, contexts, indexes }
+    }
+
     /// Returns all contexts, depth first: children come after their parent, and the oldest comes first among those
     /// that have the same parent, or none.
     pub fn iter(&self) -> impl Iterator<Item = &ListedContext> {
@@ -150,18 +172,20 @@ impl Snapshot {
 }
 
 impl ListedContext {
-    fn new(entry: &Entry, parent: Option<u64>, depth: usize, now: Time) -> Self {
+    /// Returns a context without its place in the trees.
+    fn new(entry: &Entry, now: Time) -> Self {
         let since = |time: Time| Duration::from_micros(now.saturating_sub(time));
+        let (map, size) = entry.with_map(|map| (map.clone(), map.own_size(2)));
+        // Read after the map: if the context has not finished now, the map is its own.
         let finished = entry.finished();
         let Counts { polls, busy, longest_poll, last, task, thread } = entry.counts();
         let running = (thread != 0 && finished.is_none()).then(|| (thread::name(thread), since(last)));
         let current_poll = running.as_ref().map_or(Duration::ZERO, |&(_, time)| time);
-        let (map, size) = entry.with_map(|map| (map.clone(), map.own_size(2)));
         let context = Context::from_map(map);
         ListedContext {
             number: entry.number,
-            parent,
-            depth,
+            parent: None,
+            depth: 0,
             kind: entry.kind(),
             location: entry.location,
             name: entry.name(),
@@ -220,7 +244,7 @@ impl ListedContext {
         self.finished
     }
 
-    /// Returns how often its work was polled or called. A request's first one is the call of its service.
+    /// Returns how often its future, stream or body was polled, or its closure called.
     pub fn polls(&self) -> u64 {
         self.polls
     }

@@ -74,6 +74,7 @@ where
     fn call(&mut self, target: Target) -> MakeContextServiceFuture<M::Future> {
         let mut context = inherit_context().hand_over(Kind::Scope, self.place);
         let task = task_id();
+        context.next_entry_is_no_poll();
         let future = context.run_in_task(task, || self.make.call(target));
         MakeContextServiceFuture { scope: Scoped::new(context, future).and_context(), place: self.place }
     }
@@ -129,6 +130,7 @@ where
         // Before the closure takes the request: on a panic it would have to drop it, which costs a copy.
         let task = task_id();
         let mut context = self.context.clone().hand_over(Kind::Request, self.place);
+        context.next_entry_is_no_poll();
         let future = context.run_in_task(task, || self.service.call(request));
         Scoped::new(context, future)
     }

@@ -79,12 +79,14 @@ where
             mem::forget(request);
             Ok(())
         };
+        context.next_entry_is_no_poll();
         match in_request.run(&mut context, &carried, set) {
             Ok(()) => self.call_inner(&in_request, context, carried, || {
                 let (parts, body) = request.expect("not rejected");
                 Request::from_parts(parts, body)
             }),
             Err(response) => {
+                context.becomes_that_of_body();
                 let response = response.map(|body| Scoped::carrying(context, carried, body));
                 ResponseFuture { state: State::Rejected { response: Some(response) } }
             }
@@ -108,6 +110,7 @@ impl<S, R> ContextService<S, R> {
         S: Service<Request<A>>,
     {
         let headers = self.settings.response_headers.clone();
+        context.next_entry_is_no_poll();
         let future = in_request.run(&mut context, &carried, || self.inner.call(request()));
         ResponseFuture {
             state: State::Called { future: RequestFuture::new(context, carried, future), headers },
