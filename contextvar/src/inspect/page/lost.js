@@ -21,12 +21,20 @@ function makeLostRow() {
 }
 
 function fillLostRow(row, lost) {
-  const task = lost.task_id === null ? "" : ` (tokio task ${lost.task_id})`;
+  const where = `${place(lost)}:${lost.column}`;
+  const text = lost.text.startsWith(`${where}: `) ? lost.text.slice(where.length + 2) : lost.text;
+  const task = lost.task_id === null || text.includes(`task ${lost.task_id}`) ? "" : ` (tokio task ${lost.task_id})`;
   const texts = [
-    lost.count.toLocaleString("en"), lost.variable, lost.access, `${place(lost)}:${lost.column}`,
-    `${lost.cause}${task}: ${lost.text}`, lost.remedy,
+    lost.count.toLocaleString("en"), lost.variable, `${lost.access}, ${lost.cause}`, where, text + task, lost.remedy,
   ];
-  texts.forEach((text, index) => setText(row.children[index], text));
-  setAttribute(row, "data-place", `${place(lost)}:${lost.column}`);
+  texts.forEach((content, index) => setCodeText(row.children[index], content));
+  setAttribute(row, "data-place", where);
   setAttribute(row, "data-variable", lost.variable);
+}
+
+/** Sets a text in which backquotes mark code. */
+function setCodeText(node, text) {
+  const parts = text.split("`");
+  if (node.textContent === parts.join("")) return;
+  node.replaceChildren(...parts.map((part, index) => (index % 2 === 1 ? element("code", "", part) : part)));
 }

@@ -41,6 +41,7 @@ function duration(us) {
 
 /** A time in which a microsecond means nothing, for example an age: "40 ms", "2.1 s", "3 min 05 s". */
 function longDuration(us) {
+  if (us < 1000) return "< 1 ms";
   if (us < 999_500) return `${Math.round(us / 1000)} ms`;
   if (us < 59_950_000) return `${(us / 1e6).toFixed(1)} s`;
   const seconds = Math.round(us / 1e6);
@@ -68,10 +69,13 @@ const count = (number, noun, plural = `${noun}s`) => `${number.toLocaleString("e
 const kindText = (kind) => kind.replaceAll("_", " ");
 const place = (context) => `${context.file}:${context.line}`;
 
-/** The place in the source with the last folder only, where the whole path is long. */
+const longestPlace = 20;
+
+/** The place in the source, with the last folder or none where the path is long. */
 function shortPlace(context) {
   const text = place(context);
-  if (text.length <= 24) return text;
+  if (text.length <= longestPlace) return text;
   const parts = text.split(/[\\/]/);
-  return parts.length > 2 ? `…/${parts.slice(-2).join("/")}` : text;
+  const short = `…/${parts.slice(-2).join("/")}`;
+  return short.length <= longestPlace ? short : `…/${parts.at(-1)}`;
 }
