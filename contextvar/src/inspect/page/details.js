@@ -12,12 +12,13 @@ class Details {
     this.variables = element("dl", "variables");
     this.noVariables = element("p", "help");
     this.parents = element("ol", "parents");
+    this.noParents = element("p", "help", "No listed context: this is a root.");
     panel.append(
       element("div", "details-head", this.title, this.badge, close),
       element("div", "details-body",
         element("section", "", element("h3", "", "Variables"), this.variables, this.noVariables),
         element("section", "", element("h3", "", "Context"), this.fields),
-        element("section", "", element("h3", "", "Handed over by"), this.parents)),
+        element("section", "", element("h3", "", "Handed over by"), this.parents, this.noParents)),
     );
   }
 
@@ -57,19 +58,14 @@ class Details {
   showParents(context) {
     const chain = [];
     for (let { owner } = context; owner; owner = owner.owner) chain.push(owner);
-    const rows = Math.max(chain.length, 1);
-    setChildCount(this.parents, rows, () => element("li", "", this.parentButton(), element("span")));
+    this.noParents.hidden = chain.length > 0;
+    setChildCount(this.parents, chain.length, () => element("li", "", this.parentButton(), element("span")));
     chain.forEach((parent, index) => {
       const [button, where] = this.parents.children[index].children;
-      button.hidden = false;
       setAttribute(button, "data-parent", parent.number);
       setText(button, `${kindText(parent.kind)} #${parent.number}`);
       setText(where, ` ${place(parent)}${parent.name ? ` ${parent.name}` : ""}${isLive(parent) ? "" : `, ${stateText(parent)}`}`);
     });
-    if (chain.length > 0) return;
-    const [button, where] = this.parents.firstElementChild.children;
-    button.hidden = true;
-    setText(where, "No listed context: this is a root.");
   }
 
   parentButton() {

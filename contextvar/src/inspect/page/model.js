@@ -64,6 +64,9 @@ function stateText(context) {
   return "not run yet";
 }
 
+/** Removes quotes: they keep spaces together in a filter, and `Debug` puts them around strings. */
+const unquote = (text) => text.replaceAll('"', "");
+
 /** Splits a filter into terms: {name, value, contains}, {number} or {word}. */
 function parseFilter(text) {
   const tokens = text.toLowerCase().match(/(?:[^\s"]|"[^"]*"?)+/g) ?? [];
@@ -71,7 +74,6 @@ function parseFilter(text) {
 }
 
 function parseTerm(token) {
-  const unquote = (part) => part.replaceAll('"', "");
   const [, name, operator, value] = token.match(/^([^=~"]+)([=~])(.*)$/) ?? [];
   if (name) return { name, value: unquote(value), contains: operator === "~" || value === "" };
   if (/^#\d+$/.test(token)) return { number: Number(token.slice(1)) };
@@ -85,15 +87,15 @@ function matchesTerm(context, { name, value, contains, number, word }) {
   if (word !== undefined) return searchText(context).includes(word);
   return context.variables.some((variable) => {
     if (variable.name.toLowerCase() !== name) return false;
-    const shown = variable.value.toLowerCase();
-    return contains ? shown.includes(value) : shown === value || shown === `"${value}"`;
+    const shown = unquote(variable.value.toLowerCase());
+    return contains ? shown.includes(value) : shown === value;
   });
 }
 
 function searchText(context) {
   const variables = context.variables.map(({ name, value }) => `${name}=${value}`);
   const parts = [kindText(context.kind), context.kind, place(context), context.name ?? "", badge(context), ...variables];
-  return parts.join("\n").toLowerCase();
+  return unquote(parts.join("\n").toLowerCase());
 }
 
 const sortOrders = {

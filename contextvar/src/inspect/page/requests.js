@@ -4,7 +4,7 @@ class RequestsView {
 
   constructor(saveHash) {
     this.saveHash = saveHash;
-    this.forest = buildForest([]);
+    this.forest = null;
     this.choices = new Map(); // what the user expanded (true) or collapsed (false), by number
     this.grid = byId("tree");
     this.details = new Details(byId("details"), (number) => this.reveal(number), () => this.closeDetails());
@@ -46,9 +46,9 @@ class RequestsView {
   }
 
   draw() {
+    if (!this.forest) return;
     const terms = parseFilter(byId("filter").value);
     const roots = chooseRoots(this.forest, terms, byId("leftovers").checked, byId("sort").value);
-    this.shownRoots = roots;
     this.rows.setItems(flatten(roots, (context) => this.isExpanded(context)));
     this.showTotals(roots.length);
     this.showEmpty(roots.length);
@@ -70,6 +70,7 @@ class RequestsView {
   }
 
   setAll(expanded) {
+    if (!this.forest) return;
     for (const context of this.forest.contexts) {
       if (context.children.length > 0) this.setExpanded(context, expanded || context.owner !== null);
     }
@@ -193,6 +194,7 @@ function makeContextRow() {
   };
   tree.append(parts.twisty, parts.id, " ", parts.kind, " ", parts.inside);
   parts.twisty.setAttribute("aria-hidden", "true");
+  parts.chips.setAttribute("role", "list");
   cell("variables").append(parts.badge, " ", parts.chips);
   row.parts = parts;
   return row;
@@ -248,9 +250,15 @@ function fillBadge(node, context) {
   node.classList.toggle("warn", context.leftover || (isLive(context) && context.outlives !== null));
 }
 
+function makeChip() {
+  const chip = element("span", "chip", element("b"), "=", element("span", "value"));
+  chip.setAttribute("role", "listitem");
+  return chip;
+}
+
 function fillChips(node, variables) {
   const shown = variables.slice(0, mostVariables);
-  setChildCount(node, shown.length, () => element("span", "chip", element("b"), "=", element("span", "value")));
+  setChildCount(node, shown.length, makeChip);
   shown.forEach(({ name, value }, index) => {
     const chip = node.children[index];
     setAttribute(chip, "data-variable", name);

@@ -1,5 +1,6 @@
 const minuteMs = 60_000;
 const mostMinutes = 120;
+const timelineHint = "Select a row with the mouse or the arrow keys to read its times.";
 
 /** The tab "Timeline": the requests of one minute, or of the last 60 seconds, with their tasks as bars. */
 class TimelineView {
@@ -8,14 +9,14 @@ class TimelineView {
   constructor(saveHash) {
     this.saveHash = saveHash;
     this.chosen = null; // the beginning of the chosen minute; null follows the present
-    this.spans = [];
+    this.spans = null;
     this.now = Date.now();
     this.since = this.now;
     this.grid = byId("timeline");
     this.rows = new VirtualRows(this.grid, {
       make: makeSpanRow,
       fill: (row, item) => fillSpanRow(row, item, this.range()),
-      onMove: (item) => this.describe(item),
+      onMove: (item) => setText(byId("timeline-details"), spanText(item)),
     });
     this.grid.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.altKey || event.metaKey) return;
@@ -67,6 +68,7 @@ class TimelineView {
   }
 
   draw() {
+    if (!this.spans) return;
     const range = this.range();
     const { rows, requests } = chooseSpans(this.spans, range);
     this.rows.setItems(rows);
@@ -80,7 +82,7 @@ class TimelineView {
     this.drawMinutes();
     drawAxis(range);
     const active = this.rows.activeItem();
-    if (active) this.describe(active);
+    setText(byId("timeline-details"), active ? spanText(active) : timelineHint);
   }
 
   /** Lists the minutes since the record began, the latest first. */
@@ -99,10 +101,6 @@ class TimelineView {
     }
     const value = this.chosen === null ? "" : String(this.chosen);
     if (select.value !== value) select.value = value;
-  }
-
-  describe(item) {
-    setText(byId("timeline-details"), spanText(item));
   }
 }
 
@@ -199,7 +197,6 @@ function fillSpanRow(row, span, range) {
   setAttribute(row, "data-kind", context.kind);
   setAttribute(row, "data-finished", span.end !== null);
   setAttribute(row, "title", text);
-  setAttribute(row, "aria-level", null);
   setAttribute(parts.lane, "aria-label", text);
   parts.label.style.paddingInlineStart = `${Math.min(span.level - 1, 6) * 14 + 8}px`;
   setText(parts.id, `#${context.number}`);
@@ -256,5 +253,6 @@ function drawAxis({ from }) {
     tick.style.left = `${((at - from) / minuteMs) * 100}%`;
     setText(tick, timeOfDay(at));
   });
-  byId("timeline").style.setProperty("--grid-offset", `${((first - from) / minuteMs) * 100}%`);
+  // A percentage moves the lines by a part of what six times their distance leave: five sixths of the width.
+  byId("timeline").style.setProperty("--grid-offset", `${((first - from) / minuteMs) * 120}%`);
 }
