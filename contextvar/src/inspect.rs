@@ -56,6 +56,7 @@ mod clock;
 mod entry;
 mod finished;
 mod list;
+mod lost;
 mod page;
 #[cfg(unix)]
 mod signal;
