@@ -137,8 +137,8 @@ const TEXT: &str = "text/plain; charset=utf-8";
 ///     if let Some(peer) = request.peer_addr() {
 ///         head = head.extension(peer);
 ///     }
-///     let (head, ()) = head.body(()).expect("actix has parsed it").into_parts();
-///     let (head, body) = page.respond(&head).into_parts();
+///     let Ok(head) = head.body(()) else { return HttpResponse::BadRequest().finish() };
+///     let (head, body) = page.respond(&head.into_parts().0).into_parts();
 ///     let mut response = HttpResponse::build(StatusCode::from_u16(head.status.as_u16()).expect("a known status"));
 ///     for (name, value) in &head.headers {
 ///         response.insert_header((name.as_str(), value.as_bytes()));
@@ -147,7 +147,7 @@ const TEXT: &str = "text/plain; charset=utf-8";
 /// }
 ///
 /// let page = web::Data::new(inspect::page());
-/// App::new().app_data(page.clone()).route("/debug/contexts", web::get().to(contexts))
+/// App::new().app_data(page.clone()).route("/debug/contexts", web::route().to(contexts))
 /// ```
 #[derive(Clone)]
 pub struct Page {
