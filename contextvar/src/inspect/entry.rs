@@ -89,7 +89,8 @@ impl Entry {
         self.task.store(task.map_or(0, number_of), Ordering::Relaxed);
         self.thread.store(thread::number(), Ordering::Relaxed);
         self.last.store(clock::now(), Ordering::Relaxed);
-        self.polls.store(self.polls.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        // From -1 to 0, if it is no poll.
+        self.polls.store(self.polls.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
     /// Notes the end of the poll.
