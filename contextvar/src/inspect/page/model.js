@@ -12,9 +12,9 @@ function buildForest(contexts) {
   for (const context of contexts) {
     const owner = byNumber.get(context.parent) ?? null;
     Object.assign(context, {
-      owner, root: owner ? owner.root : context, children: [], level: owner ? owner.level + 1 : 1, position: 0, descendants: 0, liveBelow: 0,
-      treeBusy: context.busy_us, treeSize: context.size, sendsBody: false, leftover: false, outlives: null,
-      match: false, wanted: false,
+      owner, root: owner ? owner.root : context, children: [], level: owner ? owner.level + 1 : 1, position: 0,
+      descendants: 0, liveBelow: 0, treeBusy: context.busy_us, treeSize: context.size,
+      sendsBody: false, leftover: false, outlives: null, match: false, wanted: false,
     });
     const siblings = owner ? owner.children : roots;
     siblings.push(context);
