@@ -128,6 +128,13 @@ requests per second: medians, and the median of the 48 ratios within one round. 
 median with a probability of at least 95 %, however the ratios are distributed.
 ";
 
+#[cfg(feature = "inspect")]
+pub(crate) const INSPECT: &str = "\
+# The list of contexts
+
+Written by `cargo run --release -p benches --features inspect -- --inspect`. `--check` reports targets that are missed.
+";
+
 #[cfg(tokio_unstable)]
 pub(crate) const HOOKS: &str = "\
 # Runtimes whose tasks inherit through hooks
