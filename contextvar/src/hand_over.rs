@@ -95,7 +95,7 @@ impl Contents {
     #[cfg(feature = "inspect")]
     #[cold]
     fn listed(mut self, kind: Kind, location: &'static Location<'static>) -> Contents {
-        self.listing = Some(crate::inspect::Listing::new(self.map.clone(), kind, location));
+        self.listing = crate::inspect::Listing::new(self.map.clone(), kind, location);
         self
     }
 }
@@ -111,15 +111,17 @@ impl Context {
     #[inline]
     pub(crate) fn unlist(&mut self) {
         #[cfg(feature = "inspect")]
-        drop(self.contents.listing.take());
+        {
+            self.contents.listing = crate::inspect::Listing::NONE;
+        }
     }
 
     /// Notes that the context is entered next for something else than a poll: to make its work, or to drop it.
     #[inline]
     pub(crate) fn next_entry_is_no_poll(&self) {
         #[cfg(feature = "inspect")]
-        if let Some(listing) = &self.contents.listing {
-            listing.entry().next_entry_is_no_poll();
+        if let Some(entry) = self.contents.listing.entry() {
+            entry.next_entry_is_no_poll();
         }
     }
 
@@ -128,8 +130,8 @@ impl Context {
     #[inline]
     pub(crate) fn becomes_that_of_body(&self) {
         #[cfg(feature = "inspect")]
-        if let Some(listing) = &self.contents.listing {
-            listing.entry().set_kind(Kind::Body);
+        if let Some(entry) = self.contents.listing.entry() {
+            entry.set_kind(Kind::Body);
         }
     }
 }

@@ -45,10 +45,12 @@ struct State {
     name: Option<Box<str>>,
 }
 
-/// Lists a context until it is dropped.
-pub(crate) struct Listing(Arc<Entry>);
+/// Lists a context until it is dropped, or no context.
+pub(crate) struct Listing(Option<Arc<Entry>>);
 
 impl Listing {
+    pub(crate) const NONE: Listing = Listing(None);
+
     /// Lists a context with these values.
     pub(crate) fn new(map: Map, kind: Kind, location: &'static Location<'static>) -> Self {
         let entry = Arc::new(Entry {
@@ -68,17 +70,28 @@ impl Listing {
             state: Mutex::new(State { map, parent: innermost_entry(), name: None }),
         });
         list::add(&entry);
-        Listing(entry)
+        Listing(Some(entry))
     }
 
-    pub(crate) fn entry(&self) -> &Arc<Entry> {
-        &self.0
+    #[inline]
+    pub(crate) fn entry(&self) -> Option<&Arc<Entry>> {
+        self.0.as_ref()
     }
 }
 
 impl Drop for Listing {
+    #[inline]
     fn drop(&mut self) {
-        self.0.finish();
+        #[cold]
+        #[inline(never)]
+        fn finish(entry: Arc<Entry>) {
+            entry.finish();
+        }
+
+        // Takes the entry, so that this test is all that the drop of a context has inline.
+        if let Some(entry) = self.0.take() {
+            finish(entry);
+        }
     }
 }
 
