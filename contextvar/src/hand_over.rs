@@ -84,18 +84,12 @@ impl Place {
 impl Contents {
     /// Lists the context, if `inspect` is on, until the contents are dropped.
     #[inline(always)]
-    pub(crate) fn hand_over(self, _kind: Kind, _place: Place) -> Contents {
+    #[cfg_attr(not(feature = "inspect"), allow(unused_mut))]
+    pub(crate) fn hand_over(mut self, _kind: Kind, _place: Place) -> Contents {
         #[cfg(feature = "inspect")]
         if crate::inspect::is_on() {
-            return self.listed(_kind, _place.0);
+            self.listing = crate::inspect::Listing::new(self.map.clone(), _kind, _place.0);
         }
-        self
-    }
-
-    #[cfg(feature = "inspect")]
-    #[cold]
-    fn listed(mut self, kind: Kind, location: &'static Location<'static>) -> Contents {
-        self.listing = crate::inspect::Listing::new(self.map.clone(), kind, location);
         self
     }
 }

@@ -52,6 +52,7 @@ impl Listing {
     pub(crate) const NONE: Listing = Listing(None);
 
     /// Lists a context with these values.
+    #[cold]
     pub(crate) fn new(map: Map, kind: Kind, location: &'static Location<'static>) -> Self {
         let entry = Arc::new(Entry {
             frame: ListedFrame::new(),
