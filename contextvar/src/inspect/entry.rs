@@ -154,15 +154,21 @@ impl Entry {
 
     fn finish(&self) {
         self.finished.store(clock::now(), Ordering::Relaxed);
-        let parent = self.parent();
-        let kept = parent.clone().map(Entry::kept_ancestor);
-        let (map, old_parent) = {
+        let (map, parent, finished_parent) = {
             let mut state = self.lock();
-            (mem::take(&mut state.map), mem::replace(&mut state.parent, kept))
+            let parent = state.parent.as_ref();
+            let (number, finished) =
+                (parent.map_or(0, |it| it.number), parent.filter(|it| it.is_finished()).cloned());
+            (mem::take(&mut state.map), number, finished)
         };
-        list::remove(self, parent.map_or(0, |parent| parent.number));
+        if let Some(parent) = finished_parent {
+            let kept = parent.kept_ancestor();
+            let old = self.lock().parent.replace(kept);
+            drop(old);
+        }
+        list::remove(self, parent);
         // Drops values, hence outside of the locks.
-        drop((map, old_parent));
+        drop(map);
     }
 
     /// Returns the ancestor that a context refers to from its end on, while contexts that it has handed over live:
@@ -185,6 +191,10 @@ impl Entry {
 
     pub(super) fn parent(&self) -> Option<Arc<Entry>> {
         self.lock().parent.clone()
+    }
+
+    fn take_parent(&mut self) -> Option<Arc<Entry>> {
+        self.state.get_mut().unwrap_or_else(PoisonError::into_inner).parent.take()
     }
 
     pub(super) fn kind(&self) -> Kind {
@@ -246,9 +256,9 @@ pub(super) struct Counts {
 impl Drop for Entry {
     /// Drops a long chain of parents without recursion.
     fn drop(&mut self) {
-        let mut parent = self.lock().parent.take();
-        while let Some(entry) = parent.and_then(Arc::into_inner) {
-            parent = entry.lock().parent.take();
+        let mut parent = self.take_parent();
+        while let Some(mut entry) = parent.and_then(Arc::into_inner) {
+            parent = entry.take_parent();
         }
     }
 }
