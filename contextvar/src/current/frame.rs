@@ -343,13 +343,18 @@ impl Frame {
         let map = &mut self.contents().map;
         // The active read shares the map, so this write changes or drops nothing that the reader sees.
         ActiveRead::keep_for_reader(self, map);
+        #[cfg(feature = "inspect")]
+        let write = self.entry().map(|entry| entry.begin_write());
         let (old, replaced) = map.write(variable, new);
+        #[cfg(feature = "inspect")]
+        if let Some(write) = write {
+            write.end(map);
+        }
         // SAFETY: the map lives as long as the frame, and each write that moves its root updates the alias,
         // as here.
         self.map.set(unsafe { map.alias() });
-        let published = self.publish();
         // The write is complete. Only now can a value be dropped: its `Drop` can run any code.
-        drop((published, replaced));
+        drop(replaced);
         old
     }
 

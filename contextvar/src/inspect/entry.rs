@@ -148,6 +148,15 @@ impl Entry {
         mem::replace(&mut self.lock().map, map)
     }
 
+    /// Begins a write to the context's map. [`WriteInProgress::end`] comes next, and no code of the user before it.
+    #[cold]
+    pub(crate) fn begin_write(&self) -> WriteInProgress<'_> {
+        let mut state = self.lock();
+        // The copy shares the map, so its drop frees nothing. If it lived, the write would copy the map's nodes.
+        state.map = Map::EMPTY;
+        WriteInProgress(state)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -251,6 +260,16 @@ pub(super) struct Counts {
     pub(super) last: Time,
     pub(super) task: u64,
     pub(super) thread: u32,
+}
+
+/// A write to a context's map, during which no snapshot reads the copy of it.
+pub(crate) struct WriteInProgress<'a>(MutexGuard<'a, State>);
+
+impl WriteInProgress<'_> {
+    #[cold]
+    pub(crate) fn end(mut self, map: &Map) {
+        self.0.map = map.clone();
+    }
 }
 
 impl Drop for Entry {
