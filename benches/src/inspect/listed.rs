@@ -1,6 +1,7 @@
 //! Measures the list while it is off, and while it is on.
 
 use std::env;
+use std::fs;
 use std::future::{pending, ready};
 use std::hint::black_box;
 use std::process::Command;
@@ -32,7 +33,16 @@ pub(super) fn tables() -> Result<(String, Missed), String> {
     let times = times(&mut missed);
     let rest = [threads(), memory(&mut missed), snapshots(), clock::table(&mut missed)].concat();
     let instructions = instructions(&mut missed)?;
-    Ok((instructions + &times + &rest, missed))
+    Ok((machine() + &instructions + &times + &rest, missed))
+}
+
+/// Returns a line about this machine.
+fn machine() -> String {
+    let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let models: Vec<_> =
+        cpus.lines().filter_map(|line| line.strip_prefix("model name")?.split_once(": ")).collect();
+    let model = models.first().map_or("unknown", |(_, model)| model);
+    format!("The machine has {} cores, of an {model}.\n\n", models.len())
 }
 
 fn switch(is_on: bool) {
@@ -150,8 +160,10 @@ fn memory(missed: &mut Missed) -> String {
     const COUNT: usize = 10_000;
 
     let mut text = "## Memory: bytes per task, of 10 000 that wait\n\n".to_owned();
-    let names = ["off", "on", "more", "at most", "allocations more"];
+    let names =
+        ["off", "on", "more", "at most", "allocations more", "of these the entry", "its place in the list"];
     text += &header("", names.into_iter());
+    let entry = entry_bytes();
     let idle = || drop(task::spawn(pending::<()>()));
     let changed = || {
         let changed = async {
@@ -171,39 +183,47 @@ fn memory(missed: &mut Missed) -> String {
         if more > BYTES {
             missed.push(format!("{name}: {} bytes more, at most {BYTES}", number(more)));
         }
-        let cells = [off.0, on.0, more, BYTES, on.1 - off.1];
+        let cells = [off.0, on.0, more, BYTES, on.1 - off.1, entry, more - entry];
         text += &row(name, cells.into_iter().map(|cell| Some(number(cell))));
     }
-
-    switch(true);
-    let one = || ready(()).in_inherited_context();
-    // From now on the list has room for one.
-    drop(one());
-    alloc::start_counting();
-    let context = one();
-    let entry = alloc::stop_counting().live;
-    drop(context);
-    switch(false);
-    switch(true);
-    alloc::start_counting();
-    for _ in 0..COUNT {
-        drop(one());
-    }
-    let finished = alloc::stop_counting().live;
+    let finished = finished_bytes(COUNT);
     text += &format!(
         "
-Of these, the entry of a context takes {entry} bytes. The rest is its place in the list, which doubles when it is full.
-Besides, the list remembers contexts that have finished: {finished} bytes after {COUNT} hand-overs on a thread, and no \
-         more after more of them.
+The list grows for the tasks of the first row, to twice its size, and has room for those of the second one. Besides, a
+thread that hands over has the {finished} bytes of the contexts that have finished last, for the page. That is all after
+{COUNT} hand-overs, and all such threads together have at most 64 times as much.
 
 "
     );
     text
 }
 
+/// Returns the bytes of a listed context, while the list has room for it.
+fn entry_bytes() -> f64 {
+    switch(true);
+    let one = || ready(()).in_inherited_context();
+    drop(one());
+    alloc::start_counting();
+    let context = one();
+    let entry = alloc::stop_counting().live;
+    drop(context);
+    entry as f64
+}
+
+/// Returns the bytes that are left when a number of contexts have finished.
+fn finished_bytes(count: usize) -> i64 {
+    // Forgets the earlier ones.
+    switch(false);
+    switch(true);
+    alloc::start_counting();
+    programs::hand_overs(Meter { repeats: count as u64, count_allocations: false });
+    alloc::stop_counting().live
+}
+
 fn snapshots() -> String {
+    // Of each group, the list has a finished closure, a future, and its tasks.
     const GROUPS: usize = 100;
-    const TASKS: usize = 99;
+    const TASKS: usize = 98;
 
     switch(true);
     let mut groups: Vec<_> = (0..GROUPS)
