@@ -60,7 +60,8 @@ fn instructions(missed: &mut Missed) -> Result<String, String> {
     for (index, program) in PROGRAMS.iter().enumerate() {
         let [without, report, off, on] = [without[index], report[index], off[index], on[index]];
         // The counts have a fraction, from events that happen once in many repeats.
-        let more = (off - without).round();
+        // Adding 0 turns -0 into 0.
+        let [more, more_on] = [off - without, on - off].map(|more| more.round() + 0.0);
         let limit = match program.group {
             Group::Read => 0.0,
             Group::Poll => POLL_OFF,
@@ -70,7 +71,7 @@ fn instructions(missed: &mut Missed) -> Result<String, String> {
             missed.push(format!("{}, off: {more} instructions more, at most {limit}", program.name));
         }
         let cells = [without, report, off].map(number).into_iter();
-        let cells = cells.chain([more.to_string(), number(on), (on - off).round().to_string()]);
+        let cells = cells.chain([more.to_string(), number(on), more_on.to_string()]);
         text += &row(program.name, cells.map(Some));
     }
     Ok(text + "\n")
@@ -101,7 +102,8 @@ fn times(missed: &mut Missed) -> String {
             Group::HandOver => Some(HAND_OVER_NS),
             Group::Read | Group::Other => None,
         };
-        let more = on - off;
+        // Adding 0 turns -0 into 0.
+        let more = ((on - off) * 10.0).round() / 10.0 + 0.0;
         if let Some(limit) = limit.filter(|&limit| more > limit) {
             missed.push(format!("{}, on: {} ns more, at most {limit}", program.name, number(more)));
         }
