@@ -72,7 +72,7 @@ impl TaskContext {
             task,
             ownership: Ownership::new(has_hooks.then(|| contents.map.clone())),
             #[cfg(feature = "inspect")]
-            entry: contents.listing.as_ref().map(|listing| listing.entry().clone()),
+            entry: contents.listing.entry().cloned(),
             contents: UnsafeCell::new(contents),
             frame: Frame::of_task(task),
         });

@@ -45,11 +45,14 @@ struct State {
     name: Option<Box<str>>,
 }
 
-/// Lists a context until it is dropped.
-pub(crate) struct Listing(Arc<Entry>);
+/// Lists a context until it is dropped, or no context.
+pub(crate) struct Listing(Option<Arc<Entry>>);
 
 impl Listing {
+    pub(crate) const NONE: Listing = Listing(None);
+
     /// Lists a context with these values.
+    #[cold]
     pub(crate) fn new(map: Map, kind: Kind, location: &'static Location<'static>) -> Self {
         let entry = Arc::new(Entry {
             frame: ListedFrame::new(),
@@ -68,17 +71,28 @@ impl Listing {
             state: Mutex::new(State { map, parent: innermost_entry(), name: None }),
         });
         list::add(&entry);
-        Listing(entry)
+        Listing(Some(entry))
     }
 
-    pub(crate) fn entry(&self) -> &Arc<Entry> {
-        &self.0
+    #[inline]
+    pub(crate) fn entry(&self) -> Option<&Arc<Entry>> {
+        self.0.as_ref()
     }
 }
 
 impl Drop for Listing {
+    #[inline]
     fn drop(&mut self) {
-        self.0.finish();
+        #[cold]
+        #[inline(never)]
+        fn finish(entry: Arc<Entry>) {
+            entry.finish();
+        }
+
+        // Takes the entry, so that this test is all that the drop of a context has inline.
+        if let Some(entry) = self.0.take() {
+            finish(entry);
+        }
     }
 }
 
@@ -134,21 +148,36 @@ impl Entry {
         mem::replace(&mut self.lock().map, map)
     }
 
+    /// Begins a write to the context's map. [`WriteInProgress::end`] comes next, and no code of the user before it.
+    #[cold]
+    pub(crate) fn begin_write(&self) -> WriteInProgress<'_> {
+        let mut state = self.lock();
+        // The copy shares the map, so its drop frees nothing. If it lived, the write would copy the map's nodes.
+        state.map = Map::EMPTY;
+        WriteInProgress(state)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn finish(&self) {
         self.finished.store(clock::now(), Ordering::Relaxed);
-        let parent = self.parent();
-        let kept = parent.clone().map(Entry::kept_ancestor);
-        let (map, old_parent) = {
+        let (map, parent, finished_parent) = {
             let mut state = self.lock();
-            (mem::take(&mut state.map), mem::replace(&mut state.parent, kept))
+            let parent = state.parent.as_ref();
+            let (number, finished) =
+                (parent.map_or(0, |it| it.number), parent.filter(|it| it.is_finished()).cloned());
+            (mem::take(&mut state.map), number, finished)
         };
-        list::remove(self, parent.map_or(0, |parent| parent.number));
+        if let Some(parent) = finished_parent {
+            let kept = parent.kept_ancestor();
+            let old = self.lock().parent.replace(kept);
+            drop(old);
+        }
+        list::remove(self, parent);
         // Drops values, hence outside of the locks.
-        drop((map, old_parent));
+        drop(map);
     }
 
     /// Returns the ancestor that a context refers to from its end on, while contexts that it has handed over live:
@@ -171,6 +200,10 @@ impl Entry {
 
     pub(super) fn parent(&self) -> Option<Arc<Entry>> {
         self.lock().parent.clone()
+    }
+
+    fn take_parent(&mut self) -> Option<Arc<Entry>> {
+        self.state.get_mut().unwrap_or_else(PoisonError::into_inner).parent.take()
     }
 
     pub(super) fn kind(&self) -> Kind {
@@ -229,12 +262,22 @@ pub(super) struct Counts {
     pub(super) thread: u32,
 }
 
+/// A write to a context's map, during which no snapshot reads the copy of it.
+pub(crate) struct WriteInProgress<'a>(MutexGuard<'a, State>);
+
+impl WriteInProgress<'_> {
+    #[cold]
+    pub(crate) fn end(mut self, map: &Map) {
+        self.0.map = map.clone();
+    }
+}
+
 impl Drop for Entry {
     /// Drops a long chain of parents without recursion.
     fn drop(&mut self) {
-        let mut parent = self.lock().parent.take();
-        while let Some(entry) = parent.and_then(Arc::into_inner) {
-            parent = entry.lock().parent.take();
+        let mut parent = self.take_parent();
+        while let Some(mut entry) = parent.and_then(Arc::into_inner) {
+            parent = entry.take_parent();
         }
     }
 }
