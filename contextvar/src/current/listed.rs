@@ -26,7 +26,7 @@ pub(crate) struct ListedFrame {
 }
 
 // SAFETY: only the thread that has entered the context uses it. No two threads enter a context at the same time,
-// and each entry happens before the next one.
+// and each entry happens before the next one. Hooks, which can overlap, do not change it.
 unsafe impl Send for ListedFrame {}
 // SAFETY: as above.
 unsafe impl Sync for ListedFrame {}
@@ -61,6 +61,21 @@ pub(super) fn enter(entry: &Arc<Entry>, task: Option<TaskId>) {
 pub(super) fn leave(entry: &Entry) {
     INNERMOST.set(entry.frame.outer.get());
     entry.end_poll();
+}
+
+/// Does what [`enter`] does, in a hook before a poll. Returns the entry of the listed context around this one, for
+/// [`leave_in_hook`]. It is not in the entry: the hook after the last poll, on another thread, may not have run yet.
+#[cfg(all(feature = "runtime-hooks", tokio_unstable))]
+pub(super) fn enter_in_hook(entry: &Arc<Entry>, task: TaskId) -> *const Entry {
+    entry.begin_poll(Some(task));
+    INNERMOST.replace(Arc::as_ptr(entry))
+}
+
+/// Does what [`leave`] does, in a hook after a poll.
+#[cfg(all(feature = "runtime-hooks", tokio_unstable))]
+pub(super) fn leave_in_hook(entry: &Entry, outer: *const Entry) {
+    INNERMOST.set(outer);
+    entry.end_poll_in_hook();
 }
 
 /// Forgets the contexts that this thread has entered, which is exiting.

@@ -110,8 +110,26 @@ impl Entry {
     /// Notes the end of the poll.
     #[inline]
     pub(crate) fn end_poll(&self) {
+        self.add_poll(self.last.load(Ordering::Relaxed));
+        self.thread.store(0, Ordering::Relaxed);
+    }
+
+    /// Notes the end of a poll by this thread, unless another thread polls the task already: tokio calls the hook
+    /// after a poll when the task can be polled again.
+    #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
+    pub(crate) fn end_poll_in_hook(&self) {
+        let began = self.last.load(Ordering::Relaxed);
+        let thread = thread::number();
+        if self.thread.compare_exchange(thread, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            self.add_poll(began);
+        }
+    }
+
+    /// Adds the time of a poll that ends now.
+    #[inline]
+    fn add_poll(&self, began: Time) {
         let now = clock::now();
-        let time = now.saturating_sub(self.last.load(Ordering::Relaxed));
+        let time = now.saturating_sub(began);
         // Most polls take less than a tick.
         if time != 0 {
             self.busy.store(self.busy.load(Ordering::Relaxed) + time, Ordering::Relaxed);
@@ -120,7 +138,6 @@ impl Entry {
             }
         }
         self.last.store(now, Ordering::Relaxed);
-        self.thread.store(0, Ordering::Relaxed);
     }
 
     /// Returns true if this is the context of code in `task`.
