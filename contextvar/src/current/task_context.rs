@@ -176,8 +176,8 @@ impl TaskContext {
     }
 
     /// Drops values in an empty context, so that no other code sees what their destructors set.
-    fn drop_values(&self, map: Map) {
-        enter(&mut Contents::new(Map::EMPTY), Some(self.task), || discard_panic(|| drop(map)));
+    fn drop_values<T>(&self, values: T) {
+        enter(&mut Contents::new(Map::EMPTY), Some(self.task), || discard_panic(|| drop(values)));
     }
 }
 
@@ -188,8 +188,9 @@ pub(crate) fn discard_panic(f: impl FnOnce()) {
 
 impl Drop for TaskContext {
     fn drop(&mut self) {
-        let map = mem::take(&mut self.contents.get_mut().map);
-        self.drop_values(map);
+        // The listing has a copy of the map.
+        let contents = mem::replace(self.contents.get_mut(), Contents::new(Map::EMPTY));
+        self.drop_values(contents);
         if let Some(map) = self.ownership.take_published_mut() {
             self.drop_values(map);
         }
