@@ -101,10 +101,11 @@ impl Entry {
     #[inline]
     pub(crate) fn begin_poll(&self, task: Option<TaskId>) {
         self.task.store(task.map_or(0, number_of), Ordering::Relaxed);
-        self.thread.store(thread::number(), Ordering::Relaxed);
         self.last.store(clock::now(), Ordering::Relaxed);
         // From -1 to 0, if it is no poll.
         self.polls.store(self.polls.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        // Last, so that `counts` finds the numbers of this poll if it finds the thread.
+        self.thread.store(thread::number(), Ordering::Release);
     }
 
     /// Notes the end of the poll.
@@ -257,14 +258,18 @@ impl Entry {
 
     /// Returns the numbers that polls change.
     pub(super) fn counts(&self) -> Counts {
+        // Before the thread, so that the time of a poll that ends meanwhile is not counted twice.
+        let busy = self.busy.load(Ordering::Acquire);
+        let thread = self.thread.load(Ordering::Acquire);
         Counts {
             // -1 shortly before an entry that is no poll.
             polls: (self.polls.load(Ordering::Relaxed) as i64).max(0) as u64,
-            busy: self.busy.load(Ordering::Relaxed),
+            busy,
             longest_poll: self.longest_poll.load(Ordering::Relaxed),
+            // After the thread: an older time would be that of the last poll's end, perhaps an hour ago.
             last: self.last.load(Ordering::Relaxed),
             task: self.task.load(Ordering::Relaxed),
-            thread: self.thread.load(Ordering::Relaxed),
+            thread,
         }
     }
 }
