@@ -257,6 +257,11 @@ impl Frame {
         self.map.set(map);
     }
 
+    #[cfg(feature = "inspect")]
+    pub(super) fn has_contents(&self) -> bool {
+        !self.contents.get().is_null()
+    }
+
     pub(super) fn set_contents(&self, contents: *mut Contents) {
         self.contents.set(contents);
     }
