@@ -18,6 +18,8 @@ pub(crate) struct Entry {
     /// The frame of the context while it is current.
     pub(crate) frame: ListedFrame,
     pub(super) number: u64,
+    /// The number of the context that was current at the hand-over, or 0.
+    handed_over_by: u64,
     pub(super) location: &'static Location<'static>,
     pub(super) handed_over: Time,
     /// When the context was let go of, or 0.
@@ -54,9 +56,11 @@ impl Listing {
     /// Lists a context with these values.
     #[cold]
     pub(crate) fn new(map: Map, kind: Kind, location: &'static Location<'static>) -> Self {
+        let parent = innermost_entry();
         let entry = Arc::new(Entry {
             frame: ListedFrame::new(),
             number: thread::next_context_number(),
+            handed_over_by: parent.as_ref().map_or(0, |parent| parent.number),
             location,
             handed_over: clock::now(),
             finished: AtomicU64::new(0),
@@ -68,7 +72,7 @@ impl Listing {
             thread: AtomicU32::new(0),
             kind: AtomicU8::new(kind as u8),
             slot: Slot::new(),
-            state: Mutex::new(State { map, parent: innermost_entry(), name: None }),
+            state: Mutex::new(State { map, parent, name: None }),
         });
         list::add(&entry);
         Listing(Some(entry))
@@ -181,26 +185,25 @@ impl Entry {
 
     fn finish(&self) {
         self.finished.store(clock::now(), Ordering::Relaxed);
-        let (map, parent, finished_parent) = {
+        let (map, finished_parent) = {
             let mut state = self.lock();
-            let parent = state.parent.as_ref();
-            let (number, finished) =
-                (parent.map_or(0, |it| it.number), parent.filter(|it| it.is_finished()).cloned());
-            (mem::take(&mut state.map), number, finished)
+            let finished_parent = state.parent.as_ref().filter(|it| it.is_finished()).cloned();
+            (mem::take(&mut state.map), finished_parent)
         };
         if let Some(parent) = finished_parent {
             let kept = parent.kept_ancestor();
             let old = self.lock().parent.replace(kept);
             drop(old);
         }
-        list::remove(self, parent);
+        list::remove(self, self.handed_over_by);
         // Drops values, hence outside of the locks.
         drop(map);
     }
 
     /// Returns the ancestor that a context refers to from its end on, while contexts that it has handed over live:
-    /// this one if it lives; or else its nearest ancestor that lives; or else the topmost request, or the
-    /// topmost context. So a job that always hands over the next job keeps no chain of ended ones.
+    /// this one if it lives; or else the topmost request below its nearest ancestor that lives; or else that
+    /// ancestor, or the topmost context. So a job that always hands over the next job keeps no chain of ended ones,
+    /// and each job stays below the request that it is for.
     fn kept_ancestor(self: Arc<Entry>) -> Arc<Entry> {
         let mut top_request = None;
         let mut entry = self;
@@ -210,12 +213,18 @@ impl Entry {
             }
             match entry.parent() {
                 Some(parent) => entry = parent,
-                None => return top_request.unwrap_or(entry),
+                None => break,
             }
         }
-        entry
+        top_request.unwrap_or(entry)
     }
 
+    /// Returns the number of the context that was current at the hand-over.
+    pub(super) fn handed_over_by(&self) -> Option<u64> {
+        Some(self.handed_over_by).filter(|&number| number != 0)
+    }
+
+    /// Returns the context that was current at the hand-over, or an ancestor of it.
     pub(super) fn parent(&self) -> Option<Arc<Entry>> {
         self.lock().parent.clone()
     }
