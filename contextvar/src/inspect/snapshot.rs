@@ -1,5 +1,6 @@
 //! The list at one moment.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt::{self, Write};
 use std::panic::{self, AssertUnwindSafe, Location};
@@ -12,6 +13,7 @@ use super::clock::{self, Time};
 use super::entry::{Counts, Entry};
 use super::{Kind, list, thread};
 use crate::context::Context;
+use crate::on_drop::OnDrop;
 
 /// The longest text of a value, in bytes.
 const MAX_TEXT: usize = 256;
@@ -61,9 +63,11 @@ pub struct ListedContext {
 /// context.
 ///
 /// Contexts go on meanwhile: no lock stops them, and each is shown as it was at some moment during the call. A value
-/// that its context drops meanwhile is dropped by this call.
+/// that its context drops meanwhile is dropped by this call, in an empty context, and a panic of its destructor is
+/// discarded.
 ///
-/// A panic of a `Debug` is caught, and the text says so.
+/// A panic of a `Debug` is caught, and the text says so. A `Debug` that calls this function gets … for all
+/// values.
 pub fn snapshot() -> Snapshot {
     let time = SystemTime::now();
     let now = clock::exact();
@@ -176,6 +180,8 @@ impl ListedContext {
         let running = (thread != 0 && finished.is_none()).then(|| (thread::name(thread), since(last)));
         let current_poll = running.as_ref().map_or(Duration::ZERO, |&(_, time)| time);
         let context = Context::from_map(map);
+        let variables = context.iter().map(|entry| (entry.name(), text(&entry))).collect();
+        drop_values(context);
         ListedContext {
             number: entry.number,
             parent: None,
@@ -192,7 +198,7 @@ impl ListedContext {
             last_polled: (last != 0).then(|| if running.is_some() { Duration::ZERO } else { since(last) }),
             running,
             task: (task != 0).then_some(task),
-            variables: context.iter().map(|entry| (entry.name(), text(&entry))).collect(),
+            variables,
             size,
         }
     }
@@ -293,6 +299,12 @@ impl ListedContext {
     }
 }
 
+/// Drops values that no other context may have any more: in an empty context, so that the caller's context does not
+/// get what their destructors set. Their panics are discarded, because they are not the caller's.
+fn drop_values(context: Context) {
+    drop(panic::catch_unwind(AssertUnwindSafe(|| Context::new().run(|| drop(context)))));
+}
+
 /// Returns the text of a value, cut after [`MAX_TEXT`].
 fn text(value: &impl fmt::Debug) -> String {
     /// Writes until the text is full, and then fails, so that no time is spent on the rest.
@@ -311,6 +323,15 @@ fn text(value: &impl fmt::Debug) -> String {
         }
     }
 
+    thread_local! {
+        /// True while this thread formats a value.
+        static FORMATS: Cell<bool> = const { Cell::new(false) };
+    }
+
+    if FORMATS.replace(true) {
+        return "\u{2026}".to_owned();
+    }
+    let _end = OnDrop(|| FORMATS.set(false));
     let mut cut = Cut(String::new());
     match panic::catch_unwind(AssertUnwindSafe(|| write!(cut, "{value:?}"))) {
         Ok(Ok(())) => cut.0,
