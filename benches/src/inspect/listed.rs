@@ -246,7 +246,7 @@ fn snapshots() -> String {
     let page = inspect::page().allow(|_| true);
     let (head, ()) = Request::get("/?contexts").body(()).unwrap().into_parts();
     let mut text = format!("## A snapshot of {count} contexts, each with two variables\n\n");
-    text += &header("", ["milliseconds", "bytes"].into_iter());
+    text += &header("", ["milliseconds", "kilobytes"].into_iter());
     let rows = [
         ("`inspect::snapshot()`, and its drop", median_ms(inspect::snapshot), None),
         ("its text for a terminal", median_ms(|| snapshot.to_string()), Some(snapshot.to_string().len())),
@@ -257,7 +257,7 @@ fn snapshots() -> String {
         ),
     ];
     for (name, ms, bytes) in rows {
-        text += &row(name, [Some(number(ms)), bytes.map(|bytes| number(bytes as f64))].into_iter());
+        text += &row(name, [Some(number(ms)), bytes.map(|bytes| number(bytes as f64 / 1e3))].into_iter());
     }
     drop(groups);
     text + "\n"
