@@ -149,7 +149,7 @@ targets that are missed: while the list is off, no instruction more a read and t
 - Each thread has a part of the list with a lock of its own. What two threads share is only the count of what both copy. A
   listed context is one copy more.
 - A task's bytes are those that are allocated when all have been polled once, less those that are freed.
-- The page fetches the JSON.
+- A page that is open fetches the page's answer once a second.
 ";
 
 #[cfg(tokio_unstable)]

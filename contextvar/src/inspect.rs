@@ -41,7 +41,7 @@
 //! # Cost
 //!
 //! Off, a poll takes two instructions more than without the feature. On, it takes some 10 ns more, a hand-over some
-//! 100 ns, and a listed context some 250 bytes: `docs/benchmarks-inspect.md` in the repository. A thread writes the
+//! 60 ns, and a listed context some 200 bytes: `docs/benchmarks-inspect.md` in the repository. A thread writes the
 //! time every millisecond while contexts are polled. So all times are exact to a millisecond; the busy time of
 //! many short polls is exact on average.
 //!

@@ -8,6 +8,7 @@ use std::process::Command;
 use std::task::{Context as Cx, Waker};
 use std::time::{Duration, Instant};
 
+use axum::http::Request;
 use contextvar::{Context, InContext, inspect, task};
 
 use super::programs::{self, Group, NUMBER, PROGRAMS};
@@ -242,17 +243,21 @@ fn snapshots() -> String {
     }
     let snapshot = inspect::snapshot();
     let count = snapshot.len();
-    let json = serde_json::to_vec(&snapshot).unwrap().len();
-    let terminal = snapshot.to_string().len();
+    let page = inspect::page().allow(|_| true);
+    let (head, ()) = Request::get("/?contexts").body(()).unwrap().into_parts();
     let mut text = format!("## A snapshot of {count} contexts, each with two variables\n\n");
-    text += &header("", ["milliseconds", "bytes"].into_iter());
+    text += &header("", ["milliseconds", "kilobytes"].into_iter());
     let rows = [
         ("`inspect::snapshot()`, and its drop", median_ms(inspect::snapshot), None),
-        ("the page's JSON", median_ms(|| serde_json::to_vec(&snapshot).unwrap()), Some(json)),
-        ("the text for a terminal", median_ms(|| snapshot.to_string()), Some(terminal)),
+        ("its text for a terminal", median_ms(|| snapshot.to_string()), Some(snapshot.to_string().len())),
+        (
+            "the page's answer with another snapshot, as JSON",
+            median_ms(|| page.respond(&head)),
+            Some(page.respond(&head).body().len()),
+        ),
     ];
     for (name, ms, bytes) in rows {
-        text += &row(name, [Some(number(ms)), bytes.map(|bytes| number(bytes as f64))].into_iter());
+        text += &row(name, [Some(number(ms)), bytes.map(|bytes| number(bytes as f64 / 1e3))].into_iter());
     }
     drop(groups);
     text + "\n"
