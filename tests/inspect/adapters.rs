@@ -257,7 +257,7 @@ fn a_task_of_an_executor_is_listed_where_the_executor_was_made() {
 #[test]
 fn a_closure_that_carries_values_is_listed_where_it_was_wrapped() {
     in_root(|root| {
-        let (f, line) = at!(carry::bind(|| only_running()));
+        let (f, line) = at!(carry::bind(only_running));
         let context = only(root);
         assert_place(&context, Kind::Closure, file!(), line);
         assert_eq!(context.polls(), 0);

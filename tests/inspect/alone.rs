@@ -163,7 +163,7 @@ fn a_listed_context_takes_less_than_300_bytes() {
         units.extend((0..COUNT).map(|_| pending::<()>().in_copied_context()));
         let on = allocated() - before;
         let bytes = (on - off) as usize / COUNT;
-        assert!(bytes <= 300 && bytes >= 100, "{bytes} bytes a context");
+        assert!((100..=300).contains(&bytes), "{bytes} bytes a context");
     });
 }
 

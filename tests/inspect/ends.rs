@@ -74,8 +74,8 @@ fn a_panic_in_a_poll_ends_the_poll() {
 fn a_panic_passes_through_nested_contexts() {
     in_root(|root| {
         let inner = async { panic!("deliberate") }.in_copied_context();
-        let outer = async move { inner.await }.in_copied_context();
-        let mut outer = boxed(async move { outer.await }.in_copied_context());
+        let outer = inner.in_copied_context();
+        let mut outer = boxed(outer.in_copied_context());
         panics(|| poll(outer.as_mut()));
         drop(outer);
         assert_eq!(shape(root), "");

@@ -133,10 +133,12 @@ pub(crate) fn current_thread() -> tokio::runtime::Runtime {
 /// A listed context, of a future that runs the closures that it is given.
 pub(crate) struct Unit {
     future: Pin<Box<Scoped<Runs>>>,
-    next: Rc<RefCell<Option<Box<dyn FnOnce()>>>>,
+    next: Next,
 }
 
-struct Runs(Rc<RefCell<Option<Box<dyn FnOnce()>>>>);
+type Next = Rc<RefCell<Option<Box<dyn FnOnce()>>>>;
+
+struct Runs(Next);
 
 impl Future for Runs {
     type Output = ();
@@ -151,7 +153,7 @@ impl Future for Runs {
 impl Unit {
     /// Hands a copy of the current context over, and names it.
     pub(crate) fn new(name: &'static str) -> Unit {
-        let next = Rc::default();
+        let next = Next::default();
         let mut unit = Unit { future: Box::pin(Runs(Rc::clone(&next)).in_copied_context()), next };
         unit.run(move || inspect::set_name(name));
         unit

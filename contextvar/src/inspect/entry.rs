@@ -274,7 +274,8 @@ impl Entry {
             // -1 shortly before an entry that is no poll.
             polls: (self.polls.load(Ordering::Relaxed) as i64).max(0) as u64,
             busy,
-            longest_poll: self.longest_poll.load(Ordering::Relaxed),
+            // A poll can have ended since.
+            longest_poll: self.longest_poll.load(Ordering::Relaxed).min(busy),
             // After the thread: an older time would be that of the last poll's end, perhaps an hour ago.
             last: self.last.load(Ordering::Relaxed),
             task: self.task.load(Ordering::Relaxed),
