@@ -9,6 +9,7 @@ mod hooks;
 mod parents;
 mod reentrancy;
 mod support;
+mod text;
 mod times;
 mod values;
 mod ways;
