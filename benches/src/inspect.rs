@@ -21,6 +21,7 @@ pub(crate) const ONLY: &str = "--only-inspect";
 /// build without it.
 pub(crate) const COUNT: &str = "--count-inspect";
 
+#[cfg(feature = "inspect")]
 const ON: &str = "on";
 const OFF: &str = "off";
 

@@ -21,6 +21,7 @@ use crate::work;
 /// An operation. It hands its contexts over after the list was turned on or off.
 pub(super) struct Program {
     pub(super) name: &'static str,
+    #[cfg_attr(not(feature = "inspect"), allow(dead_code, reason = "only counts are printed"))]
     pub(super) group: Group,
     pub(super) run: fn(Meter) -> Reading,
 }
