@@ -89,7 +89,7 @@ impl Entry {
         self.task.store(task.map_or(0, number_of), Ordering::Relaxed);
         self.thread.store(thread::number(), Ordering::Relaxed);
         self.last.store(clock::now(), Ordering::Relaxed);
-        self.polls.store(self.polls.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.polls.store(self.polls.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
     /// Notes the end of the poll.
@@ -113,7 +113,7 @@ impl Entry {
         self.task.load(Ordering::Relaxed) == task.map_or(0, number_of)
     }
 
-    /// Does not count the next entry of the context as a poll.
+    /// Does not count the next entry of the context as a poll. Before the first poll, `polls` is -1 meanwhile.
     pub(crate) fn next_entry_is_no_poll(&self) {
         self.polls.store(self.polls.load(Ordering::Relaxed).wrapping_sub(1), Ordering::Relaxed);
     }
