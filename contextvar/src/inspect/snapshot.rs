@@ -175,7 +175,8 @@ impl ListedContext {
     /// Returns a context without its place in the trees.
     fn new(entry: &Entry, now: Time) -> Self {
         let since = |time: Time| Duration::from_micros(now.saturating_sub(time));
-        let (map, size) = entry.with_map(|map| (map.clone(), map.own_size(2)));
+        // The context has one copy of the map, and the entry the other.
+        let (size, map) = entry.with_map(|map| (map.own_size(2), map.clone()));
         // Read after the map: if the context has not finished now, the map is its own.
         let finished = entry.finished();
         let Counts { polls, busy, longest_poll, last, task, thread } = entry.counts();
