@@ -52,6 +52,8 @@ async fn a_task_that_outlives_its_request_keeps_values_alive_alone() {
     let snapshot = inspect::snapshot();
     let request = snapshot.roots().next().unwrap();
     assert!(request.finished().is_some());
+    // No longer `Body`.
+    assert_eq!(request.kind(), inspect::Kind::Request);
     assert_eq!(request.size(), 0);
     let sizes: Vec<_> = snapshot.children(request.number()).map(|context| context.size()).collect();
     assert!(matches!(sizes[..], [700..1500]), "{sizes:?}");

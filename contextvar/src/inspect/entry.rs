@@ -89,6 +89,7 @@ impl Entry {
         self.task.store(task.map_or(0, number_of), Ordering::Relaxed);
         self.thread.store(thread::number(), Ordering::Relaxed);
         self.last.store(clock::now(), Ordering::Relaxed);
+        // From -1 to 0, if it is no poll.
         self.polls.store(self.polls.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
@@ -113,7 +114,7 @@ impl Entry {
         self.task.load(Ordering::Relaxed) == task.map_or(0, number_of)
     }
 
-    /// Does not count the next entry of the context as a poll. Before the first poll, `polls` is -1 meanwhile.
+    /// Does not count the next entry of the context as a poll.
     pub(crate) fn next_entry_is_no_poll(&self) {
         self.polls.store(self.polls.load(Ordering::Relaxed).wrapping_sub(1), Ordering::Relaxed);
     }
@@ -138,6 +139,10 @@ impl Entry {
     }
 
     fn finish(&self) {
+        // What has finished is the request as a whole.
+        if self.kind() == Kind::Body {
+            self.kind.store(Kind::Request as u8, Ordering::Relaxed);
+        }
         self.finished.store(clock::now(), Ordering::Relaxed);
         let parent = self.parent();
         let kept = parent.clone().map(Entry::kept_ancestor);
