@@ -26,9 +26,10 @@ pub(crate) async fn run(url: &str) -> Result<()> {
     let job = start_job();
     for round in 0..ROUNDS {
         let numbers = round * REQUESTS_PER_ROUND..(round + 1) * REQUESTS_PER_ROUND;
-        let mut answers = JoinSet::new();
+        let (mut quick, mut slow) = (JoinSet::new(), JoinSet::new());
         for request in numbers.clone().map(Request) {
             let (client, url) = (check.client.clone(), url.to_owned());
+            let answers = if request.path() == "checkout" { &mut slow } else { &mut quick };
             answers.spawn(async move { (request, request.send(&client, &url).await) });
         }
         let of = |path| numbers.clone().map(Request).filter(move |request| request.path() == path);
@@ -37,6 +38,7 @@ pub(crate) async fn run(url: &str) -> Result<()> {
 
         let mut trees = [checkouts.iter().flat_map(checkout_tree).collect(), leaked.clone()].concat();
         trees.extend(jobs.next().into_iter().flat_map(job_tree));
+        expect_answers(quick).await?;
         // The parts of a checkout that wait are its two tasks, its blocking call and its thread.
         gate.holds(checkouts.len() * 4 + 1).await?;
         check.expect(trees).await?;
@@ -48,10 +50,7 @@ pub(crate) async fn run(url: &str) -> Result<()> {
             check.expect(trees).await?;
             gate.open();
         }
-        while let Some(answer) = answers.join_next().await {
-            let (request, answer) = answer?;
-            expect_answer(request, &answer?)?;
-        }
+        expect_answers(slow).await?;
     }
     check.other_answers().await?;
 
@@ -88,7 +87,7 @@ fn receipt_tree(request: &Request) -> String {
 }
 
 fn leaked_tree(request: Request) -> [String; 2] {
-    let root = "body finished";
+    let root = "request finished";
     [root.to_owned(), format!("{root} > task \"await the parcel\" {}", values(request))]
 }
 
@@ -102,15 +101,21 @@ fn values(request: Request) -> String {
     format!("request_id={} tenant={tenant:?} token=<redacted> user={user:?}", request.0)
 }
 
-fn expect_answer(request: Request, answer: &str) -> Result<()> {
-    let tenant = request.tenant();
-    let expected = match request.path() {
-        "products" => format!("the products of {tenant}"),
-        "search" => "nothing found for public".to_owned(),
-        "track" => "you will hear from us".to_owned(),
-        _ => (0..RECEIPT_LINES).map(|line| format!("line {line} of {tenant}\n")).collect(),
-    };
-    if answer == expected { Ok(()) } else { Err(format!("request {} got {answer:?}", request.0).into()) }
+async fn expect_answers(mut answers: JoinSet<(Request, Result<String, reqwest::Error>)>) -> Result<()> {
+    while let Some(answer) = answers.join_next().await {
+        let (request, answer) = answer?;
+        let (tenant, answer) = (request.tenant(), answer?);
+        let expected = match request.path() {
+            "products" => format!("the products of {tenant}"),
+            "search" => "nothing found for public".to_owned(),
+            "track" => "you will hear from us".to_owned(),
+            _ => (0..RECEIPT_LINES).map(|line| format!("line {line} of {tenant}\n")).collect(),
+        };
+        if answer != expected {
+            return Err(format!("request {} got {answer:?}", request.0).into());
+        }
+    }
+    Ok(())
 }
 
 // What is listed.
@@ -163,7 +168,7 @@ impl Check {
         }
         let finished: Value = serde_json::from_str(&self.get("?finished").await?)?;
         let requests = finished["contexts"].as_array().into_iter().flatten();
-        let requests = requests.filter(|context| context["kind"] == "body").count() as u64;
+        let requests = requests.filter(|context| context["kind"] == "request").count() as u64;
         if requests != ROUNDS * REQUESTS_PER_ROUND {
             return Err(format!("the page has {requests} finished requests").into());
         }
@@ -186,7 +191,7 @@ fn lines(snapshot: &Value) -> Vec<String> {
 
 fn line(contexts: &[Value], context: &Value) -> String {
     let parent = contexts.iter().find(|parent| parent["number"] == context["parent"]);
-    let mut line = parent.map_or_else(String::new, |parent| line_of_parent(contexts, parent));
+    let mut line = parent.map_or_else(String::new, |parent| line(contexts, parent) + " > ");
     line += context["kind"].as_str().unwrap_or_default();
     if let Some(name) = context["name"].as_str() {
         line += &format!(" {name:?}");
@@ -201,10 +206,6 @@ fn line(contexts: &[Value], context: &Value) -> String {
         line += &format!(" {}={}", name.unwrap_or_default(), value.unwrap_or_default());
     }
     line
-}
-
-fn line_of_parent(contexts: &[Value], parent: &Value) -> String {
-    line(contexts, parent) + " > "
 }
 
 /// Both are sorted.
