@@ -1,0 +1,287 @@
+"""The page of `contextvar::inspect` in a browser: the page of examples/live.rs, which serves itself requests."""
+
+import os
+import unittest
+
+from selenium.webdriver.common.keys import Keys
+
+from browser import Browser, Shop
+
+SCRIPT = "<script>alert(1)</script>"
+SECRET = "secret-of-user"
+
+
+def setUpModule():
+    global shop, browser
+    shop = Shop()
+    unittest.addModuleCleanup(shop.close)
+    browser = Browser()
+    unittest.addModuleCleanup(browser.driver.quit)
+    # The first leak, a search and some checkouts.
+    browser.until(lambda: shop.ledger()["leaked"] and len(shop.ledger()["checkouts"]) > 3)
+
+
+def picture(name):
+    """Writes a picture for the documentation, if it was asked for."""
+    if "SCREENSHOTS" in os.environ:
+        browser.driver.save_screenshot(os.path.join(os.environ["SCREENSHOTS"], f"{name}.png"))
+
+
+def value(context, name):
+    """Returns the text of a variable in the JSON of a context, or None."""
+    return next((it["value"] for it in context["variables"] if it["name"] == name), None)
+
+
+def expected_rows(contexts):
+    """Returns the rows of all contexts, in the order of the answer, when all trees are expanded."""
+    levels, rows = {None: 0}, []
+    parents = {context["parent"] for context in contexts}
+    for context in contexts:
+        levels[context["number"]] = level = levels[context["parent"]] + 1
+        row = {"number": context["number"], "kind": context["kind"], "level": level}
+        row["expanded"] = "true" if context["number"] in parents else None
+        row["finished"] = context["finished_us"] is not None
+        row["place"] = f"{context['file']}:{context['line']}"
+        row["name"] = context["name"] or ""
+        row["variables"] = {it["name"]: it["value"] for it in context["variables"]}
+        rows.append(row)
+    return rows
+
+
+class PageTest(unittest.TestCase):
+    def setUp(self):
+        # Tall enough for all rows.
+        self.open(height=2500)
+
+    def open(self, height=800, width=1280, page=None, hash=""):
+        browser.resize(width, height)
+        browser.color_scheme("light")
+        browser.open((page or shop.page) + hash)
+        browser.until(lambda: browser.answer("?contexts"))
+
+    def tearDown(self):
+        # Errors of scripts, and what the content security policy has blocked, are in the log.
+        self.assertEqual(browser.driver.get_log("browser"), [])
+
+    def roots(self):
+        return [row["number"] for row in browser.rows() if row["level"] == 1]
+
+    def root_of(self, number):
+        parents = {it["number"]: it["parent"] for it in browser.answer("?contexts")["contexts"]}
+        while parents[number] is not None:
+            number = parents[number]
+        return number
+
+    def twisty(self, number):
+        return f"#rows [data-number='{number}'] .twisty"
+
+
+class Requests(PageTest):
+    def test_shows_the_trees(self):
+        before = shop.ledger()
+        browser.await_updates(2)
+        browser.pause()
+        after = shop.ledger()
+        self.assertTrue(all(row["level"] == 1 for row in browser.rows()))
+        for number in self.roots():
+            if browser.row(number)["expanded"] == "false":
+                browser.click(self.twisty(number))
+
+        rows = browser.rows()
+        expected = expected_rows(browser.answer("?contexts")["contexts"])
+        self.assertEqual([{**row, "badge": None} for row in rows], [{**row, "badge": None} for row in expected])
+        # The same by what the shop says of itself.
+        checkouts = {int(row["variables"]["request_id"]) for row in rows if row["kind"] in ("request", "body") and not row["finished"]}
+        lasting = set(before["checkouts"]) & set(after["checkouts"])
+        self.assertGreater(len(lasting), 2)
+        self.assertLessEqual(lasting, checkouts)
+        waiting = {int(row["variables"]["request_id"]) for row in rows if row["name"] == "await the parcel"}
+        self.assertLessEqual(set(before["leaked"]), waiting)
+        self.assertLessEqual(waiting, set(after["leaked"]))
+        self.assertIn("refresh prices", [row["name"] for row in rows if row["level"] == 1])
+
+    def test_details_name_the_place_and_the_values(self):
+        browser.pause()
+        context = next(it for it in browser.answer("?contexts")["contexts"] if it["kind"] in ("request", "body") and it["variables"])
+        browser.click(f"#rows [data-number='{context['number']}'] .kind")
+        details = browser.find("#details").text
+        self.assertEqual(browser.find("#details").get_attribute("data-number"), str(context["number"]))
+        self.assertIn(f"{context['file']}:{context['line']}:{context['column']}", details)
+        for variable in context["variables"]:
+            self.assertIn(variable["value"], details)
+
+    def test_mouse_expands_and_collapses(self):
+        browser.pause()
+        parent = next(row for row in browser.rows() if row["expanded"] == "false")["number"]
+        children = [it["number"] for it in browser.answer("?contexts")["contexts"] if it["parent"] == parent]
+        self.assertIsNone(browser.row(children[0]))
+        browser.click(self.twisty(parent))
+        self.assertEqual(browser.row(parent)["expanded"], "true")
+        self.assertTrue(all(browser.row(child) for child in children))
+        browser.click(self.twisty(parent))
+        self.assertEqual(browser.row(parent)["expanded"], "false")
+        self.assertIsNone(browser.row(children[0]))
+        browser.click("#expand")
+        self.assertNotIn("false", [row["expanded"] for row in browser.rows()])
+        browser.click("#collapse")
+        self.assertEqual([row["level"] for row in browser.rows()], [1] * len(self.roots()))
+
+    def active(self):
+        """Returns the number of the row that is announced as active, and selected."""
+        row = "document.getElementById(document.getElementById('tree').getAttribute('aria-activedescendant'))"
+        return browser.js(f"const row = {row}; return row?.ariaSelected === 'true' ? Number(row.dataset.number) : null")
+
+    def test_keys_of_the_tree(self):
+        browser.pause()
+        rows = browser.rows()
+        roots = self.roots()
+        index, parent = next((i, row["number"]) for i, row in enumerate(rows) if row["expanded"] == "false")
+        child = next(it["number"] for it in browser.answer("?contexts")["contexts"] if it["parent"] == parent)
+        browser.js("document.getElementById('tree').focus()")
+        browser.press(Keys.END)
+        self.assertEqual(self.active(), roots[-1])
+        browser.press(Keys.HOME)
+        self.assertEqual(self.active(), roots[0])
+        browser.press(*[Keys.ARROW_DOWN] * index)
+        self.assertEqual(self.active(), parent)
+        browser.press(Keys.ARROW_RIGHT)
+        self.assertEqual((self.active(), browser.row(parent)["expanded"]), (parent, "true"))
+        browser.press(Keys.ARROW_RIGHT)
+        self.assertEqual(self.active(), child)
+        browser.press(Keys.ARROW_UP)
+        self.assertEqual(self.active(), parent)
+        browser.press(Keys.ARROW_DOWN, Keys.ARROW_LEFT)
+        self.assertEqual((self.active(), browser.row(parent)["expanded"]), (parent, "true"))
+        browser.press(Keys.ARROW_LEFT)
+        self.assertEqual((self.active(), browser.row(parent)["expanded"]), (parent, "false"))
+        self.assertIsNone(browser.row(child))
+        browser.press(Keys.ENTER)
+        self.assertEqual(browser.find("#details").get_attribute("data-number"), str(parent))
+        browser.press(Keys.ESCAPE)
+        self.assertFalse(browser.find("#details").is_displayed())
+        self.assertEqual(browser.js("return document.activeElement.id"), "tree")
+
+    def test_filter_shows_only_trees_that_match(self):
+        browser.pause()
+        contexts = browser.answer("?contexts")["contexts"]
+        matching = [it["number"] for it in contexts if value(it, "tenant") == '"acme"']
+        expected = {self.root_of(number) for number in matching}
+        self.assertLess(len(expected), len(self.roots()))
+        browser.fill("#filter", "tenant=acme")
+        self.assertEqual(set(self.roots()), expected)
+        # A match inside of a tree is shown, and marked.
+        marked = browser.js("return [...document.querySelectorAll('#rows .row.match')].map((row) => Number(row.dataset.number))")
+        self.assertLessEqual(set(marked), set(matching))
+        leaked = next(it for it in contexts if it["name"] == "await the parcel" and value(it, "tenant") == '"acme"')
+        self.assertIn(leaked["number"], marked)
+        browser.fill("#filter", "tenant=nobody")
+        self.assertEqual(self.roots(), [])
+        # The address has the filter.
+        self.open(hash="#requests?filter=tenant%3Dnorth")
+        browser.pause()
+        contexts = browser.answer("?contexts")["contexts"]
+        north = {self.root_of(it["number"]) for it in contexts if value(it, "tenant") == '"north"'}
+        self.assertEqual(set(self.roots()), north)
+
+    def test_sorts_by_age(self):
+        browser.pause()
+        roots = [it for it in browser.answer("?contexts")["contexts"] if it["parent"] is None]
+        ages = {it["number"]: it["age_us"] for it in roots}
+        self.assertGreater(len(ages), 3)
+        browser.select("#sort", "newest")
+        newest = [ages[number] for number in self.roots()]
+        self.assertEqual(newest, sorted(ages.values()))
+        browser.select("#sort", "oldest")
+        self.assertEqual([ages[number] for number in self.roots()], newest[::-1])
+
+    def test_marks_requests_whose_tasks_outlive_them(self):
+        before = set(shop.ledger()["leaked"])
+        browser.await_updates(2)
+        browser.click("#leftovers")
+        browser.pause()
+        browser.click("#expand")
+        rows = browser.rows()
+        requests, tasks = rows[::2], rows[1::2]
+        for request, task in zip(requests, tasks, strict=True):
+            self.assertEqual((request["kind"], request["level"], request["finished"]), ("request", 1, True))
+            self.assertEqual(request["badge"], "finished, 1 still live")
+            self.assertEqual((task["name"], task["level"], task["finished"]), ("await the parcel", 2, False))
+            self.assertEqual(task["badge"], f"outlives request #{request['number']}")
+        leaked = {int(task["variables"]["request_id"]) for task in tasks}
+        self.assertLessEqual(before, leaked)
+        self.assertLessEqual(leaked, set(shop.ledger()["leaked"]))
+        self.assertEqual(browser.text("#totals [data-total=leftovers]").split()[0], str(len(leaked)))
+
+    def test_a_new_request_appears_and_an_old_one_goes(self):
+        checkout = max(shop.ledger()["checkouts"])
+
+        def shown():
+            return {int(row["variables"].get("request_id", 0)) for row in browser.rows()}
+
+        browser.until(lambda: checkout in shown())
+        browser.until(lambda: checkout not in shown() and max(shown()) > checkout)
+
+    def test_pause_stops_the_updates(self):
+        browser.pause()
+        rows, updated = browser.rows(), browser.text("#updated")
+        fetches = browser.js("return fetches.started")
+        # The page would have fetched several times.
+        last = max(shop.ledger()["checkouts"])
+        browser.until(lambda: last not in shop.ledger()["checkouts"])
+        self.assertEqual(browser.js("return fetches.started"), fetches)
+        self.assertEqual((browser.rows(), browser.text("#updated")), (rows, updated))
+        browser.click("#pause")
+        browser.await_updates()
+        self.assertNotEqual(browser.rows(), rows)
+
+
+class Safety(PageTest):
+    def test_text_of_clients_is_text(self):
+        scripts = browser.js("return document.scripts.length")
+        browser.fill("#filter", f'tenant="{SCRIPT}"')
+        rows = browser.until(browser.rows)
+        browser.click("#expand")
+        browser.click(f"#rows [data-number='{rows[0]['number']}'] .kind")
+        browser.await_updates()
+        values = {row["variables"]["tenant"] for row in browser.rows() if row["variables"]}
+        self.assertEqual(values, {f'"{SCRIPT}"'})
+        self.assertEqual(browser.js("return document.scripts.length"), scripts)
+        self.assertEqual(browser.js("return document.querySelectorAll('main script').length"), 0)
+        # An alert would have raised in each of these calls. The log is checked after each test.
+
+    def test_shows_no_secret(self):
+        browser.click("#expand")
+        browser.await_updates()
+        browser.click("#tab-lost")
+        browser.until(lambda: browser.answer("?lost"))
+        browser.click("#tab-timeline")
+        browser.until(lambda: browser.answer("?finished"))
+        seen = browser.js("return JSON.stringify(answers) + document.documentElement.outerHTML")
+        self.assertIn("<redacted>", seen)
+        for text in [seen, *(shop.get(shop.page + query) for query in ("", "?contexts", "?lost", "?finished"))]:
+            self.assertNotIn(SECRET, text)
+
+    def test_loads_nothing_but_itself(self):
+        browser.click("#tab-lost")
+        browser.click("#tab-timeline")
+        browser.until(lambda: browser.answer("?finished"))
+        loaded = browser.js("return performance.getEntriesByType('resource').map((entry) => entry.name)")
+        self.assertEqual(set(loaded), {shop.page + query for query in ("?contexts", "?lost", "?finished")})
+
+
+class OtherTabs(PageTest):
+    def test_lost_reads_are_counted_by_place(self):
+        browser.click("#tab-lost")
+        browser.until(lambda: browser.answer("?lost"))
+        browser.pause()
+        [place] = browser.answer("?lost")["places"]
+        [row] = browser.js("return [...document.querySelectorAll('#lost tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent))")
+        with open("examples/live.rs") as source:
+            line = next(n for n, text in enumerate(source, 1) if "tokio::spawn(async { TENANT.get() })" in text)
+        self.assertEqual((row[0], row[1]), (str(place["count"]), "tenant"))
+        self.assertGreater(place["count"], 0)
+        self.assertTrue(row[3].startswith(f"examples/live.rs:{line}:"), row)
+        self.assertIn("contextvar::task::spawn", row[5])
+
+    def test_timeline_shows_a_request_with_its_tasks_as_bars(self):
+        self.open(hash="#timeline", height=2500)
