@@ -35,7 +35,7 @@
 //! A context that has finished stays in the list while contexts that it has handed over, directly or not, live on.
 //! It has no variables any more: the list keeps no value alive.
 //!
-//! On a runtime with hooks ([`contextvar::runtime`](crate::runtime)) each task has a context. Where
+//! On a runtime with hooks (`contextvar::runtime`) each task has a context. Where
 //! `contextvar::task::spawn` starts a task on such a runtime, the task has two, and both are listed.
 //!
 //! # Cost
@@ -48,7 +48,8 @@
 //! # Privacy
 //!
 //! Values are shown as their `Debug` shows them, and as `<redacted>` if the variable is [secret]. A value's text is
-//! cut after 256 bytes.
+//! cut after 256 bytes. [`page`] answers only requests from the same machine, unless you set
+//! [another rule](Page::allow).
 //!
 //! [secret]: crate::ContextVar::secret
 
@@ -128,7 +129,7 @@ pub fn set_name(name: impl Into<String>) {
 }
 
 /// Returns a service for one route of a server, which shows the list as a page. Turns the list on, as [`enable`]
-/// does. See [`Page`].
+/// does. [`Page`] has the lines for axum, hyper, tonic and actix.
 pub fn page() -> Page {
     enable();
     Page::new()

@@ -362,6 +362,7 @@ pub fn run_applying_changes<R>(py: Python<'_>, f: impl FnOnce() -> PyResult<R>) 
 /// ```python
 /// length = await fetch("http://localhost/")
 /// ```
+#[cfg_attr(feature = "inspect", track_caller)]
 pub fn coroutine<F, T>(py: Python<'_>, future: F) -> PyResult<Bound<'_, PyAny>>
 where
     F: Future<Output = PyResult<T>> + Send + 'static,
@@ -394,6 +395,7 @@ where
 ///     })
 /// }
 /// ```
+#[cfg_attr(feature = "inspect", track_caller)]
 pub fn coroutine_applying_changes<F, T>(py: Python<'_>, future: F) -> PyResult<Bound<'_, PyAny>>
 where
     F: Future<Output = PyResult<T>> + Send + 'static,

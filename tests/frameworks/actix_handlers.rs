@@ -1,8 +1,12 @@
-//! actix-web's handlers: the attribute above and below `#[get]`, and on a module of handlers.
+//! actix-web's handlers: the attribute above and below `#[get]`, and on a module of handlers. And the page of
+//! `inspect`.
 
-use actix_web::test::{TestRequest, call_and_read_body, init_service};
-use actix_web::web::Path;
-use actix_web::{App, get, rt};
+use actix_web::body::to_bytes;
+use actix_web::http::{StatusCode, Version};
+use actix_web::test::{TestRequest, call_and_read_body, call_service, init_service};
+use actix_web::web::{self, Path};
+use actix_web::{App, HttpRequest, HttpResponse, get, rt};
+use contextvar::inspect::{self, Page};
 use contextvar::{context_var, with_copied_context};
 
 #[context_var]
@@ -74,4 +78,61 @@ async fn each_request_keeps_the_values_of_its_handler() {
     // A handler without the attribute shares the context of its caller.
     assert_eq!(get("/plain").await, "grace, visitor");
     assert_eq!(get("/plain").await, "visitor, visitor");
+}
+
+/// The handler in the docs of [`Page`].
+async fn contexts(request: HttpRequest, page: web::Data<Page>) -> HttpResponse {
+    let mut head = http::Request::builder().method(request.method().as_str()).uri(request.uri().to_string());
+    if request.version() < Version::HTTP_11 {
+        head = head.version(http::Version::HTTP_10);
+    }
+    for (name, value) in request.headers() {
+        head = head.header(name.as_str(), value.as_bytes());
+    }
+    if let Some(peer) = request.peer_addr() {
+        head = head.extension(peer);
+    }
+    let Ok(head) = head.body(()) else { return HttpResponse::BadRequest().finish() };
+    let (head, body) = page.respond(&head.into_parts().0).into_parts();
+    let mut response =
+        HttpResponse::build(StatusCode::from_u16(head.status.as_u16()).expect("a known status"));
+    for (name, value) in &head.headers {
+        response.insert_header((name.as_str(), value.as_bytes()));
+    }
+    response.body(body)
+}
+
+#[actix_web::test]
+async fn the_page_is_served_to_this_machine() {
+    let page = web::Data::new(inspect::page());
+    let app = &init_service(App::new().app_data(page).route("/contexts", web::route().to(contexts))).await;
+    let get = async |request: TestRequest| {
+        let response = call_service(app, request.to_request()).await;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = to_bytes(response.into_body()).await.unwrap();
+        (status.as_u16(), headers, String::from_utf8(body.into()).unwrap())
+    };
+    let local = |uri: &str| {
+        let request = TestRequest::get().uri(uri).peer_addr(([127, 0, 0, 1], 50000).into());
+        request.insert_header(("host", "localhost:3000"))
+    };
+
+    let (status, headers, body) = get(local("/contexts")).await;
+    assert_eq!((status, headers.get("x-frame-options").unwrap().as_bytes()), (200, &b"DENY"[..]));
+    assert!(body.starts_with("<!DOCTYPE html>"));
+    let (status, headers, body) = get(local("/contexts?contexts")).await;
+    assert_eq!((status, headers.get("content-type").unwrap().as_bytes()), (200, &b"application/json"[..]));
+    assert!(body.contains(r#""contexts":["#), "{body}");
+
+    assert_eq!(get(local("/contexts").method(actix_web::http::Method::POST)).await.0, 405);
+    let refused = [
+        local("/contexts").peer_addr(([192, 168, 0, 1], 50000).into()),
+        local("/contexts").insert_header(("host", "example.com")),
+        local("/contexts").insert_header(("x-forwarded-for", "127.0.0.1")),
+        local("/contexts").version(Version::HTTP_10),
+        TestRequest::get().uri("/contexts").insert_header(("host", "localhost")),
+    ];
+    for request in refused {
+        assert_eq!(get(request).await.0, 403);
+    }
 }

@@ -60,8 +60,9 @@ fn send_sync_and_unpin() {
 #[test]
 fn sizes() {
     let word = size_of::<usize>();
-    assert_eq!(size_of::<Context>(), word + 8);
+    // With the word of feature `inspect`.
+    assert_eq!(size_of::<Context>(), 2 * word + 8);
     // The future, and the word for what is carried along.
     assert_eq!(size_of::<Scoped<Box<u8>>>(), size_of::<Context>() + 2 * word);
-    assert!(size_of::<Scoped<[u64; 8]>>() <= size_of::<[u64; 8]>() + 32);
+    assert!(size_of::<Scoped<[u64; 8]>>() <= size_of::<[u64; 8]>() + 32 + word);
 }

@@ -236,7 +236,7 @@ fn a_tail_expression_can_borrow_an_argument() {
 }
 
 #[test]
-fn futures_are_at_most_32_bytes_larger() {
+fn futures_are_at_most_40_bytes_larger() {
     fn wait() -> Waiter {
         Box::pin(ready(()))
     }
@@ -246,7 +246,7 @@ fn futures_are_at_most_32_bytes_larger() {
         ($($make:expr;)*) => {$({
             let plain = { use plain::*; std::mem::size_of_val(&$make) };
             let copied = { use copied::*; std::mem::size_of_val(&$make) };
-            assert!(plain <= copied && copied <= plain + 32, "{}: {} and {}", stringify!($make), plain, copied);
+            assert!(plain <= copied && copied <= plain + 40, "{}: {} and {}", stringify!($make), plain, copied);
         })*};
     }
     assert_sizes! {

@@ -23,6 +23,10 @@ pub(crate) struct Contents {
     pub(crate) listing: Option<Listing>,
 }
 
+#[cfg(not(feature = "inspect"))]
+const _: () =
+    assert!(size_of::<Contents>() == size_of::<usize>() + 8, "`inspect` takes no space where it is off");
+
 impl Contents {
     #[inline]
     pub(crate) const fn new(map: Map) -> Self {

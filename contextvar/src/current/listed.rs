@@ -1,6 +1,7 @@
 //! The listed contexts that a thread has entered.
 
 use std::cell::{Cell, UnsafeCell};
+use std::panic::RefUnwindSafe;
 use std::ptr;
 use std::sync::Arc;
 
@@ -29,6 +30,9 @@ pub(crate) struct ListedFrame {
 unsafe impl Send for ListedFrame {}
 // SAFETY: as above.
 unsafe impl Sync for ListedFrame {}
+
+// A panic that unwinds through a context leaves its frame.
+impl RefUnwindSafe for ListedFrame {}
 
 impl ListedFrame {
     pub(crate) fn new() -> ListedFrame {

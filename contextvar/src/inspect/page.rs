@@ -2,11 +2,11 @@
 
 mod access;
 mod body;
+mod html;
 
 use std::convert::Infallible;
 use std::fmt;
 use std::future::{self, Ready};
-use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -20,19 +20,6 @@ use tower_service::Service;
 
 pub use self::body::PageBody;
 use super::{finished::finished, lost::lost, snapshot};
-
-const TEMPLATE: &str = include_str!("page/page.html");
-const STYLE: &str = include_str!("page/style.css");
-const SCRIPT: &str = concat!(
-    include_str!("page/script.js"),
-    include_str!("page/text.js"),
-    include_str!("page/model.js"),
-    include_str!("page/rows.js"),
-    include_str!("page/details.js"),
-    include_str!("page/requests.js"),
-    include_str!("page/lost.js"),
-    include_str!("page/timeline.js"),
-);
 
 /// Headers of every response.
 const HEADERS: [(HeaderName, &str); 5] = [
@@ -73,7 +60,7 @@ const TEXT: &str = "text/plain; charset=utf-8";
 /// The page is one document. It loads nothing from elsewhere, and it changes nothing in the process.
 /// It answers GET and HEAD. Its script fetches the data as JSON, once a second, from the same path: `?contexts`,
 /// `?lost` and `?finished`. These requests are in the list like all others if a
-/// [`ContextLayer`](crate::tower::ContextLayer) is around the page's route. A request takes the time of a
+/// `contextvar::tower::ContextLayer` is around the page's route. A request takes the time of a
 /// [`snapshot`](super::snapshot) on the thread that serves it.
 ///
 /// # Who sees it
@@ -150,8 +137,8 @@ const TEXT: &str = "text/plain; charset=utf-8";
 ///     if let Some(peer) = request.peer_addr() {
 ///         head = head.extension(peer);
 ///     }
-///     let (head, ()) = head.body(()).expect("actix has parsed it").into_parts();
-///     let (head, body) = page.respond(&head).into_parts();
+///     let Ok(head) = head.body(()) else { return HttpResponse::BadRequest().finish() };
+///     let (head, body) = page.respond(&head.into_parts().0).into_parts();
 ///     let mut response = HttpResponse::build(StatusCode::from_u16(head.status.as_u16()).expect("a known status"));
 ///     for (name, value) in &head.headers {
 ///         response.insert_header((name.as_str(), value.as_bytes()));
@@ -160,14 +147,16 @@ const TEXT: &str = "text/plain; charset=utf-8";
 /// }
 ///
 /// let page = web::Data::new(inspect::page());
-/// App::new().app_data(page.clone()).route("/debug/contexts", web::get().to(contexts))
+/// App::new().app_data(page.clone()).route("/debug/contexts", web::route().to(contexts))
 /// ```
 #[derive(Clone)]
 pub struct Page {
-    peer: Arc<dyn Fn(&Parts) -> Option<IpAddr> + Send + Sync>,
-    /// A rule in place of the built-in ones.
-    allow: Option<Arc<dyn Fn(&Parts) -> bool + Send + Sync>>,
+    peer: Function<Option<IpAddr>>,
+    /// The rule in place of the built-in ones.
+    allow: Option<Function<bool>>,
 }
+
+type Function<T> = Arc<dyn Fn(&Parts) -> T + Send + Sync>;
 
 impl Page {
     pub(super) fn new() -> Self {
@@ -264,28 +253,11 @@ fn json(data: &impl Serialize) -> Response<Bytes> {
 }
 
 fn html() -> Response<Bytes> {
-    let nonce = nonce();
-    let template = TEMPLATE.replace("NONCE", &nonce);
-    // Both are split off before one is filled in, because what is filled in can contain the other.
-    let (head, rest) = template.split_once("/*STYLE*/").expect("page.html has a place for the style");
-    let (middle, tail) = rest.split_once("/*SCRIPT*/").expect("page.html has a place for the script");
-    let mut response = with_type(StatusCode::OK, HTML, [head, STYLE, middle, SCRIPT, tail].concat());
-    let policy = format!(
-        "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'; \
-         base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    );
-    let policy = HeaderValue::try_from(policy).expect("visible ASCII");
+    let nonce = html::nonce();
+    let mut response = with_type(StatusCode::OK, HTML, html::document(&nonce));
+    let policy = HeaderValue::try_from(html::policy(&nonce)).expect("visible ASCII");
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     response
-}
-
-/// Returns 128 bits that nobody can guess before the response is sent.
-///
-/// The hashers' keys come from the system's random numbers, and a hash (SipHash) does not show its key. That is enough
-/// for a second line of defense: the HTML contains no text from outside, in which a guess could stand.
-fn nonce() -> String {
-    let [high, low] = [RandomState::new(), RandomState::new()].map(|keys| keys.hash_one(()));
-    format!("{high:016x}{low:016x}")
 }
 
 impl<B> Service<Request<B>> for Page {

@@ -18,9 +18,11 @@ use tokio::task::AbortHandle;
 
 use super::{Changes, attach, border, event_loop, raw};
 use crate::context::{Context, copy_context as copy_rust_context};
+use crate::hand_over::{Kind, Place};
 use crate::scoped::Scoped;
 
 /// Returns a coroutine that runs `future` on the tokio runtime.
+#[cfg_attr(feature = "inspect", track_caller)]
 pub(super) fn new<'py, F, T>(py: Python<'py>, future: F, changes: Changes) -> PyResult<Bound<'py, PyAny>>
 where
     F: Future<Output = PyResult<T>> + Send + 'static,
@@ -30,7 +32,8 @@ where
         Changes::Isolated => "coroutine",
         Changes::Applied => "coroutine_applying_changes",
     };
-    let start = Box::new(move |py: Python<'_>| start(py, future, changes));
+    let place = Place::here();
+    let start = Box::new(move |py: Python<'_>| start(py, future, changes, place));
     let start = Start { start: Mutex::new(Some(start)), task: OnceLock::new() };
     let coroutine = event_loop::function(py, function)?.call1((start,))?;
     let name = PyString::intern(py, name_of::<F>());
@@ -73,7 +76,12 @@ impl Start {
 }
 
 /// Returns asyncio's future for the result, and the task of `future`.
-fn start<F, T>(py: Python<'_>, future: F, changes: Changes) -> PyResult<(Py<PyAny>, AbortHandle)>
+fn start<F, T>(
+    py: Python<'_>,
+    future: F,
+    changes: Changes,
+    place: Place,
+) -> PyResult<(Py<PyAny>, AbortHandle)>
 where
     F: Future<Output = PyResult<T>> + Send + 'static,
     T: for<'a> IntoPyObject<'a> + Send + 'static,
@@ -88,8 +96,9 @@ where
         locals = locals.with_context(raw::copy(python)?.into_any());
     }
     let end = End { event_loop: event_loop.unbind(), result: result.clone().unbind(), changes, base };
+    let future = Scoped::new(context.hand_over(Kind::Task, place), scope(locals, future));
     let task = get_runtime().spawn(async move {
-        let (output, context) = run(context.scope(scope(locals, future))).await;
+        let (output, context) = run(future).await;
         // Waiting for the GIL would keep a thread of the runtime from other tasks.
         drop(get_runtime().spawn_blocking(move || end.deliver(output, context)));
     });

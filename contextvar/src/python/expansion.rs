@@ -11,6 +11,8 @@ use super::attach::attach;
 pub use super::tied::{Conversion, Converted, Declared, Field};
 use super::{border, raw};
 use crate::context::{Context, copy_context};
+use crate::hand_over::{Kind, Place};
+use crate::scoped::Scoped;
 
 mod bounds {
     use super::PyErr;
@@ -83,23 +85,28 @@ pub fn run<R>(applies_changes: bool, from_exception: fn(PyErr) -> R, body: impl 
 }
 
 /// Runs the body of an async function in a copy of Python's current context, taken at the first poll.
-pub async fn scope<R>(
+#[cfg_attr(feature = "inspect", track_caller)]
+pub fn scope<R>(
     applies_changes: bool,
     from_exception: fn(PyErr) -> R,
     body: impl Future<Output = R>,
-) -> R {
-    let base = applies_changes.then(copy_context);
-    let context = match import() {
-        Ok(context) => context,
-        Err(exception) => return from_exception(exception),
-    };
-    let Some(base) = base else {
-        return context.scope(body).await;
-    };
-    let (result, context) = context.scope(body).and_context().await;
-    match apply_changes(&context, &base) {
-        Ok(()) => result,
-        Err(exception) => from_exception(exception),
+) -> impl Future<Output = R> {
+    let place = Place::here();
+    async move {
+        let base = applies_changes.then(copy_context);
+        let context = match import() {
+            Ok(context) => context.hand_over(Kind::Scope, place),
+            Err(exception) => return from_exception(exception),
+        };
+        let scope = Scoped::new(context, body);
+        let Some(base) = base else {
+            return scope.await;
+        };
+        let (result, context) = scope.and_context().await;
+        match apply_changes(&context, &base) {
+            Ok(()) => result,
+            Err(exception) => from_exception(exception),
+        }
     }
 }
 

@@ -1,3 +1,5 @@
+const mostParents = 50;
+
 /** The panel with all that is known of the selected context. */
 class Details {
   constructor(panel, onParent, onClose) {
@@ -12,13 +14,13 @@ class Details {
     this.variables = element("dl", "variables");
     this.noVariables = element("p", "help");
     this.parents = element("ol", "parents");
-    this.noParents = element("p", "help", "No listed context: this is a root.");
+    this.parentsEnd = element("p", "help");
     panel.append(
       element("div", "details-head", this.title, this.badge, close),
       element("div", "details-body",
         element("section", "", element("h3", "", "Variables"), this.variables, this.noVariables),
         element("section", "", element("h3", "", "Context"), this.fields),
-        element("section", "", element("h3", "", "Handed over by"), this.parents, this.noParents)),
+        element("section", "", element("h3", "", "Handed over by"), this.parents, this.parentsEnd)),
     );
   }
 
@@ -35,8 +37,8 @@ class Details {
   }
 
   /** Shows a context. One that is no longer listed leaves its last values and a remark. */
-  show(context, number) {
-    if (!context) return this.showGone(number);
+  show(context) {
+    if (!context) return setText(this.badge, "no longer listed");
     setAttribute(this.panel, "data-number", context.number);
     setText(this.title, `${kindText(context.kind)} #${context.number}`);
     fillBadge(this.badge, context);
@@ -47,24 +49,21 @@ class Details {
     this.showParents(context);
   }
 
-  showGone(number) {
-    if (number === null) {
-      setText(this.title, "Nothing is selected");
-      return;
-    }
-    setText(this.badge, "no longer listed");
-  }
-
   showParents(context) {
     const chain = [];
     for (let { owner } = context; owner; owner = owner.owner) chain.push(owner);
-    this.noParents.hidden = chain.length > 0;
-    setChildCount(this.parents, chain.length, () => element("li", "", this.parentButton(), element("span")));
-    chain.forEach((parent, index) => {
+    const shown = chain.slice(0, mostParents);
+    const rest = chain.length - shown.length;
+    this.parentsEnd.hidden = chain.length > 0 && rest === 0;
+    setText(this.parentsEnd, rest > 0 ? `and ${rest} more` : "No listed context: this is a root.");
+    setChildCount(this.parents, shown.length, () => element("li", "", this.parentButton(), element("span")));
+    shown.forEach((parent, index) => {
       const [button, where] = this.parents.children[index].children;
       setAttribute(button, "data-parent", parent.number);
       setText(button, `${kindText(parent.kind)} #${parent.number}`);
-      setText(where, ` ${place(parent)}${parent.name ? ` ${parent.name}` : ""}${isLive(parent) ? "" : `, ${stateText(parent)}`}`);
+      const name = parent.name === null ? "" : ` ${parent.name}`;
+      const finished = isLive(parent) ? "" : `, ${stateText(parent)}`;
+      setText(where, ` ${place(parent)}${name}${finished}`);
     });
   }
 

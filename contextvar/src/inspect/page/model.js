@@ -2,7 +2,7 @@
 
 /**
  * Links the contexts of an answer into trees and adds to each:
- * `owner` (the parent's object), `children`, `level`, `descendants`, `liveBelow`, `treeBusy`, `treeSize`,
+ * `owner` (the parent's object), `root`, `children`, `level`, `descendants`, `liveBelow`, `treeBusy`, `treeSize`,
  * `leftover` (it has finished and others that it handed over live on), `outlives` (the finished ancestor).
  * The server lists a parent before its children.
  */
@@ -12,9 +12,9 @@ function buildForest(contexts) {
   for (const context of contexts) {
     const owner = byNumber.get(context.parent) ?? null;
     Object.assign(context, {
-      owner, children: [], level: owner ? owner.level + 1 : 1, position: 0, descendants: 0, liveBelow: 0,
-      treeBusy: context.busy_us, treeSize: context.size, sendsBody: false, leftover: false, outlives: null,
-      match: false, wanted: false,
+      owner, root: owner ? owner.root : context, children: [], level: owner ? owner.level + 1 : 1, position: 0,
+      descendants: 0, liveBelow: 0, treeBusy: context.busy_us, treeSize: context.size,
+      sendsBody: false, leftover: false, outlives: null, match: false, wanted: false,
     });
     const siblings = owner ? owner.children : roots;
     siblings.push(context);
@@ -94,7 +94,8 @@ function matchesTerm(context, { name, value, contains, number, word }) {
 
 function searchText(context) {
   const variables = context.variables.map(({ name, value }) => `${name}=${value}`);
-  const parts = [kindText(context.kind), context.kind, place(context), context.name ?? "", badge(context), ...variables];
+  const { kind, name } = context;
+  const parts = [kind, kindText(kind), place(context), name ?? "", badge(context), ...variables];
   return unquote(parts.join("\n").toLowerCase());
 }
 
@@ -112,21 +113,19 @@ function chooseRoots(forest, terms, onlyLeftovers, order) {
   for (const context of forest.contexts) {
     context.match = terms.length > 0 && matchesAll(context, terms);
     context.wanted = false;
-    if (context.match) found.add(want(context));
-    if (onlyLeftovers && context.outlives) surviving.add(want(context));
+  }
+  for (const context of forest.contexts) {
+    if (context.match) found.add(wantPath(context));
+    if (onlyLeftovers && isLive(context) && context.outlives) surviving.add(wantPath(context));
   }
   const shown = (root) => (terms.length === 0 || found.has(root)) && (!onlyLeftovers || surviving.has(root));
   return forest.roots.filter(shown).sort(sortOrders[order]);
 }
 
 /** Marks the ancestors of a context as wanted and returns its root. */
-function want(context) {
-  let root = context;
-  while (root.owner) {
-    root = root.owner;
-    root.wanted = true;
-  }
-  return root;
+function wantPath(context) {
+  for (let { owner } = context; owner && !owner.wanted; owner = owner.owner) owner.wanted = true;
+  return context.root;
 }
 
 /** The contexts of expanded trees in the order of the rows. */

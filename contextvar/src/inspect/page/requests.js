@@ -22,7 +22,7 @@ class RequestsView {
 
   load(params) {
     byId("filter").value = params.get("filter") ?? "";
-    byId("sort").value = params.get("sort") in sortOrders ? params.get("sort") : "oldest";
+    byId("sort").value = Object.hasOwn(sortOrders, params.get("sort")) ? params.get("sort") : "oldest";
     byId("leftovers").checked = params.has("leftovers");
     this.draw();
   }
@@ -112,13 +112,13 @@ class RequestsView {
     const empty = byId("tree-empty");
     empty.hidden = shown > 0;
     const leftovers = byId("leftovers").checked && !byId("filter").value.trim();
-    if (this.forest.contexts.length === 0) setText(empty, "No context is live. Contexts are listed while a request, task, thread or stream holds one.");
+    if (this.forest.contexts.length === 0) setText(empty, "No request, task, thread or stream holds a context.");
     else setText(empty, leftovers ? "No leftovers: nothing outlives a context that has finished." : "No context matches.");
   }
 
   showDetails() {
     if (!this.details.isOpen()) return;
-    this.details.show(this.forest.byNumber.get(this.rows.active), this.rows.active);
+    this.details.show(this.forest.byNumber.get(this.rows.active));
   }
 
   toggleDetails() {
@@ -194,7 +194,6 @@ function makeContextRow() {
   };
   tree.append(parts.twisty, parts.id, " ", parts.kind, " ", parts.inside);
   parts.twisty.setAttribute("aria-hidden", "true");
-  parts.chips.setAttribute("role", "list");
   cell("variables").append(parts.badge, " ", parts.chips);
   row.parts = parts;
   return row;
@@ -258,6 +257,7 @@ function makeChip() {
 
 function fillChips(node, variables) {
   const shown = variables.slice(0, mostVariables);
+  setAttribute(node, "role", shown.length > 0 ? "list" : null);
   setChildCount(node, shown.length, makeChip);
   shown.forEach(({ name, value }, index) => {
     const chip = node.children[index];

@@ -18,7 +18,7 @@ class VirtualRows {
     new ResizeObserver(() => this.drawSoon()).observe(grid);
   }
 
-  /** Replaces the items. The first row in view that is still listed stays where it is, unless the view is at its top. */
+  /** Replaces the items. The first row in view that is still listed keeps its place, except at the top of the list. */
   setItems(items) {
     const anchor = this.grid.scrollTop > 0 ? this.visibleItems() : [];
     const before = this.indexes;

@@ -1,10 +1,12 @@
 "use strict";
-// The page of `inspect::page()`: three tabs over what the same address answers to `?contexts`, `?lost` and `?finished`.
-// It only reads. The server joins this file, the first, with the other scripts of the folder into one.
+// The page of `inspect::page()`: three tabs that show the answers to `?contexts`, `?lost` and `?finished` of its own
+// address. It sends nothing but GET. The server joins this file, as the first, and the other scripts of this folder
+// into one script. The hash holds the tab and its settings: `#requests?filter=tenant%3Dacme&sort=busy&leftovers=1`,
+// `#lost`, `#timeline?minute=1796000040000`.
 //
-// Names that tests rely on:
+// Names that tests use:
 //   #tab-requests #tab-lost #tab-timeline   the tabs; #panel-.. their panels
-//   #message #pause #updated                what is wrong; the button that stops fetching; the time of the data
+//   #message #pause #updated                the last error; the button that stops fetching; the time of the data
 //   #filter #sort #leftovers #expand #collapse #totals [data-total=requests|tasks|finished|leftovers|trees|..]
 //   #tree (treegrid) > #rows > .row[data-number][data-kind][data-finished][data-state], .badge, .chip[data-variable]
 //   .row.match                              a row that the filter matches
@@ -125,7 +127,8 @@ class Page {
 async function getJson(query) {
   let answer;
   try {
-    answer = await fetch(`${location.pathname}?${query}`, { cache: "no-store", signal: AbortSignal.timeout(patience) });
+    const signal = AbortSignal.timeout(patience);
+    answer = await fetch(`${location.pathname}?${query}`, { cache: "no-store", signal });
   } catch (error) {
     throw new Error(`The server does not answer (${error.message}).`);
   }

@@ -76,7 +76,8 @@ class TimelineView {
     byId("timeline-empty").hidden = rows.length > 0;
     const incomplete = this.since > range.from;
     byId("incomplete").hidden = !incomplete;
-    if (incomplete) setText(byId("incomplete"), `The record of this minute is incomplete: it begins at ${timeOfDay(this.since)}.`);
+    const since = timeOfDay(this.since);
+    if (incomplete) setText(byId("incomplete"), `The record of this minute is incomplete: it begins at ${since}.`);
     setAttribute(byId("minute-now"), "aria-pressed", this.chosen === null);
     byId("minute-on").disabled = this.chosen === null;
     this.drawMinutes();
@@ -105,8 +106,8 @@ class TimelineView {
 }
 
 /**
- * Merges what has finished with what is live. Returns the groups: a root or a request with, in `members`, the spans
- * that it or its tasks handed over. A body is a part of its request's row.
+ * Merges what has finished with what is live into spans of time. A root or a request begins a group; `members` are the
+ * spans that a span handed over, except the body of a request, which is a part of the request's row.
  */
 function buildSpans(finished, live) {
   const spans = new Map();
@@ -117,12 +118,9 @@ function buildSpans(finished, live) {
     spans.set(context.number, makeSpan(span, context.started_ms, context.ended_ms));
   }
   for (const span of spans.values()) span.owner = spans.get(span.context.parent) ?? null;
-  const groups = [];
-  for (const span of [...spans.values()].sort((a, b) => a.start - b.start || a.number - b.number)) {
-    placeSpan(span);
-    if (span.group === span) groups.push(span);
-  }
-  return groups;
+  const sorted = [...spans.values()].sort((a, b) => a.start - b.start || a.number - b.number);
+  sorted.forEach(placeSpan);
+  return { spans: sorted, groups: sorted.filter((span) => span.group === span) };
 }
 
 function liveSpan(context, now) {
@@ -131,7 +129,8 @@ function liveSpan(context, now) {
 }
 
 function makeSpan(context, start, end) {
-  return { context, number: context.number, start, end, owner: null, group: null, level: 1, members: [], body: null };
+  const { number } = context;
+  return { context, number, start, end, owner: null, group: null, level: 1, members: [], body: null, shownIn: null };
 }
 
 /** Puts a span into the group of its owner, which is placed first. */
@@ -152,27 +151,31 @@ function placeSpan(span) {
   }
 }
 
-/** The rows of a span and of its members, those that are outside of the range left out. */
-function spanRows(span, range, rows) {
-  const at = rows.length;
-  rows.push(span);
-  for (const member of span.members) spanRows(member, range, rows);
-  for (const member of span.body?.members ?? []) spanRows(member, range, rows);
-  const empty = rows.length === at + 1 && !overlaps(span, range) && !(span.body && overlaps(span.body, range));
-  if (empty) rows.pop();
-}
-
 const overlaps = (span, { from, to, now }) => span.start < to && (span.end ?? now) >= from;
 
-function chooseSpans(groups, range) {
+/** The rows of a range: the spans that overlap it and those that lead to them, in the order of their trees. */
+function chooseSpans({ spans, groups }, range) {
+  for (const span of spans) if (overlaps(span, range)) markShown(span, range);
   const rows = [];
   let requests = 0;
-  for (const group of groups) {
-    const before = rows.length;
-    spanRows(group, range, rows);
-    if (rows.length > before && isRequest(group.context)) requests += 1;
+  const stack = groups.toReversed();
+  while (stack.length > 0) {
+    const span = stack.pop();
+    if (span.shownIn !== range) continue;
+    rows.push(span);
+    if (isRequest(span.context)) requests += 1;
+    stack.push(...(span.body?.members ?? []).toReversed(), ...span.members.toReversed());
   }
   return { rows, requests };
+}
+
+/** Marks a span and its ancestors up to the one that begins the group. */
+function markShown(span, range) {
+  while (span.shownIn !== range) {
+    span.shownIn = range;
+    if (span.group === span) return;
+    span = span.owner;
+  }
 }
 
 function makeSpanRow() {
@@ -197,7 +200,6 @@ function fillSpanRow(row, span, range) {
   setAttribute(row, "data-kind", context.kind);
   setAttribute(row, "data-finished", span.end !== null);
   setAttribute(row, "title", text);
-  setAttribute(parts.lane, "aria-label", text);
   parts.label.style.paddingInlineStart = `${Math.min(span.level - 1, 6) * 14 + 8}px`;
   setText(parts.id, `#${context.number}`);
   setText(parts.kind, kindText(context.kind));
@@ -206,7 +208,9 @@ function fillSpanRow(row, span, range) {
   drawBar(parts.bars[0], span, range, context.kind);
   drawBar(parts.bars[1], body, range, "body");
   const last = body ?? span;
-  setText(parts.hint, (last.end ?? range.now) < range.from ? `ended at ${timeOfDay(last.end)}` : "");
+  const hint = (last.end ?? range.now) < range.from ? `ended at ${timeOfDay(last.end)}` : "";
+  setText(parts.hint, hint);
+  setAttribute(parts.lane, "aria-label", hint ? `${hint} · ${text}` : text);
 }
 
 function whereText(context) {
