@@ -97,7 +97,7 @@ async fn checkout() -> Result<Body, StatusCode> {
     let (signature, signed) = oneshot::channel();
     thread::spawn(|| {
         inspect::set_name("sign");
-        pace::blocking_work(700);
+        pace::blocking_work(1000);
         signature.send(())
     });
     let done = async { Ok::<_, Box<dyn Error>>((stock.await?, invoice.await?, signed.await?)) };
@@ -108,18 +108,18 @@ async fn checkout() -> Result<Body, StatusCode> {
 async fn reserve_stock() {
     inspect::set_name("reserve stock");
     let warehouse = task::spawn(ask_warehouse());
-    pace::work(900).await;
+    pace::work(1200).await;
     let _ = warehouse.await;
 }
 
 async fn ask_warehouse() {
     inspect::set_name("ask the warehouse");
-    pace::work(1200).await;
+    pace::work(1800).await;
 }
 
 fn print_invoice() {
     inspect::set_name("print the invoice");
-    pace::blocking_work(500);
+    pace::blocking_work(700);
 }
 
 const RECEIPT_LINES: u32 = 2;
@@ -129,7 +129,7 @@ fn receipt(in_flight: InFlight) -> impl Stream<Item = Result<String, Infallible>
         if line == RECEIPT_LINES {
             return None;
         }
-        pace::work(600).await;
+        pace::work(1100).await;
         Some((Ok(format!("line {line} of {}\n", TENANT.get())), (line + 1, in_flight)))
     })
 }

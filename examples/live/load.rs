@@ -50,7 +50,7 @@ pub(crate) fn client() -> Result<Client, Error> {
 
 /// Sends requests for as long as the shop is open.
 pub(crate) async fn run(client: Client, url: String) {
-    let mut times = interval(Duration::from_millis(150));
+    let mut times = interval(Duration::from_millis(250));
     for number in 1.. {
         times.tick().await;
         let (client, url) = (client.clone(), url.clone());

@@ -51,6 +51,43 @@ return rows.map((row) => ({
 }));
 """
 
+# The rows of the timeline, with the begin and the end of their bars in percent of the minute.
+BARS = """
+const rows = [...document.querySelectorAll("#bars > .row")];
+rows.sort((a, b) => a.getAttribute("aria-rowindex") - b.getAttribute("aria-rowindex"));
+return rows.map((row) => {
+    const { left, width } = row.querySelector(".bar").style;
+    return { number: Number(row.dataset.number), kind: row.dataset.kind, left: parseFloat(left),
+        width: parseFloat(width) };
+});
+"""
+
+# The texts in view whose contrast to what is behind them is too low to read (WCAG AA).
+UNREADABLE = """
+const rgb = (color) => color.match(/[\\d.]+/g).map(Number);
+const light = (color) => {
+    const [r, g, b] = rgb(color).map((part) => part / 255)
+        .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+};
+const back = (node) => {
+    const color = getComputedStyle(node).backgroundColor;
+    return rgb(color)[3] === 0 && node.parentElement ? back(node.parentElement) : color;
+};
+const unreadable = [];
+let texts = 0;
+const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+while (walker.nextNode()) {
+    const node = walker.currentNode.parentElement;
+    if (!walker.currentNode.textContent.trim() || !node.checkVisibility() || node.matches(":disabled")) continue;
+    texts++;
+    const [low, high] = [light(getComputedStyle(node).color), light(back(node))].sort((a, b) => a - b);
+    const contrast = (high + 0.05) / (low + 0.05);
+    if (contrast < 4.5) unreadable.push(`${contrast.toFixed(1)}: ${node.outerHTML.slice(0, 80)}`);
+}
+return [texts, unreadable];
+"""
+
 
 class Shop:
     """A process of the example."""
@@ -125,9 +162,6 @@ class Browser:
         field.clear()
         field.send_keys(text)
 
-    def select(self, selector, value):
-        self.click(f"{selector} option[value='{value}']")
-
     def press(self, *keys):
         """Presses keys for the element that has the focus."""
         for key in keys:
@@ -142,6 +176,11 @@ class Browser:
         before = self.js("return fetches.started")
         self.until(lambda: self.js("return fetches.ended") >= before + number)
 
+    def await_frame(self):
+        self.driver.execute_async_script(
+            "requestAnimationFrame(() => setTimeout(arguments[0], 100))"
+        )
+
     def pause(self):
         """Stops the updates, so that the page and `answer` are the same."""
         self.click("#pause")
@@ -149,6 +188,9 @@ class Browser:
 
     def rows(self):
         return self.js(ROWS)
+
+    def bars(self):
+        return self.js(BARS)
 
     def row(self, number):
         """Returns the row of a context, or None."""
