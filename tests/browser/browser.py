@@ -119,6 +119,8 @@ class Browser:
         options.add_argument("--no-sandbox")
         options.add_argument("--disable-dev-shm-usage")
         options.add_argument("--no-proxy-server")
+        # Gray edges of letters, for pictures of few colors.
+        options.add_argument("--disable-lcd-text")
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         service = webdriver.ChromeService(executable_path=shutil.which("chromedriver"))
         self.driver = webdriver.Chrome(options=options, service=service)
