@@ -33,7 +33,7 @@
 //!
 //! # What is reported
 //!
-//! [Ways to lose a context](crate::guide::lost) lists the mistakes that we know. What is reported, each with
+//! [Ways to lose a context][lost] lists the mistakes that we know. What is reported, each with
 //! its [`Cause`]:
 //!
 //! - A read of an unset variable in a tokio task that was given no context, whether the variable has a
@@ -56,6 +56,8 @@
 //!   and exporters ([`for_each_log_field`](crate::for_each_log_field), `contextvar::baggage`).
 //! - Variables that are declared with [`report(false)`](crate::ContextVar::report), and code inside
 //!   [`ignore`].
+//!
+//! [lost]: https://docs.rs/contextvar/latest/contextvar/guide/lost/index.html
 //!
 //! # Cost
 //!

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::header::{HOST, HeaderMap};
+use http::header::HOST;
 use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderValue, Version};
@@ -43,7 +43,7 @@ pub(super) fn check(head: &Parts, peer: Option<IpAddr>) -> Result<(), &'static s
                     port on `localhost`.",
         );
     }
-    // Browsers send no HTTP/1.0. nginx does by default, with a local `Host` and with no header of a proxy.
+    // Browsers send no HTTP/1.0. Older nginx does by default, with a local `Host` and no header of a proxy.
     if head.version < Version::HTTP_11 {
         return Err(
             "The request is one of HTTP/1.0, as a proxy sends it. Open the page without the proxy, at the \
@@ -81,8 +81,7 @@ fn is_of_same_origin(site: &HeaderValue) -> bool {
 /// Returns true if the request names a host, and each that it names is this machine. A server can pass on an
 /// authority in the URI and a `Host` that differ.
 fn has_local_host(head: &Parts) -> bool {
-    let headers: &HeaderMap = &head.headers;
-    let of_headers = headers.get_all(HOST).iter().map(|host| Authority::try_from(host.as_bytes()).ok());
+    let of_headers = head.headers.get_all(HOST).iter().map(|host| Authority::try_from(host.as_bytes()).ok());
     let mut hosts = head.uri.authority().cloned().map(Some).into_iter().chain(of_headers).peekable();
     hosts.peek().is_some() && hosts.all(|host| host.is_some_and(|authority| is_local(authority.host())))
 }
