@@ -42,7 +42,7 @@ return rows.map((row) => ({
     kind: row.dataset.kind,
     level: Number(row.getAttribute("aria-level")),
     expanded: row.getAttribute("aria-expanded"),
-    finished: row.dataset.finished === "true",
+    state: row.dataset.state,
     place: row.querySelector(".place").title,
     name: row.querySelector(".name").textContent,
     badge: row.querySelector(".badge").textContent,

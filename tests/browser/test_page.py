@@ -51,7 +51,9 @@ def expected_rows(contexts):
         levels[context["number"]] = level = levels[context["parent"]] + 1
         row = {"number": context["number"], "kind": context["kind"], "level": level}
         row["expanded"] = "true" if context["number"] in parents else None
-        row["finished"] = context["finished_us"] is not None
+        row["state"] = "running" if context["running_on"] else "idle"
+        if context["finished_us"] is not None:
+            row["state"] = "finished"
         row["place"] = f"{context['file']}:{context['line']}"
         row["name"] = context["name"] or ""
         row["variables"] = {it["name"]: it["value"] for it in context["variables"]}
@@ -107,7 +109,7 @@ class Requests(PageTest):
         checkouts = {
             int(row["variables"]["request_id"])
             for row in rows
-            if row["kind"] in ("request", "body") and not row["finished"]
+            if row["kind"] in ("request", "body") and row["state"] != "finished"
         }
         lasting = set(before["checkouts"]) & set(after["checkouts"])
         self.assertGreater(len(lasting), 0)
@@ -246,11 +248,11 @@ class Requests(PageTest):
         requests, tasks = rows[::2], rows[1::2]
         for request, task in zip(requests, tasks, strict=True):
             self.assertEqual(
-                (request["kind"], request["level"], request["finished"]), ("request", 1, True)
+                (request["kind"], request["level"], request["state"]), ("request", 1, "finished")
             )
             self.assertEqual(request["badge"], "finished, 1 still live")
             self.assertEqual(
-                (task["name"], task["level"], task["finished"]), ("await the parcel", 2, False)
+                (task["name"], task["level"], task["state"]), ("await the parcel", 2, "idle")
             )
             self.assertEqual(task["badge"], f"outlives request #{request['number']}")
         leaked = {int(task["variables"]["request_id"]) for task in tasks}
