@@ -79,9 +79,11 @@ let texts = 0;
 const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
 while (walker.nextNode()) {
     const node = walker.currentNode.parentElement;
-    if (!walker.currentNode.textContent.trim() || !node.checkVisibility() || node.matches(":disabled")) continue;
+    if (!walker.currentNode.textContent.trim()) continue;
+    if (!node.checkVisibility() || node.matches(":disabled")) continue;
     texts++;
-    const [low, high] = [light(getComputedStyle(node).color), light(back(node))].sort((a, b) => a - b);
+    const lights = [light(getComputedStyle(node).color), light(back(node))];
+    const [low, high] = lights.sort((a, b) => a - b);
     const contrast = (high + 0.05) / (low + 0.05);
     if (contrast < 4.5) unreadable.push(`${contrast.toFixed(1)}: ${node.outerHTML.slice(0, 80)}`);
 }

@@ -1,4 +1,4 @@
-"""The page of `contextvar::inspect` in a browser: the page of examples/live.rs, which serves itself requests."""
+"""The page of `contextvar::inspect` in a browser, served by examples/live.rs under its own load."""
 
 import os
 import unittest
@@ -159,9 +159,10 @@ class Requests(PageTest):
 
     def active(self):
         """Returns the number of the row that is announced as active, and selected."""
-        row = "document.getElementById(document.getElementById('tree').getAttribute('aria-activedescendant'))"
+        id = "document.getElementById('tree').getAttribute('aria-activedescendant')"
         return browser.js(
-            f"const row = {row}; return row?.ariaSelected === 'true' ? Number(row.dataset.number) : null"
+            f"const row = document.getElementById({id});"
+            "return row?.ariaSelected === 'true' ? Number(row.dataset.number) : null"
         )
 
     def test_keys_of_the_tree(self):
@@ -208,7 +209,8 @@ class Requests(PageTest):
         self.assertEqual(set(self.roots()), expected)
         # A match inside of a tree is shown, and marked.
         marked = browser.js(
-            "return [...document.querySelectorAll('#rows .row.match')].map((row) => Number(row.dataset.number))"
+            "return [...document.querySelectorAll('#rows .row.match')]"
+            ".map((row) => Number(row.dataset.number))"
         )
         self.assertLessEqual(set(marked), set(matching))
         leaked = next(
@@ -291,10 +293,11 @@ class Safety(PageTest):
     def test_text_of_clients_is_text(self):
         scripts = browser.js("return document.scripts.length")
         browser.fill("#filter", f'tenant="{SCRIPT}"')
-        rows = browser.until(browser.rows)
-        browser.click("#expand")
-        browser.click(f"#rows [data-number='{rows[0]['number']}'] .kind")
+        browser.until(browser.rows)
         browser.await_updates()
+        browser.pause()
+        browser.click("#expand")
+        browser.click("#rows .kind")
         values = {row["variables"]["tenant"] for row in browser.rows() if row["variables"]}
         self.assertEqual(values, {f'"{SCRIPT}"'})
         self.assertEqual(browser.js("return document.scripts.length"), scripts)
@@ -335,7 +338,8 @@ class OtherTabs(PageTest):
         browser.pause()
         [place] = browser.answer("?lost")["places"]
         [row] = browser.js(
-            "return [...document.querySelectorAll('#lost tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent))"
+            "const cells = (row) => [...row.cells].map((cell) => cell.textContent);"
+            "return [...document.querySelectorAll('#lost tbody tr')].map(cells)"
         )
         with open("examples/live.rs") as source:
             line = next(
@@ -400,7 +404,7 @@ class OtherTabs(PageTest):
 
         # In the minute in which it began, and not in the minute before the shop.
         minute = request["started_ms"] // 60_000 * 60_000
-        self.open(hash=f"#/timeline?minute={minute:.0f}", height=2500)
+        self.open(hash=f"#/timeline?minute={minute:.0f}", height=15_000)
         browser.until(lambda: request["number"] in [row["number"] for row in browser.bars()])
         row = next(row for row in browser.bars() if row["number"] == request["number"])
         self.assertAlmostEqual(row["left"], (request["started_ms"] - minute) / percent, places=2)
@@ -442,9 +446,11 @@ class Looks(PageTest):
                 if tab == "requests":
                     browser.click("#expand")
                     browser.click("#rows .kind")
-                widths = "const { documentElement: page } = document; return [page.scrollWidth, page.clientWidth]"
+                page = "document.documentElement"
+                widths = f"return [{page}.scrollWidth, {page}.clientWidth]"
                 self.assertEqual(browser.js(widths), [400, 400])
-                inside = "return [...document.querySelectorAll('#tree, #timeline, #lost')].filter((it) => it.scrollWidth > 400).length"
+                grids = "return [...document.querySelectorAll('#tree, #timeline, #lost')]"
+                inside = f"{grids}.filter((it) => it.scrollWidth > 400).length"
                 self.assertEqual(browser.js(inside), 0)
 
     def test_tab_key_reaches_each_control(self):
@@ -498,7 +504,8 @@ class ManyContexts(PageTest):
     def test_10_000_contexts_are_few_elements(self):
         browser.until(lambda: len(browser.answer("?contexts")["contexts"]) >= 10_000)
         browser.click("#expand")
-        rows = "return [Number(document.getElementById('tree').ariaRowCount), document.querySelectorAll('#rows > .row').length]"
+        rows = "document.getElementById('tree').ariaRowCount"
+        rows = f"return [Number({rows}), document.querySelectorAll('#rows > .row').length]"
         browser.until(lambda: browser.js(rows)[0] > 10_000)
         self.assertLess(browser.js(rows)[1], 60)
         self.assertLess(browser.js("return document.querySelectorAll('*').length"), 3000)
@@ -512,11 +519,12 @@ class ManyContexts(PageTest):
         self.assertLess(browser.js(rows)[1], 60)
         browser.click("#pause")
         browser.js(
-            "longTasks.length = 0; frames = 0; const count = () => { frames++; requestAnimationFrame(count) }; count()"
+            "longTasks.length = 0; window.frameCount = 0;"
+            "const count = () => { frameCount++; requestAnimationFrame(count) }; count()"
         )
         browser.js("window.from = performance.now()")
         browser.await_updates(3)
-        frames, time, tasks = browser.js("return [frames, performance.now() - from, longTasks]")
+        frames, time, tasks = browser.js("return [frameCount, performance.now() - from, longTasks]")
         figures = (
             f"{frames} frames in {time:.0f} ms, long tasks: {[round(task) for task in tasks]} ms"
         )

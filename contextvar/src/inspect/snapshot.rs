@@ -175,7 +175,7 @@ impl ListedContext {
     /// Returns a context without its place in the trees.
     fn new(entry: &Entry, now: Time) -> Self {
         let since = |time: Time| Duration::from_micros(now.saturating_sub(time));
-        // The context has one copy of the map, and the entry the other.
+        // The size before the copy, which would be another owner.
         let (size, map) = entry.with_map(|map| (map.own_size(2), map.clone()));
         // Read after the map: if the context has not finished now, the map is its own.
         let finished = entry.finished();
