@@ -206,7 +206,8 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
-            ExitCode::FAILURE
+            // Without waiting for blocking calls that the check still holds.
+            process::exit(1)
         }
     }
 }
