@@ -276,7 +276,7 @@ fn bytes_per_task<F: Future<Output = ()> + Send + 'static>(count: usize, future:
 
 /// Spawns the tasks, lets each run until it waits, and returns the bytes that are allocated per task, and the
 /// number of allocations. The first batch of tasks makes the runtime allocate its own list.
-fn per_task(count: usize, spawn: impl Fn()) -> (f64, f64) {
+pub(crate) fn per_task(count: usize, spawn: impl Fn()) -> (f64, f64) {
     let runtime = Builder::new_current_thread().build().unwrap();
     let _in_runtime = runtime.enter();
     let spawn_all = |count| {

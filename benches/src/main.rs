@@ -9,6 +9,7 @@
 //! $ cargo run --release -p benches --features adapters -- --instructions tasks   # prints one section of it
 //! $ cargo run --release -p benches -- --growth        # how costs grow with variables, nesting, tasks, threads
 //! $ RUSTFLAGS="--cfg tokio_unstable" cargo run --release -p benches -- --hooks   # runtimes whose tasks inherit
+//! $ cargo run --release -p benches --features inspect -- --inspect   # the list of contexts; also with --check
 //! $ cargo run --release -p benches -- --load          # an HTTP service under load, with and without; needs wrk
 //! $ cargo run --release -p benches --features observed -- --load-observed   # with logs, spans, metrics and headers
 //! ```
@@ -24,6 +25,8 @@ mod equivalent;
 mod growth;
 #[cfg(tokio_unstable)]
 mod hooks;
+#[cfg(feature = "inspected")]
+mod inspect;
 mod instructions;
 mod load;
 mod measure;
@@ -77,6 +80,20 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         #[cfg(feature = "observed")]
         [observed::SERVE, service] => {
             observed::serve(service)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        #[cfg(feature = "inspect")]
+        ["--inspect"] => report_inspect(false),
+        #[cfg(feature = "inspect")]
+        ["--inspect", "--check"] | ["--check", "--inspect"] => report_inspect(true),
+        #[cfg(feature = "inspected")]
+        [inspect::COUNT] => {
+            print!("{}", inspect::count_off()?);
+            Ok(ExitCode::SUCCESS)
+        }
+        #[cfg(feature = "inspected")]
+        [inspect::ONLY, ..] => {
+            inspect::run_one(&arguments[1..]);
             Ok(ExitCode::SUCCESS)
         }
         #[cfg(tokio_unstable)]
@@ -134,6 +151,14 @@ fn report_instructions(check: bool) -> Result<ExitCode, Box<dyn Error>> {
         missed.extend(check::missed_instructions(counts));
     }
     Ok(report_missed(missed))
+}
+
+#[cfg(feature = "inspect")]
+fn report_inspect(check: bool) -> Result<ExitCode, Box<dyn Error>> {
+    let (tables, missed) = inspect::tables()?;
+    print!("{tables}");
+    write_doc("benchmarks-inspect.md", &report::page(report::INSPECT, &tables))?;
+    Ok(if check { report_missed(missed) } else { ExitCode::SUCCESS })
 }
 
 fn write_doc(name: &str, text: &str) -> io::Result<()> {

@@ -79,7 +79,7 @@ pub fn copy_context() -> Context {
 #[inline]
 #[must_use = "a copy of the context does nothing unless work runs in it"]
 pub fn inherit_context() -> Context {
-    copy_context().inherited()
+    Context { contents: Contents::handed_over(current::copy_map().inherited()) }
 }
 
 impl Context {

@@ -35,7 +35,7 @@ use identity::Identity;
 #[cfg(feature = "inspect")]
 pub(crate) use identity::number_of;
 #[cfg(feature = "inspect")]
-pub(crate) use listed::{ListedFrame, innermost_entry};
+pub(crate) use listed::{ListedFrame, innermost_entry, innermost_own_entry};
 pub(crate) use scope::scope;
 pub use task::{LookupErrorKind, WriteErrorKind};
 pub(crate) use task::{TaskId, task_id};

@@ -84,18 +84,12 @@ impl Place {
 impl Contents {
     /// Lists the context, if `inspect` is on, until the contents are dropped.
     #[inline(always)]
-    pub(crate) fn hand_over(self, _kind: Kind, _place: Place) -> Contents {
+    #[cfg_attr(not(feature = "inspect"), allow(unused_mut))]
+    pub(crate) fn hand_over(mut self, _kind: Kind, _place: Place) -> Contents {
         #[cfg(feature = "inspect")]
         if crate::inspect::is_on() {
-            return self.listed(_kind, _place.0);
+            self.listing = crate::inspect::Listing::new(self.map.clone(), _kind, _place.0);
         }
-        self
-    }
-
-    #[cfg(feature = "inspect")]
-    #[cold]
-    fn listed(mut self, kind: Kind, location: &'static Location<'static>) -> Contents {
-        self.listing = Some(crate::inspect::Listing::new(self.map.clone(), kind, location));
         self
     }
 }
@@ -111,15 +105,17 @@ impl Context {
     #[inline]
     pub(crate) fn unlist(&mut self) {
         #[cfg(feature = "inspect")]
-        drop(self.contents.listing.take());
+        {
+            self.contents.listing = crate::inspect::Listing::NONE;
+        }
     }
 
     /// Notes that the context is entered next for something else than a poll: to make its work, or to drop it.
     #[inline]
     pub(crate) fn next_entry_is_no_poll(&self) {
         #[cfg(feature = "inspect")]
-        if let Some(listing) = &self.contents.listing {
-            listing.entry().next_entry_is_no_poll();
+        if let Some(entry) = self.contents.listing.entry() {
+            entry.next_entry_is_no_poll();
         }
     }
 
@@ -128,8 +124,8 @@ impl Context {
     #[inline]
     pub(crate) fn becomes_that_of_body(&self) {
         #[cfg(feature = "inspect")]
-        if let Some(listing) = &self.contents.listing {
-            listing.entry().set_kind(Kind::Body);
+        if let Some(entry) = self.contents.listing.entry() {
+            entry.set_kind(Kind::Body);
         }
     }
 }

@@ -41,7 +41,7 @@
 //! # Cost
 //!
 //! Off, a poll takes two instructions more than without the feature. On, it takes some 10 ns more, a hand-over some
-//! 100 ns, and a listed context some 250 bytes: `docs/benchmarks-inspect.md` in the repository. A thread writes the
+//! 60 ns, and a listed context some 200 bytes: `docs/benchmarks-inspect.md` in the repository. A thread writes the
 //! time every millisecond while contexts are polled. So all times are exact to a millisecond; the busy time of
 //! many short polls is exact on average.
 //!
@@ -73,7 +73,7 @@ pub use page::{Page, PageBody};
 pub use signal::on_signal;
 pub use snapshot::{ListedContext, Snapshot, snapshot};
 
-use crate::current::innermost_entry;
+use crate::current::innermost_own_entry;
 pub use crate::hand_over::Kind;
 
 static IS_ON: AtomicBool = AtomicBool::new(false);
@@ -106,7 +106,7 @@ pub fn is_enabled() -> bool {
 }
 
 /// Names the listed context that this code runs in, for people who read the list. Does nothing outside of listed
-/// contexts.
+/// contexts, nor in a task that is polled inside the context of another one.
 ///
 /// tokio does not tell its own names of tasks, so a task that has one can repeat it here.
 ///
@@ -123,7 +123,7 @@ pub fn is_enabled() -> bool {
 /// .unwrap();
 /// ```
 pub fn set_name(name: impl Into<String>) {
-    if let Some(entry) = innermost_entry() {
+    if let Some(entry) = innermost_own_entry() {
         entry.set_name(name.into().into());
     }
 }

@@ -1,6 +1,8 @@
 use std::cell::Cell;
 use std::mem::{self, ManuallyDrop};
 use std::ptr;
+#[cfg(feature = "inspect")]
+use std::sync::Arc;
 
 use super::abort_on_out_of_order_exit;
 use super::active_read::ActiveRead;
@@ -12,7 +14,7 @@ use super::task::TaskId;
 use super::task_context;
 use super::thread_context;
 #[cfg(feature = "inspect")]
-use crate::inspect::Listing;
+use crate::inspect::{Entry, Listing};
 use crate::storage::{AnyVariable, Map, Value, Variable};
 
 /// The contents of a context: its values, and its identity once a token was made in it.
@@ -20,7 +22,7 @@ pub(crate) struct Contents {
     pub(crate) map: Map,
     identity: Option<Identity>,
     #[cfg(feature = "inspect")]
-    pub(crate) listing: Option<Listing>,
+    pub(crate) listing: Listing,
 }
 
 #[cfg(not(feature = "inspect"))]
@@ -34,7 +36,7 @@ impl Contents {
             map,
             identity: None,
             #[cfg(feature = "inspect")]
-            listing: None,
+            listing: Listing::NONE,
         }
     }
 
@@ -155,7 +157,7 @@ pub(crate) fn enter<R>(contents: &mut Contents, task: Option<TaskId>, f: impl Fn
     };
     let on_panic = LeaveOnPanic { frame: &frame, outer: innermost(|it| it.frame.replace(&frame)) };
     #[cfg(feature = "inspect")]
-    if frame.listing().is_some() {
+    if frame.entry().is_some() {
         enter_listed(&frame);
     }
     let result = f();
@@ -170,15 +172,15 @@ pub(crate) fn enter<R>(contents: &mut Contents, task: Option<TaskId>, f: impl Fn
 #[cold]
 #[inline(never)]
 fn enter_listed(frame: &Frame) {
-    let Some(listing) = frame.listing() else { return };
+    let Some(entry) = frame.entry() else { return };
     let copy = Frame {
         // SAFETY: as in `enter`: the copy is used in place of the frame.
         map: Cell::new(unsafe { frame.map().alias() }),
         contents: frame.contents.clone(),
         task: frame.task,
     };
-    innermost(|it| it.frame.set(listing.entry().frame.set(copy)));
-    listed::enter(listing.entry(), frame.task);
+    innermost(|it| it.frame.set(entry.frame.set(copy)));
+    listed::enter(entry, frame.task);
 }
 
 /// Leaves `frame`: makes `outer` the innermost frame again.
@@ -198,10 +200,10 @@ fn leave(frame: &Frame, outer: *const Frame) {
 fn check_and_leave(left: *const Frame, frame: &Frame, outer: *const Frame) {
     innermost(|it| it.frame.set(left));
     #[cfg(feature = "inspect")]
-    let listing = frame.listing();
+    let entry = frame.entry();
     // SAFETY: the frame of the entry is in use since `enter_listed`.
     #[cfg(feature = "inspect")]
-    let frame = listing.map_or(frame, |listing| unsafe { &*listing.entry().frame.get() });
+    let frame = entry.map_or(frame, |entry| unsafe { &*entry.frame.get() });
     #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
     let stale = task_context::discard_above(frame);
     if !ptr::eq(innermost(|it| it.frame.get()), frame) || ActiveRead::is_active_in(frame) {
@@ -209,8 +211,8 @@ fn check_and_leave(left: *const Frame, frame: &Frame, outer: *const Frame) {
     }
     innermost(|it| it.frame.set(outer));
     #[cfg(feature = "inspect")]
-    if let Some(listing) = listing {
-        listed::leave(listing.entry());
+    if let Some(entry) = entry {
+        listed::leave(entry);
     }
     #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
     drop(stale);
@@ -253,6 +255,11 @@ impl Frame {
     #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
     pub(super) fn set_map(&self, map: ManuallyDrop<Map>) {
         self.map.set(map);
+    }
+
+    #[cfg(feature = "inspect")]
+    pub(super) fn has_contents(&self) -> bool {
+        !self.contents.get().is_null()
     }
 
     pub(super) fn set_contents(&self, contents: *mut Contents) {
@@ -341,13 +348,18 @@ impl Frame {
         let map = &mut self.contents().map;
         // The active read shares the map, so this write changes or drops nothing that the reader sees.
         ActiveRead::keep_for_reader(self, map);
+        #[cfg(feature = "inspect")]
+        let write = self.entry().map(|entry| entry.begin_write());
         let (old, replaced) = map.write(variable, new);
+        #[cfg(feature = "inspect")]
+        if let Some(write) = write {
+            write.end(map);
+        }
         // SAFETY: the map lives as long as the frame, and each write that moves its root updates the alias,
         // as here.
         self.map.set(unsafe { map.alias() });
-        let published = self.publish();
         // The write is complete. Only now can a value be dropped: its `Drop` can run any code.
-        drop((published, replaced));
+        drop(replaced);
         old
     }
 
@@ -381,17 +393,17 @@ impl Frame {
     #[inline]
     fn publish(&self) -> Option<Map> {
         #[cfg(feature = "inspect")]
-        if let Some(listing) = self.listing() {
-            return Some(listing.entry().publish(self.map().clone()));
+        if let Some(entry) = self.entry() {
+            return Some(entry.publish(self.map().clone()));
         }
         None
     }
 
     #[cfg(feature = "inspect")]
     #[inline]
-    fn listing(&self) -> Option<&Listing> {
+    fn entry(&self) -> Option<&Arc<Entry>> {
         // SAFETY: as in `identity`. The listing stays as it is while the context is entered.
-        unsafe { (*self.contents.get()).listing.as_ref() }
+        unsafe { (*self.contents.get()).listing.entry() }
     }
 
     /// Unsets all variables and returns the old map, which must stay alive while a read of this frame is

@@ -26,7 +26,7 @@ pub(crate) struct ListedFrame {
 }
 
 // SAFETY: only the thread that has entered the context uses it. No two threads enter a context at the same time,
-// and each entry happens before the next one.
+// and each entry happens before the next one. Hooks, which can overlap, do not change it.
 unsafe impl Send for ListedFrame {}
 // SAFETY: as above.
 unsafe impl Sync for ListedFrame {}
@@ -49,6 +49,13 @@ impl ListedFrame {
     pub(super) fn get(&self) -> *const Frame {
         self.frame.get()
     }
+
+    /// Returns true if the context was entered with this frame, and not by hooks. Call it on the thread that has
+    /// entered the context.
+    fn is_set(&self) -> bool {
+        // SAFETY: only this thread uses the frame, or else no thread changes it.
+        unsafe { (*self.frame.get()).has_contents() }
+    }
 }
 
 /// Notes that this thread enters a context in `task`. [`leave`] comes next.
@@ -63,22 +70,48 @@ pub(super) fn leave(entry: &Entry) {
     entry.end_poll();
 }
 
+/// Does what [`enter`] does, in a hook before a poll. Returns the entry of the listed context around this one, for
+/// [`leave_in_hook`]. It is not in the entry: the hook after the last poll, on another thread, may not have run yet.
+#[cfg(all(feature = "runtime-hooks", tokio_unstable))]
+pub(super) fn enter_in_hook(entry: &Arc<Entry>, task: TaskId) -> *const Entry {
+    entry.begin_poll(Some(task));
+    INNERMOST.replace(Arc::as_ptr(entry))
+}
+
+/// Does what [`leave`] does, in a hook after a poll.
+#[cfg(all(feature = "runtime-hooks", tokio_unstable))]
+pub(super) fn leave_in_hook(entry: &Entry, outer: *const Entry) {
+    INNERMOST.set(outer);
+    entry.end_poll_in_hook();
+}
+
 /// Forgets the contexts that this thread has entered, which is exiting.
 #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
 pub(super) fn forget() {
     INNERMOST.set(ptr::null());
 }
 
-/// Returns the innermost listed context that this thread has entered for the current task.
+impl Entry {
+    /// Returns true if code in `task` can read the context, which this thread has entered last.
+    fn is_current(&self, task: Option<TaskId>) -> bool {
+        self.frame.is_set() || self.is_of_task(task)
+    }
+}
+
+/// Returns the innermost listed context that code here can read: one that the current task has entered, or one that
+/// is around the current task. The context that hooks gave to another task is not current here.
 pub(crate) fn innermost_entry() -> Option<Arc<Entry>> {
     let entry = INNERMOST.get();
     // SAFETY: it is alive, as above.
-    if !unsafe { entry.as_ref() }?.is_of_task(task_id()) {
-        return None;
-    }
+    let is_current = unsafe { entry.as_ref() }?.is_current(task_id());
     // SAFETY: all entries are in an `Arc`, and this one is alive.
-    unsafe {
+    is_current.then(|| unsafe {
         Arc::increment_strong_count(entry);
-        Some(Arc::from_raw(entry))
-    }
+        Arc::from_raw(entry)
+    })
+}
+
+/// Returns the innermost listed context if the current task has entered it, and can change it.
+pub(crate) fn innermost_own_entry() -> Option<Arc<Entry>> {
+    innermost_entry().filter(|entry| entry.is_of_task(task_id()))
 }

@@ -56,6 +56,9 @@ struct Entered {
     context: Arc<TaskContext>,
     /// The frame that was innermost before.
     outer: *const Frame,
+    /// The entry of the listed context that was innermost before.
+    #[cfg(feature = "inspect")]
+    outer_entry: *const Entry,
 }
 
 thread_local! {
@@ -72,7 +75,7 @@ impl TaskContext {
             task,
             ownership: Ownership::new(has_hooks.then(|| contents.map.clone())),
             #[cfg(feature = "inspect")]
-            entry: contents.listing.as_ref().map(|listing| listing.entry().clone()),
+            entry: contents.listing.entry().cloned(),
             contents: UnsafeCell::new(contents),
             frame: Frame::of_task(task),
         });
@@ -95,10 +98,14 @@ impl TaskContext {
             TOP.set(&raw const *self);
             let outer = enter_sentinel();
             #[cfg(feature = "inspect")]
-            if let Some(entry) = &self.entry {
-                listed::enter(entry, Some(self.task));
-            }
-            entered.0.borrow_mut().push(Entered { context: self, outer });
+            let outer_entry =
+                self.entry.as_ref().map_or(ptr::null(), |entry| listed::enter_in_hook(entry, self.task));
+            entered.0.borrow_mut().push(Entered {
+                context: self,
+                outer,
+                #[cfg(feature = "inspect")]
+                outer_entry,
+            });
         });
         drop(stale);
     }
@@ -169,8 +176,8 @@ impl TaskContext {
     }
 
     /// Drops values in an empty context, so that no other code sees what their destructors set.
-    fn drop_values(&self, map: Map) {
-        enter(&mut Contents::new(Map::EMPTY), Some(self.task), || discard_panic(|| drop(map)));
+    fn drop_values<T>(&self, values: T) {
+        enter(&mut Contents::new(Map::EMPTY), Some(self.task), || discard_panic(|| drop(values)));
     }
 }
 
@@ -181,8 +188,9 @@ pub(crate) fn discard_panic(f: impl FnOnce()) {
 
 impl Drop for TaskContext {
     fn drop(&mut self) {
-        let map = mem::take(&mut self.contents.get_mut().map);
-        self.drop_values(map);
+        // The listing has a copy of the map.
+        let contents = mem::replace(self.contents.get_mut(), Contents::new(Map::EMPTY));
+        self.drop_values(contents);
         if let Some(map) = self.ownership.take_published_mut() {
             self.drop_values(map);
         }
@@ -287,7 +295,8 @@ fn discard_while(is_stale: impl Fn(&[Entered]) -> bool) -> Vec<Arc<TaskContext>>
 
 /// Removes the innermost entry, of a poll that has ended.
 fn pop(entries: &mut Vec<Entered>) -> Arc<TaskContext> {
-    let Entered { context, outer } = entries.pop().expect("the caller has found an entry");
+    let entered = entries.pop().expect("the caller has found an entry");
+    let (context, outer) = (entered.context, entered.outer);
     // A poll leaves the contexts that it enters and ends the reads that it begins. Only a coroutine with a
     // stack of its own can be suspended inside.
     if !is_sentinel(innermost(|it| it.frame.get())) || ActiveRead::is_active_in(&context.frame) {
@@ -296,7 +305,7 @@ fn pop(entries: &mut Vec<Entered>) -> Arc<TaskContext> {
     innermost(|it| it.frame.set(outer));
     #[cfg(feature = "inspect")]
     if let Some(entry) = &context.entry {
-        listed::leave(entry);
+        listed::leave_in_hook(entry, entered.outer_entry);
     }
     TOP.set(entries.last().map_or(ptr::null(), |entry| Arc::as_ptr(&entry.context)));
     context

@@ -18,6 +18,8 @@ pub(crate) struct Entry {
     /// The frame of the context while it is current.
     pub(crate) frame: ListedFrame,
     pub(super) number: u64,
+    /// The number of the context that was current at the hand-over, or 0.
+    handed_over_by: u64,
     pub(super) location: &'static Location<'static>,
     pub(super) handed_over: Time,
     /// When the context was let go of, or 0.
@@ -45,15 +47,20 @@ struct State {
     name: Option<Box<str>>,
 }
 
-/// Lists a context until it is dropped.
-pub(crate) struct Listing(Arc<Entry>);
+/// Lists a context until it is dropped, or no context.
+pub(crate) struct Listing(Option<Arc<Entry>>);
 
 impl Listing {
+    pub(crate) const NONE: Listing = Listing(None);
+
     /// Lists a context with these values.
+    #[cold]
     pub(crate) fn new(map: Map, kind: Kind, location: &'static Location<'static>) -> Self {
+        let parent = innermost_entry();
         let entry = Arc::new(Entry {
             frame: ListedFrame::new(),
             number: thread::next_context_number(),
+            handed_over_by: parent.as_ref().map_or(0, |parent| parent.number),
             location,
             handed_over: clock::now(),
             finished: AtomicU64::new(0),
@@ -65,20 +72,31 @@ impl Listing {
             thread: AtomicU32::new(0),
             kind: AtomicU8::new(kind as u8),
             slot: Slot::new(),
-            state: Mutex::new(State { map, parent: innermost_entry(), name: None }),
+            state: Mutex::new(State { map, parent, name: None }),
         });
         list::add(&entry);
-        Listing(entry)
+        Listing(Some(entry))
     }
 
-    pub(crate) fn entry(&self) -> &Arc<Entry> {
-        &self.0
+    #[inline]
+    pub(crate) fn entry(&self) -> Option<&Arc<Entry>> {
+        self.0.as_ref()
     }
 }
 
 impl Drop for Listing {
+    #[inline]
     fn drop(&mut self) {
-        self.0.finish();
+        #[cold]
+        #[inline(never)]
+        fn finish(entry: Arc<Entry>) {
+            entry.finish();
+        }
+
+        // Takes the entry, so that this test is all that the drop of a context has inline.
+        if let Some(entry) = self.0.take() {
+            finish(entry);
+        }
     }
 }
 
@@ -87,17 +105,36 @@ impl Entry {
     #[inline]
     pub(crate) fn begin_poll(&self, task: Option<TaskId>) {
         self.task.store(task.map_or(0, number_of), Ordering::Relaxed);
-        self.thread.store(thread::number(), Ordering::Relaxed);
         self.last.store(clock::now(), Ordering::Relaxed);
         // From -1 to 0, if it is no poll.
         self.polls.store(self.polls.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        // Last, so that `counts` finds the numbers of this poll if it finds the thread.
+        self.thread.store(thread::number(), Ordering::Release);
     }
 
     /// Notes the end of the poll.
     #[inline]
     pub(crate) fn end_poll(&self) {
+        self.add_poll(self.last.load(Ordering::Relaxed));
+        self.thread.store(0, Ordering::Relaxed);
+    }
+
+    /// Notes the end of a poll by this thread, unless another thread polls the task already: tokio calls the hook
+    /// after a poll when the task can be polled again.
+    #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
+    pub(crate) fn end_poll_in_hook(&self) {
+        let began = self.last.load(Ordering::Relaxed);
+        let thread = thread::number();
+        if self.thread.compare_exchange(thread, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            self.add_poll(began);
+        }
+    }
+
+    /// Adds the time of a poll that ends now.
+    #[inline]
+    fn add_poll(&self, began: Time) {
         let now = clock::now();
-        let time = now.saturating_sub(self.last.load(Ordering::Relaxed));
+        let time = now.saturating_sub(began);
         // Most polls take less than a tick.
         if time != 0 {
             self.busy.store(self.busy.load(Ordering::Relaxed) + time, Ordering::Relaxed);
@@ -106,7 +143,6 @@ impl Entry {
             }
         }
         self.last.store(now, Ordering::Relaxed);
-        self.thread.store(0, Ordering::Relaxed);
     }
 
     /// Returns true if this is the context of code in `task`.
@@ -134,6 +170,15 @@ impl Entry {
         mem::replace(&mut self.lock().map, map)
     }
 
+    /// Begins a write to the context's map. [`WriteInProgress::end`] comes next, and no code of the user before it.
+    #[cold]
+    pub(crate) fn begin_write(&self) -> WriteInProgress<'_> {
+        let mut state = self.lock();
+        // The copy shares the map, so its drop frees nothing. If it lived, the write would copy the map's nodes.
+        state.map = Map::EMPTY;
+        WriteInProgress(state)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -144,20 +189,25 @@ impl Entry {
             self.kind.store(Kind::Request as u8, Ordering::Relaxed);
         }
         self.finished.store(clock::now(), Ordering::Relaxed);
-        let parent = self.parent();
-        let kept = parent.clone().map(Entry::kept_ancestor);
-        let (map, old_parent) = {
+        let (map, finished_parent) = {
             let mut state = self.lock();
-            (mem::take(&mut state.map), mem::replace(&mut state.parent, kept))
+            let finished_parent = state.parent.as_ref().filter(|it| it.is_finished()).cloned();
+            (mem::take(&mut state.map), finished_parent)
         };
-        list::remove(self, parent.map_or(0, |parent| parent.number));
+        if let Some(parent) = finished_parent {
+            let kept = parent.kept_ancestor();
+            let old = self.lock().parent.replace(kept);
+            drop(old);
+        }
+        list::remove(self, self.handed_over_by);
         // Drops values, hence outside of the locks.
-        drop((map, old_parent));
+        drop(map);
     }
 
     /// Returns the ancestor that a context refers to from its end on, while contexts that it has handed over live:
-    /// this one if it lives; or else its nearest ancestor that lives; or else the topmost request, or the
-    /// topmost context. So a job that always hands over the next job keeps no chain of ended ones.
+    /// this one if it lives; or else the topmost request below its nearest ancestor that lives; or else that
+    /// ancestor, or the topmost context. So a job that always hands over the next job keeps no chain of ended ones,
+    /// and each job stays below the request that it is for.
     fn kept_ancestor(self: Arc<Entry>) -> Arc<Entry> {
         let mut top_request = None;
         let mut entry = self;
@@ -167,14 +217,24 @@ impl Entry {
             }
             match entry.parent() {
                 Some(parent) => entry = parent,
-                None => return top_request.unwrap_or(entry),
+                None => break,
             }
         }
-        entry
+        top_request.unwrap_or(entry)
     }
 
+    /// Returns the number of the context that was current at the hand-over.
+    pub(super) fn handed_over_by(&self) -> Option<u64> {
+        Some(self.handed_over_by).filter(|&number| number != 0)
+    }
+
+    /// Returns the context that was current at the hand-over, or an ancestor of it.
     pub(super) fn parent(&self) -> Option<Arc<Entry>> {
         self.lock().parent.clone()
+    }
+
+    fn take_parent(&mut self) -> Option<Arc<Entry>> {
+        self.state.get_mut().unwrap_or_else(PoisonError::into_inner).parent.take()
     }
 
     pub(super) fn kind(&self) -> Kind {
@@ -211,14 +271,19 @@ impl Entry {
 
     /// Returns the numbers that polls change.
     pub(super) fn counts(&self) -> Counts {
+        // Before the thread, so that the time of a poll that ends meanwhile is not counted twice.
+        let busy = self.busy.load(Ordering::Acquire);
+        let thread = self.thread.load(Ordering::Acquire);
         Counts {
             // -1 shortly before an entry that is no poll.
             polls: (self.polls.load(Ordering::Relaxed) as i64).max(0) as u64,
-            busy: self.busy.load(Ordering::Relaxed),
-            longest_poll: self.longest_poll.load(Ordering::Relaxed),
+            busy,
+            // A poll can have ended since.
+            longest_poll: self.longest_poll.load(Ordering::Relaxed).min(busy),
+            // After the thread: an older time would be that of the last poll's end, perhaps an hour ago.
             last: self.last.load(Ordering::Relaxed),
             task: self.task.load(Ordering::Relaxed),
-            thread: self.thread.load(Ordering::Relaxed),
+            thread,
         }
     }
 }
@@ -233,12 +298,22 @@ pub(super) struct Counts {
     pub(super) thread: u32,
 }
 
+/// A write to a context's map, during which no snapshot reads the copy of it.
+pub(crate) struct WriteInProgress<'a>(MutexGuard<'a, State>);
+
+impl WriteInProgress<'_> {
+    #[cold]
+    pub(crate) fn end(mut self, map: &Map) {
+        self.0.map = map.clone();
+    }
+}
+
 impl Drop for Entry {
     /// Drops a long chain of parents without recursion.
     fn drop(&mut self) {
-        let mut parent = self.lock().parent.take();
-        while let Some(entry) = parent.and_then(Arc::into_inner) {
-            parent = entry.lock().parent.take();
+        let mut parent = self.take_parent();
+        while let Some(mut entry) = parent.and_then(Arc::into_inner) {
+            parent = entry.take_parent();
         }
     }
 }

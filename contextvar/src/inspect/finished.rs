@@ -7,6 +7,9 @@ use serde::Serialize;
 use super::clock::{self, Time};
 use super::list;
 
+/// The number of contexts that the page gets: some 2 MB of JSON.
+const MAX: usize = 10_000;
+
 /// The contexts that have finished last, for the page.
 #[derive(Serialize)]
 pub(super) struct FinishedContexts {
@@ -43,7 +46,11 @@ pub(super) fn finished() -> FinishedContexts {
     let time = since_epoch(SystemTime::now());
     let start = time.as_secs_f64() * 1000.0 - clock::exact() as f64 / 1000.0;
     let unix_ms = |time: Time| ((start + time as f64 / 1000.0) * 1000.0).round() / 1000.0;
-    let (contexts, forgotten) = list::finished();
+    let (mut contexts, mut forgotten) = list::finished();
+    let surplus = contexts.len().saturating_sub(MAX);
+    if let Some(last) = contexts.drain(..surplus).next_back() {
+        forgotten = forgotten.max(last.finished);
+    }
     let contexts = contexts.into_iter().map(|context| FinishedContext {
         number: context.number,
         parent: (context.parent != 0).then_some(context.parent),

@@ -66,12 +66,9 @@ fn lock(shard: usize) -> MutexGuard<'static, Contexts> {
 /// Adds a context.
 pub(super) fn add(entry: &Arc<Entry>) {
     let shard = thread::number() as usize % SHARDS;
-    let entry = entry.clone();
-    let mut contexts = lock(shard);
-    let vacant = contexts.live.vacant_entry();
+    let key = lock(shard).live.insert(entry.clone());
     entry.slot.shard.store(shard as u32, Ordering::Relaxed);
-    entry.slot.key.store(vacant.key().try_into().expect("fewer than 2^32 contexts"), Ordering::Relaxed);
-    vacant.insert(entry);
+    entry.slot.key.store(key.try_into().expect("fewer than 2^32 contexts"), Ordering::Relaxed);
 }
 
 /// Removes a context that has finished. `parent` is the number of its parent, or 0.

@@ -1,5 +1,6 @@
 //! The list at one moment.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt::{self, Write};
 use std::panic::{self, AssertUnwindSafe, Location};
@@ -12,6 +13,7 @@ use super::clock::{self, Time};
 use super::entry::{Counts, Entry};
 use super::{Kind, list, thread};
 use crate::context::Context;
+use crate::on_drop::OnDrop;
 
 /// The longest text of a value, in bytes.
 const MAX_TEXT: usize = 256;
@@ -39,6 +41,7 @@ pub struct Snapshot {
 pub struct ListedContext {
     number: u64,
     parent: Option<u64>,
+    handed_over_by: Option<u64>,
     /// The number of ancestors in the snapshot.
     depth: usize,
     kind: Kind,
@@ -60,68 +63,63 @@ pub struct ListedContext {
 /// context.
 ///
 /// Contexts go on meanwhile: no lock stops them, and each is shown as it was at some moment during the call. A value
-/// that its context drops meanwhile is dropped by this call.
+/// that its context drops meanwhile is dropped by this call, in an empty context, and a panic of its destructor is
+/// discarded.
 ///
-/// A panic of a `Debug` is caught, and the text says so.
+/// A panic of a `Debug` is caught, and the text says so. A `Debug` that calls this function gets … for all
+/// values.
 pub fn snapshot() -> Snapshot {
     let time = SystemTime::now();
     let now = clock::exact();
-    let mut found = Found::default();
+    let mut found = HashMap::new();
     let mut parents = Vec::new();
+    let add = |found: &mut HashMap<_, _>, entry: &Entry, context| {
+        // Read once: the context can end meanwhile, and then refer to another ancestor.
+        let parent = entry.parent();
+        let number = parent.as_ref().map(|parent| parent.number);
+        found.insert(entry.number, (entry.handed_over, ListedContext { parent: number, ..context }));
+        parent
+    };
     for entry in list::live() {
         let context = ListedContext::new(&entry, now);
         if context.finished.is_none() {
-            parents.extend(found.add(&entry, context));
+            parents.extend(add(&mut found, &entry, context));
         }
     }
     while let Some(entry) = parents.pop() {
-        if !found.contexts.contains_key(&entry.number) {
-            parents.extend(found.add(&entry, ListedContext::new(&entry, now)));
+        if !found.contains_key(&entry.number) {
+            parents.extend(add(&mut found, &entry, ListedContext::new(&entry, now)));
         }
     }
     Snapshot::new(time, found)
 }
 
-/// Contexts that are not in order yet.
-#[derive(Default)]
-struct Found {
-    contexts: HashMap<u64, ListedContext>,
-    /// The contexts without a parent, and those of each parent, as keys by which they are sorted: when they were
-    /// handed over, and their number.
-    roots: Vec<(Time, u64)>,
-    children: HashMap<u64, Vec<(Time, u64)>>,
-}
-
-impl Found {
-    /// Adds a context, and returns its parent.
-    fn add(&mut self, entry: &Entry, mut context: ListedContext) -> Option<Arc<Entry>> {
-        let parent = entry.parent();
-        context.parent = parent.as_ref().map(|parent| parent.number);
-        let siblings = match context.parent {
-            Some(parent) => self.children.entry(parent).or_default(),
-            None => &mut self.roots,
-        };
-        siblings.push((entry.handed_over, entry.number));
-        self.contexts.insert(entry.number, context);
-        parent
-    }
-}
-
 impl Snapshot {
-    fn new(time: SystemTime, mut found: Found) -> Snapshot {
-        let mut contexts = Vec::with_capacity(found.contexts.len());
-        let mut indexes = HashMap::with_capacity(found.contexts.len());
+    /// Puts contexts in order, which come with the time of their hand-over.
+    fn new(time: SystemTime, mut found: HashMap<u64, (Time, ListedContext)>) -> Snapshot {
+        // The contexts without a parent, and those of each parent, as keys by which they are sorted.
+        let mut roots = Vec::new();
+        let mut children: HashMap<u64, Vec<(Time, u64)>> = HashMap::new();
+        for (&number, (handed_over, context)) in &found {
+            let siblings = match context.parent_in(|number| found.contains_key(&number)) {
+                Some(parent) => children.entry(parent).or_default(),
+                None => &mut roots,
+            };
+            siblings.push((*handed_over, number));
+        }
+        let mut contexts = Vec::with_capacity(found.len());
+        let mut indexes = HashMap::with_capacity(found.len());
         // The next context is the last one.
-        let mut stack: Vec<(usize, (Time, u64))> = found.roots.into_iter().map(|key| (0, key)).collect();
+        let mut stack: Vec<_> = roots.into_iter().map(|key| (None, 0, key)).collect();
         stack.sort_unstable_by(|a, b| b.cmp(a));
-        while let Some((depth, (_, number))) = stack.pop() {
-            let context = found.contexts.remove(&number).expect("a context is found once");
+        while let Some((parent, depth, (_, number))) = stack.pop() {
+            let (_, context) = found.remove(&number).expect("a context is found once");
             let siblings = stack.len();
-            let children = found.children.remove(&number).into_iter().flatten();
-            stack.extend(children.map(|key| (depth + 1, key)));
+            let children = children.remove(&number).into_iter().flatten();
+            stack.extend(children.map(|key| (Some(number), depth + 1, key)));
             stack[siblings..].sort_unstable_by(|a, b| b.cmp(a));
             indexes.insert(number, contexts.len());
-            contexts.push(ListedContext { depth, ..context });
+            contexts.push(ListedContext { parent, depth, ..context });
         }
         Snapshot { time, contexts, indexes }
     }
@@ -183,9 +181,12 @@ impl ListedContext {
         let running = (thread != 0 && finished.is_none()).then(|| (thread::name(thread), since(last)));
         let current_poll = running.as_ref().map_or(Duration::ZERO, |&(_, time)| time);
         let context = Context::from_map(map);
+        let variables = context.iter().map(|entry| (entry.name(), text(&entry))).collect();
+        drop_values(context);
         ListedContext {
             number: entry.number,
             parent: None,
+            handed_over_by: entry.handed_over_by(),
             depth: 0,
             kind: entry.kind(),
             location: entry.location,
@@ -198,7 +199,7 @@ impl ListedContext {
             last_polled: (last != 0).then(|| if running.is_some() { Duration::ZERO } else { since(last) }),
             running,
             task: (task != 0).then_some(task),
-            variables: context.iter().map(|entry| (entry.name(), text(&entry))).collect(),
+            variables,
             size,
         }
     }
@@ -208,8 +209,13 @@ impl ListedContext {
         self.number
     }
 
+    /// Returns its parent among the contexts for which `is_found` returns true.
+    fn parent_in(&self, is_found: impl Fn(u64) -> bool) -> Option<u64> {
+        self.handed_over_by.filter(|&number| is_found(number)).or(self.parent)
+    }
+
     /// Returns the number of the context that was current at the hand-over. If that one has finished and is no
-    /// longer in the list, returns the number of its nearest ancestor that is.
+    /// longer in the list, returns the number of an ancestor of it that is.
     pub fn parent(&self) -> Option<u64> {
         self.parent
     }
@@ -294,6 +300,12 @@ impl ListedContext {
     }
 }
 
+/// Drops values that no other context may have any more: in an empty context, so that the caller's context does not
+/// get what their destructors set. Their panics are discarded, because they are not the caller's.
+fn drop_values(context: Context) {
+    drop(panic::catch_unwind(AssertUnwindSafe(|| Context::new().run(|| drop(context)))));
+}
+
 /// Returns the text of a value, cut after [`MAX_TEXT`].
 fn text(value: &impl fmt::Debug) -> String {
     /// Writes until the text is full, and then fails, so that no time is spent on the rest.
@@ -312,6 +324,15 @@ fn text(value: &impl fmt::Debug) -> String {
         }
     }
 
+    thread_local! {
+        /// True while this thread formats a value.
+        static FORMATS: Cell<bool> = const { Cell::new(false) };
+    }
+
+    if FORMATS.replace(true) {
+        return "\u{2026}".to_owned();
+    }
+    let _end = OnDrop(|| FORMATS.set(false));
     let mut cut = Cut(String::new());
     match panic::catch_unwind(AssertUnwindSafe(|| write!(cut, "{value:?}"))) {
         Ok(Ok(())) => cut.0,

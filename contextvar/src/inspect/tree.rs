@@ -1,6 +1,6 @@
 //! The list as text.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::mem;
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ impl fmt::Display for Snapshot {
             if context.variables().next().is_some() {
                 let has_children = contexts.get(index + 1).is_some_and(|next| next.depth() > context.depth());
                 write!(f, "{}{} ", Indent(&levels), if has_children { "\u{2502}" } else { " " })?;
-                context.variables().try_for_each(|(name, value)| write!(f, " {name}={value}"))?;
+                context.variables().try_for_each(|(name, value)| write!(f, " {name}={}", Line(value)))?;
                 writeln!(f)?;
             }
         }
@@ -58,6 +58,18 @@ fn later_siblings(contexts: &[&ListedContext]) -> Vec<bool> {
         later[index] = mem::replace(&mut seen[depth], true);
     }
     later
+}
+
+/// Writes text in one line: a `Debug` of the user can write what clients sent as it is.
+struct Line<'a>(&'a str);
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| match c.is_control() {
+            true => write!(f, "{}", c.escape_default()),
+            false => f.write_char(c),
+        })
+    }
 }
 
 fn write_context(f: &mut fmt::Formatter<'_>, context: &ListedContext) -> fmt::Result {

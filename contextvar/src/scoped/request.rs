@@ -41,8 +41,9 @@ impl<F> Scoped<F> {
         });
         output.map(|result| {
             let (context, carried) = (mem::take(this.context), mem::take(this.carried));
+            let response = result?;
             context.becomes_that_of_body();
-            Ok(result?.map(|body| Scoped::carrying(context, carried, body)))
+            Ok(response.map(|body| Scoped::carrying(context, carried, body)))
         })
     }
 }
