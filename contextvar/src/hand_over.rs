@@ -14,9 +14,9 @@ use crate::current::Contents;
 #[non_exhaustive]
 #[repr(u8)]
 pub enum Kind {
-    /// A request, until the head of its response is ready.
+    /// A request until the head of its response is ready, and after its end.
     Request,
-    /// The body of a request's response.
+    /// A request whose response's body is being sent.
     Body,
     /// A task, or a future for one: `task::spawn`, `in_inherited_context`.
     Task,

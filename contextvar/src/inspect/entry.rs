@@ -184,6 +184,10 @@ impl Entry {
     }
 
     fn finish(&self) {
+        // What has finished is the request as a whole.
+        if self.kind() == Kind::Body {
+            self.kind.store(Kind::Request as u8, Ordering::Relaxed);
+        }
         self.finished.store(clock::now(), Ordering::Relaxed);
         let (map, finished_parent) = {
             let mut state = self.lock();

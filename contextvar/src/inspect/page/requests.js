@@ -217,8 +217,7 @@ function fillContextRow(row, context, expanded) {
   setText(parts.inside, context.descendants > 0 ? `+${context.descendants}` : "");
   setAttribute(parts.inside, "title", context.descendants > 0 ? count(context.descendants, "descendant") : null);
   const texts = rowTexts(context);
-  contextColumns.forEach((name, index) => name !== "state" && setText(parts.cells[name], texts[index]));
-  fillState(parts.cells.state, context);
+  contextColumns.forEach((name, index) => setText(parts.cells[name], texts[index]));
   setAttribute(parts.cells.name, "title", context.name);
   setAttribute(parts.cells.place, "title", place(context));
   setAttribute(parts.cells.state, "title", stateText(context));
@@ -228,20 +227,9 @@ function fillContextRow(row, context, expanded) {
 
 function rowTexts(context) {
   return [
-    shortPlace(context), context.name ?? "", longDuration(context.age_us), "",
+    shortPlace(context), context.name ?? "", longDuration(context.age_us), stateText(context),
     context.polls.toLocaleString("en"), duration(context.busy_us), duration(context.longest_poll_us), bytes(context.size),
   ];
-}
-
-/** Gives the thread an element of its own: a narrow column cuts it off before the time. */
-function fillState(cell, context) {
-  const text = stateText(context);
-  const thread = isLive(context) ? (context.running_on ?? "") : "";
-  const at = thread ? text.indexOf(thread) : text.length;
-  setChildCount(cell, 3, () => element("span"));
-  setAttribute(cell.children[1], "class", "thread");
-  const parts = [text.slice(0, at), thread, text.slice(at + thread.length)];
-  parts.forEach((part, index) => setText(cell.children[index], part));
 }
 
 function fillBadge(node, context) {

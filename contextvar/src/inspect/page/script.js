@@ -1,8 +1,8 @@
 "use strict";
 // The page of `inspect::page()`: three tabs that show the answers to `?contexts`, `?lost` and `?finished` of its own
 // address. It sends nothing but GET. The server joins this file, as the first, and the other scripts of this folder
-// into one script. The hash holds the tab and its settings: `#requests?filter=tenant%3Dacme&sort=busy&leftovers=1`,
-// `#lost`, `#timeline?minute=1796000040000`.
+// into one script. The hash holds the tab and its settings: `#/requests?filter=tenant%3Dacme&sort=busy`,
+// `#/lost`, `#/timeline?minute=1796000040000`.
 //
 // Names that tests use:
 //   #tab-requests #tab-lost #tab-timeline   the tabs; #panel-.. their panels
@@ -38,9 +38,12 @@ class Page {
     this.loadHash();
   }
 
-  /** Reads the tab and its settings from the hash, for example `#requests?filter=tenant%3Dacme`. */
+  /**
+   * Reads the tab and its settings from the hash, for example `#/requests?filter=tenant%3Dacme`. Without the slash,
+   * a hash could name an element, and the Tab key would start there.
+   */
   loadHash() {
-    const [tab, query] = location.hash.slice(1).split("?", 2);
+    const [tab, query] = location.hash.slice(2).split("?", 2);
     const params = new URLSearchParams(query);
     this.show(tabs.includes(tab) ? tab : "requests");
     this.views[this.tab].load(params);
@@ -49,7 +52,7 @@ class Page {
   saveHash() {
     const params = new URLSearchParams();
     this.views[this.tab].save(params);
-    history.replaceState(null, "", `#${this.tab}${params.size > 0 ? `?${params}` : ""}`);
+    history.replaceState(null, "", `#/${this.tab}${params.size > 0 ? `?${params}` : ""}`);
   }
 
   open(tab) {
