@@ -133,23 +133,23 @@ pub(crate) const INSPECT: &str = "\
 # What `inspect` costs
 
 Written by `cargo run --release -p benches --features inspect -- --inspect`. With `-- --inspect --check` it also reports
-targets that are missed: while the list is off, no instruction more a read and two a poll; while it is on, 15 ns more a poll,
-150 ns a hand-over, and 300 bytes a context.
+missed targets. While the list is off, a read may cost no more instructions, and a poll two more. While it is on, a poll may
+cost 15 ns more, a hand-over 150 ns more, and a context 300 bytes more.
 
-- Off: the feature is compiled in, and `inspect::enable()` was not called. On: it was, before the context was handed over.
-  Two variables are set in the context, a `u64` and a `String`.
-- The instructions are counted by callgrind, as the difference of two runs, one with twice as many repeats. They include the
-  measuring loop, about 3 instructions, and on also those of the thread that writes the time. The builds without the feature
-  have `macros`, `tokio`, `tower` and `stream` in common with it. `inspect` turns `report` on.
-- The times are the best of 101 rounds of a millisecond, off and on by turns in one process.
-- A hand-over is the wrapping of a future in a copy of the context, and its drop: the context is listed, entered once, because
-  a future is dropped in its context, and let go of. The closure is called once.
-- \"More\" for a request is a context that is listed, entered twice and written. The response is 8 bytes larger, and thus moved
-  by `memcpy`.
-- Each thread has a part of the list with a lock of its own. What two threads share is only the count of what both copy. A
-  listed context is one copy more.
-- A task's bytes are those that are allocated when all have been polled once, less those that are freed.
-- A page that is open fetches the page's answer once a second.
+- \"Off\": the feature is compiled in, and the list is off. \"On\": `inspect::enable()` was called before the context was handed
+  over. Two variables are set in the context, a `u64` and a `String`.
+- Callgrind counts the instructions, as the difference of two runs, one with twice as many repeats. The counts include about 3
+  instructions of the measuring loop and, in the column \"on\", those of the thread that writes the time. All builds have the
+  features `macros`, `tokio`, `tower` and `stream`. `inspect` turns `report` on.
+- The times are the best of 101 rounds of a millisecond. The rounds alternate between off and on in one process.
+- A hand-over wraps a future in a copy of the context and drops it. The context is listed, entered once (a future is dropped in
+  its context), and removed from the list. The closure is called once.
+- \"More\" for a request covers a context that is listed, entered twice and written. The response is 8 bytes larger, so
+  `memcpy` moves it.
+- Each thread uses a part of the list that has its own lock. Two threads share only the reference counts of the values that
+  both copy. Listing a context makes one more copy.
+- A task's bytes are those allocated, less those freed, when all tasks have been polled once.
+- An open page fetches the page's answer once a second.
 ";
 
 #[cfg(tokio_unstable)]

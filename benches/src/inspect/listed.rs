@@ -192,9 +192,9 @@ fn memory(missed: &mut Missed) -> String {
     let finished = finished_bytes(COUNT);
     text += &format!(
         "
-The list grows for the tasks of the first row, to twice its size, and has room for those of the second one. Besides, a
-thread that hands over has the {finished} bytes of the contexts that have finished last, for the page. That is all after
-{COUNT} hand-overs, and all such threads together have at most 64 times as much.
+The list doubles in size for the tasks of the first row, and then has room for those of the second row. In addition, each
+thread that hands over keeps a record of the contexts that finished last, for the page: {finished} bytes after {COUNT}
+hand-overs, which is its full size. All threads together keep at most 64 times as much.
 
 "
     );
