@@ -1,9 +1,9 @@
-//! Lists the contexts that tasks, threads and requests have now: where each was handed over, what it carries, how
-//! long it has lived, and which requests have finished while their tasks live on.
+//! Lists the live contexts of tasks, threads and requests: where each was handed over, its variables, its age, and
+//! the requests that have finished while their tasks live on.
 //!
-//! [`enable`] turns the list on. From then on each context that is handed to other work is in the list until it is
-//! let go of. [`snapshot`] returns the list, [`on_signal`] prints it, and [`page`] serves it as a page that
-//! updates while you look at it.
+//! [`enable`] turns the list on. From then on the list has each context that is handed to other work, until that
+//! work lets go of it. [`snapshot`] returns the list, [`on_signal`] prints it, and [`page`] serves it as a page
+//! that updates while you look at it.
 //!
 //! ```
 //! use contextvar::{ContextVar, inspect, thread};
@@ -26,30 +26,31 @@
 //! assert!(inspect::snapshot().is_empty());
 //! ```
 //!
-//! # What is listed
+//! # Listed contexts
 //!
-//! A context is listed under the context that is current where it is handed over: its parent. [`Kind`] has all the
-//! ways. Contexts that code only enters, with [`Context::run`](crate::Context::run), are not listed. Nor are the
-//! ones that were handed over before [`enable`].
+//! The parent of a listed context is the context that was current at the hand-over. [`Kind`] names all ways to hand
+//! a context over. Contexts that code only enters, with [`Context::run`](crate::Context::run), and contexts handed
+//! over before [`enable`] are not listed.
 //!
-//! A context that has finished stays in the list while contexts that it has handed over, directly or not, live on.
-//! It has no variables any more: the list keeps no value alive.
+//! A finished context stays in the list while contexts that it handed over, directly or not, live on. It no longer
+//! has variables: the list keeps no value alive.
 //!
-//! On a runtime with hooks (`contextvar::runtime`) each task has a context. Where
-//! `contextvar::task::spawn` starts a task on such a runtime, the task has two, and both are listed.
+//! On a runtime with hooks (`contextvar::runtime`) each task has a context. A task that `contextvar::task::spawn`
+//! starts on such a runtime has two, and both are listed.
 //!
 //! # Cost
 //!
-//! Off, a poll takes two instructions more than without the feature. On, it takes some 10 ns more, a hand-over some
-//! 60 ns, and a listed context some 200 bytes: `docs/benchmarks-inspect.md` in the repository. A thread writes the
-//! time every millisecond while contexts are polled. So all times are exact to a millisecond; the busy time of
-//! many short polls is exact on average.
+//! While the list is off, the feature adds two instructions to a poll. While it is on, it adds about 8 ns to a poll,
+//! 60 to 75 ns to a hand-over, and about 200 bytes per context. `docs/benchmarks-inspect.md` in the repository has
+//! all figures.
+//!
+//! While contexts are polled, a thread writes the time every millisecond. So each time is accurate to a millisecond,
+//! and the busy time of many short polls is accurate on average.
 //!
 //! # Privacy
 //!
-//! Values are shown as their `Debug` shows them, and as `<redacted>` if the variable is [secret]. A value's text is
-//! cut after 256 bytes. [`page`] answers only requests from the same machine, unless you set
-//! [another rule](Page::allow).
+//! The list shows the `Debug` output of each value, cut after 256 bytes, and `<redacted>` for a [secret] variable.
+//! [`page`] answers only requests from the same machine, unless you set [another rule](Page::allow).
 //!
 //! [secret]: crate::ContextVar::secret
 
@@ -84,31 +85,32 @@ pub(crate) fn is_on() -> bool {
     IS_ON.load(Ordering::Relaxed)
 }
 
-/// Lists each context that is handed over from now on. Counts the places that read without a context as well, for
-/// [`report::all`](crate::report::all).
+/// Lists each context that is handed over from now on. Also counts the places that read or write without a context,
+/// for [`report::all`](crate::report::all).
 ///
 /// If you also set a [reporter](crate::report::set_reporter), set it first: it is not called for places that were
-/// counted before.
+/// counted earlier.
 pub fn enable() {
     crate::report::count_places();
     IS_ON.store(true, Ordering::Relaxed);
 }
 
-/// Lists no more contexts. Those that are listed stay in the list until they are let go of.
+/// Stops listing new contexts. Listed contexts stay in the list until they finish. Clears the record of finished
+/// contexts.
 pub fn disable() {
     IS_ON.store(false, Ordering::Relaxed);
     list::forget_finished();
 }
 
-/// Returns true if contexts are listed: after [`enable`], [`on_signal`] or [`page`].
+/// Returns true while the list is on: after [`enable`], [`on_signal`] or [`page`], until [`disable`].
 pub fn is_enabled() -> bool {
     is_on()
 }
 
 /// Names the listed context that this code runs in, for people who read the list. Does nothing outside of listed
-/// contexts, nor in a task that is polled inside the context of another one.
+/// contexts, and in a task that is polled inside another task's context.
 ///
-/// tokio does not tell its own names of tasks, so a task that has one can repeat it here.
+/// tokio does not expose the names of its tasks, so repeat such a name here.
 ///
 /// ```
 /// use contextvar::{inspect, thread};
@@ -128,8 +130,8 @@ pub fn set_name(name: impl Into<String>) {
     }
 }
 
-/// Returns a service for one route of a server, which shows the list as a page. Turns the list on, as [`enable`]
-/// does. [`Page`] has the lines for axum, hyper, tonic and actix.
+/// Returns a service that shows the list as a page, for one route of a server. Turns the list on, like [`enable`].
+/// [`Page`] has examples for axum, hyper, tonic and actix.
 pub fn page() -> Page {
     enable();
     Page::new()

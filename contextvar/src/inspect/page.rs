@@ -34,8 +34,8 @@ const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// A service for one route of a server, which shows the list of contexts as a page that updates while you look at
-/// it. Returned by [`inspect::page`](super::page).
+/// A service that shows the list of contexts as a page, for one route of a server. The page updates while you look
+/// at it. Returned by [`inspect::page`](super::page).
 ///
 /// ```no_run
 /// use std::net::SocketAddr;
@@ -53,32 +53,32 @@ const TEXT: &str = "text/plain; charset=utf-8";
 /// # }
 /// ```
 ///
-/// Then open `http://localhost:3000/debug/contexts`. The page has three tabs: the requests as trees with what they
-/// started; the places that read or write without a context ([`report::all`](crate::report::all)); and the requests
-/// of the last minutes over time.
+/// Then open `http://localhost:3000/debug/contexts`. The page has three tabs: the requests as trees with the work
+/// that they started; the places that read or write without a context ([`report::all`](crate::report::all)); and the
+/// requests of the last minutes over time.
 ///
 /// The page is one document. It loads nothing from elsewhere, and it changes nothing in the process. Once a second
-/// its script fetches the data as JSON, from the same path: `?contexts`, `?lost` or `?finished`. These requests are
-/// in the list like all others if a `contextvar::tower::ContextLayer` is around the page's route. A request takes the
-/// time of a [`snapshot`](super::snapshot) on the thread that serves it: some 20 ms with 10 000 contexts.
+/// its script fetches the data as JSON from the same path: `?contexts`, `?lost` or `?finished`. If a
+/// `contextvar::tower::ContextLayer` wraps the page's route, the list has these requests as well. Each answer to
+/// `?contexts` takes a [`snapshot`](super::snapshot) on the thread that serves it: about 20 ms with 10 000 contexts.
 ///
-/// # Who sees it
+/// # Access
 ///
-/// The page shows what the requests of all clients carry, except for [secrets](crate::ContextVar::secret). So it
-/// answers only requests that a client on the same machine sends for itself. Others get a status 403, and a text
-/// that says what to do. A request is answered if all of this is true:
+/// The page shows the values of all clients' requests, except for [secrets](crate::ContextVar::secret). It therefore
+/// answers only clients on the same machine, and refuses proxies. A refused request gets status 403 and a text with
+/// the remedy. The page answers a request if all of the following are true:
 ///
-/// - It comes from a loopback address. The service has to know the address: see [`peer`](Page::peer).
-/// - It has no header of a proxy (`Forwarded`, `X-Forwarded-*`, `Via`, `X-Real-IP` and others), and is not HTTP/1.0.
-/// - Its host is `localhost`, a name below `localhost`, or a loopback address. So a site whose name resolves to this
-///   machine can't read the page.
+/// - It comes from a loopback address. The page needs that address: see [`peer`](Page::peer).
+/// - It has no header of a proxy (`Forwarded`, `X-Forwarded-*`, `Via`, `X-Real-IP` and others), and is at least HTTP/1.1.
+/// - Its host is `localhost`, a name below `localhost`, or a loopback address. A site whose name resolves to this
+///   machine therefore can't read the page.
 /// - Its `Sec-Fetch-Site`, if it has one, is `same-origin` or `none`.
 ///
 /// From another machine, use a tunnel: `ssh -L 3000:localhost:3000 server` or `kubectl port-forward`.
 ///
-/// Two kinds of other people remain. Users of the same machine can open the page. And a proxy on the same machine, or
-/// the sidecar of a service mesh, looks like a local client if it adds no header: let it refuse the page's path, or
-/// set a rule of your own with [`allow`](Page::allow).
+/// These rules do not stop two kinds of clients. Other users of the same machine can open the page. A proxy on the
+/// same machine, or the sidecar of a service mesh, looks like a local client if it adds no header: configure it to
+/// refuse the page's path, or set a rule of your own with [`allow`](Page::allow).
 ///
 /// # hyper
 ///
@@ -111,7 +111,7 @@ const TEXT: &str = "text/plain; charset=utf-8";
 ///
 /// # tonic
 ///
-/// Browsers need HTTP/1.1, which tonic accepts if it is told to:
+/// Browsers need HTTP/1.1, which tonic accepts after `accept_http1(true)`:
 ///
 /// ```ignore
 /// let page = inspect::page().peer(|head| Some(head.extensions.get::<TcpConnectInfo>()?.remote_addr()?.ip()));
@@ -121,7 +121,7 @@ const TEXT: &str = "text/plain; charset=utf-8";
 ///
 /// # actix
 ///
-/// actix has its own types of requests and responses, so its handler translates them for
+/// actix has its own types for requests and responses, so the handler converts them for
 /// [`respond`](Page::respond):
 ///
 /// ```ignore
@@ -162,22 +162,22 @@ impl Page {
         Page { peer: Arc::new(access::peer_in_extensions), allow: None }
     }
 
-    /// Sets the function that returns the address from which a request comes, as the server knows it. A request for
-    /// which it returns `None` is refused.
+    /// Sets the function that returns the address of the client's end of the connection. The page refuses a request
+    /// for which it returns `None`.
     ///
-    /// Without this function the address is the `SocketAddr` or the `IpAddr` in the request's extensions, which a
-    /// server with hyper can put there. [`Page`] has the functions for axum and tonic.
+    /// Without this function, the page takes the `SocketAddr` or the `IpAddr` from the request's extensions, where a
+    /// hyper server can put it. [`Page`] has the functions for axum and tonic.
     ///
-    /// Do not take the address from a header: clients can send what they like.
+    /// Do not take the address from a header: clients can send any header.
     pub fn peer(mut self, peer: impl Fn(&Parts) -> Option<IpAddr> + Send + Sync + 'static) -> Self {
         self.peer = Arc::new(peer);
         self
     }
 
-    /// Sets the rule that decides which requests are answered, in place of all the [built-in ones](Page#who-sees-it).
+    /// Sets the rule that decides which requests the page answers, in place of all [built-in ones](Page#access).
     ///
-    /// The rule must tell the people who may see every value in the list from all other clients, and from other
-    /// sites that such a person has open in the same browser.
+    /// The rule must admit only people who may see every value in the list. It must refuse all other clients, and
+    /// requests that another site sends from such a person's browser.
     ///
     /// ```
     /// use contextvar::inspect;
@@ -200,7 +200,7 @@ impl Page {
         self
     }
 
-    /// Returns the response to a request: for frameworks that do not take a tower service.
+    /// Returns the response to a request, for frameworks that do not take a tower service.
     pub fn respond(&self, head: &Parts) -> Response<Bytes> {
         let mut response = match self.check(head) {
             Err(refusal) => {
@@ -231,9 +231,7 @@ impl Page {
     fn check(&self, head: &Parts) -> Result<(), &'static str> {
         match &self.allow {
             Some(allow) if allow(head) => Ok(()),
-            Some(_) => {
-                Err("The service's own rule does not allow the request: see `Page::allow` in its code.")
-            }
+            Some(_) => Err("The service's own rule refuses the request: see `Page::allow` in its code."),
             None => access::check(head, (self.peer)(head)),
         }
     }

@@ -1,4 +1,4 @@
-//! The list on standard error, on a signal.
+//! Prints the list to standard error on a signal.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -7,12 +7,12 @@ use std::thread;
 use signal_hook::consts::{SIGQUIT, SIGUSR1};
 use signal_hook::iterator::Signals;
 
-/// Prints a [snapshot](super::snapshot) to standard error each time the process gets SIGUSR1 or SIGQUIT: with
-/// `kill -USR1`, or with Ctrl+\\ in a terminal. Turns the list on, as [`enable`](super::enable) does. A second call
-/// does nothing more.
+/// Prints a [snapshot](super::snapshot) to standard error each time the process gets SIGUSR1 (`kill -USR1`) or
+/// SIGQUIT (Ctrl+\\ in a terminal). Turns the list on, like [`enable`](super::enable). A second call installs no
+/// second handler.
 ///
-/// The two signals no longer end the process. Other handlers of them that tokio or signal-hook have installed are
-/// called as before. A thread waits for the signals, so that they work while a runtime hangs.
+/// The two signals no longer end the process. Handlers that tokio or signal-hook installed for them still run. A
+/// thread waits for the signals, so that they work while a runtime hangs.
 ///
 /// # Errors
 ///

@@ -36,7 +36,7 @@ pub struct Snapshot {
     indexes: HashMap<u64, usize>,
 }
 
-/// A context that is listed, or that was when contexts that live on were handed over. See [`Snapshot`].
+/// A listed context, or a finished one that is kept for the contexts that it handed over. See [`Snapshot`].
 #[derive(Clone)]
 pub struct ListedContext {
     number: u64,
@@ -59,15 +59,14 @@ pub struct ListedContext {
     size: usize,
 }
 
-/// Returns the contexts that are listed now. Formats their values with their `Debug`, in the calling code's
-/// context.
+/// Returns the contexts that are listed now. Formats their values with `Debug`, in the caller's context.
 ///
-/// Contexts go on meanwhile: no lock stops them, and each is shown as it was at some moment during the call. A value
-/// that its context drops meanwhile is dropped by this call, in an empty context, and a panic of its destructor is
-/// discarded.
+/// Work continues during the call: no lock stops it, and each context is shown as it was at some moment of the call.
+/// If a context lets go of a value meanwhile, this call can be the one that drops it, in an empty context, and
+/// discards a panic of its destructor.
 ///
-/// A panic of a `Debug` is caught, and the text says so. A `Debug` that calls this function gets … for all
-/// values.
+/// If a value's `Debug` panics, its text is `<panicked in Debug>`. A `Debug` that calls this function gets `…` for
+/// all values.
 pub fn snapshot() -> Snapshot {
     let time = SystemTime::now();
     let now = clock::exact();
@@ -95,7 +94,7 @@ pub fn snapshot() -> Snapshot {
 }
 
 impl Snapshot {
-    /// Puts contexts in order, which come with the time of their hand-over.
+    /// Puts contexts in order. Each comes with the time of its hand-over.
     fn new(time: SystemTime, mut found: HashMap<u64, (Time, ListedContext)>) -> Snapshot {
         // The contexts without a parent, and those of each parent, as keys by which they are sorted.
         let mut roots = Vec::new();
@@ -235,7 +234,7 @@ impl ListedContext {
         self.location
     }
 
-    /// Returns the name that [`set_name`](super::set_name) has given it.
+    /// Returns the name that [`set_name`](super::set_name) gave it.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
@@ -245,8 +244,8 @@ impl ListedContext {
         self.age
     }
 
-    /// Returns the time since the context was let go of. Such a context is in the list because contexts that it has
-    /// handed over live on.
+    /// Returns the time since the context finished, or `None` if it is live. A finished context is in the list because
+    /// contexts that it handed over live on.
     pub fn finished(&self) -> Option<Duration> {
         self.finished
     }
@@ -256,59 +255,59 @@ impl ListedContext {
         self.polls
     }
 
-    /// Returns the time that all polls have taken, with the current one.
+    /// Returns the total time of all polls, including the current one.
     pub fn busy(&self) -> Duration {
         self.busy
     }
 
-    /// Returns the time that the longest poll has taken, or the current one.
+    /// Returns the time of the longest poll, including the current one.
     pub fn longest_poll(&self) -> Duration {
         self.longest_poll
     }
 
-    /// Returns the time since the last poll ended: zero during a poll, `None` before the first one.
+    /// Returns the time since the last poll ended: zero during a poll, `None` before the first poll.
     pub fn last_polled(&self) -> Option<Duration> {
         self.last_polled
     }
 
-    /// Returns the name of the thread that polls it now. `None` if it is idle.
+    /// Returns the name of the thread that is polling it, or `None` if it is idle.
     pub fn running_on(&self) -> Option<&str> {
         self.running.as_ref().map(|(thread, _)| &**thread)
     }
 
-    /// Returns the time since the current poll began. `None` if it is idle.
+    /// Returns the time since the current poll began, or `None` if it is idle.
     pub fn running_for(&self) -> Option<Duration> {
         self.running.as_ref().map(|&(_, time)| time)
     }
 
-    /// Returns the id of the tokio task that polled it last: the number that `tokio::task::Id` shows.
+    /// Returns the id of the tokio task that polled it last, the number in the `Display` of `tokio::task::Id`.
     pub fn task_id(&self) -> Option<u64> {
         self.task
     }
 
-    /// Returns the names of the variables that are set, and their values as `Debug` shows them, up to 256 bytes
-    /// each. [`Entry`](crate::Entry) says what is shown for a secret, and for a type without `Debug`.
+    /// Returns the names of the variables that are set, and the `Debug` output of their values, up to 256 bytes each.
+    /// [`Entry`](crate::Entry) documents the text for a secret, and for a type without `Debug`.
     pub fn variables(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.variables.iter().map(|(name, text)| (*name, text.as_str()))
     }
 
-    /// Returns the size in bytes of what this context alone keeps alive, as far as that can be told: its own memory,
-    /// and the values that no other context has. A value counts with the size of its type; `String` and `Vec<u8>`
-    /// also with what they own.
+    /// Returns the number of bytes that this context alone keeps alive, as far as the library can determine: its own
+    /// memory, and the values that no other context has. A value counts as the size of its type. `String` and
+    /// `Vec<u8>` also count the memory that they own.
     pub fn size(&self) -> usize {
         self.size
     }
 }
 
-/// Drops values that no other context may have any more: in an empty context, so that the caller's context does not
-/// get what their destructors set. Their panics are discarded, because they are not the caller's.
+/// Drops values that other contexts may no longer have. Drops them in an empty context, so that their destructors
+/// set no variable of the caller's context. Discards their panics, because the caller did not cause them.
 fn drop_values(context: Context) {
     drop(panic::catch_unwind(AssertUnwindSafe(|| Context::new().run(|| drop(context)))));
 }
 
 /// Returns the text of a value, cut after [`MAX_TEXT`].
 fn text(value: &impl fmt::Debug) -> String {
-    /// Writes until the text is full, and then fails, so that no time is spent on the rest.
+    /// Writes until the text is full, and then fails, so that the rest is not formatted.
     struct Cut(String);
 
     impl Write for Cut {

@@ -7,7 +7,7 @@ use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderValue, Version};
 
-/// Headers by which a proxy says for which client it sends a request, apart from `x-forwarded-*`.
+/// Headers in which a proxy names the client of a request, apart from `x-forwarded-*`.
 const PROXY_HEADERS: [&str; 6] =
     ["forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"];
 
@@ -17,10 +17,9 @@ pub(super) fn peer_in_extensions(head: &Parts) -> Option<IpAddr> {
     extensions.get::<SocketAddr>().map(SocketAddr::ip).or_else(|| extensions.get().copied())
 }
 
-/// Returns an error that says what to do, unless a browser or another client on this machine has sent the request
-/// itself.
+/// Returns an error with the remedy, unless a browser or another client on this machine sent the request directly.
 pub(super) fn check(head: &Parts, peer: Option<IpAddr>) -> Result<(), &'static str> {
-    // A server that listens on all interfaces shows the values of its requests to no other machine.
+    // A server that listens on all interfaces must not show the values of its requests to other machines.
     match peer {
         Some(peer) if is_loopback(peer) => {}
         Some(_) => {
@@ -30,37 +29,32 @@ pub(super) fn check(head: &Parts, peer: Option<IpAddr>) -> Result<(), &'static s
             );
         }
         None => {
-            return Err(
-                "The service does not know the address from which the request comes. In its code, give \
-                        `contextvar::inspect::page()` a function that returns it: `Page::peer`.",
-            );
+            return Err("The page has no address for the client. In the service's code, give \
+                        `contextvar::inspect::page()` a function that returns the address: `Page::peer`.");
         }
     }
-    // Through a proxy on this machine, all clients come from loopback.
+    // All clients of a proxy on this machine come from loopback.
     if head.headers.keys().any(|name| is_of_proxy(name.as_str())) {
         return Err(
             "The request comes through a proxy. Open the page without the proxy, at the service's own \
                     port on `localhost`.",
         );
     }
-    // Browsers send no HTTP/1.0. Older nginx does by default, with a local `Host` and no header of a proxy.
+    // Browsers send no HTTP/1.0. Older nginx versions do by default, with a local `Host` and no proxy header.
     if head.version < Version::HTTP_11 {
         return Err(
-            "The request is one of HTTP/1.0, as a proxy sends it. Open the page without the proxy, at the \
+            "The request uses HTTP/1.0, as proxies do and browsers do not. Open the page without the proxy, at the \
                     service's own port on `localhost`.",
         );
     }
-    // A site whose name is made to resolve to this machine is of the same origin, but keeps its name here.
+    // A site whose name is made to resolve to this machine has the same origin, but its name is still in the host.
     if !has_local_host(head) {
-        return Err("The request is not for a host `localhost` or a loopback address. Open the page at \
+        return Err("The request's host is neither `localhost` nor a loopback address. Open the page at \
                     `localhost` and the service's port.");
     }
     // A page of another site, or of another port of this machine, makes the browser send requests that it can time.
     if !head.headers.get_all("sec-fetch-site").iter().all(is_of_same_origin) {
-        return Err(
-            "Another site has sent the browser here. Enter the page's address in the browser's address \
-                    bar.",
-        );
+        return Err("Another site sent this request. Enter the page's address in the browser's address bar.");
     }
     Ok(())
 }
@@ -78,8 +72,8 @@ fn is_of_same_origin(site: &HeaderValue) -> bool {
     site == "same-origin" || site == "none"
 }
 
-/// Returns true if the request names a host, and each that it names is this machine. A server can pass on an
-/// authority in the URI and a `Host` that differ.
+/// Returns true if the request names at least one host, and only hosts that are this machine. The authority in the
+/// URI and the `Host` header can differ.
 fn has_local_host(head: &Parts) -> bool {
     let of_headers = head.headers.get_all(HOST).iter().map(|host| Authority::try_from(host.as_bytes()).ok());
     let mut hosts = head.uri.authority().cloned().map(Some).into_iter().chain(of_headers).peekable();

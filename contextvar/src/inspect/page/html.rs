@@ -32,10 +32,10 @@ pub(super) fn policy(nonce: &str) -> String {
     )
 }
 
-/// Returns 128 bits that nobody can guess before the response is sent.
+/// Returns 128 bits that no client can guess before the response is sent.
 ///
 /// The keys of the hashers come from the system's random numbers, and a hash (SipHash) does not reveal its key.
-/// That is enough for a second line of defense: the document has no text from outside that could use a guess.
+/// That is enough for a second line of defense: the document has no outside text that could use a guess.
 pub(super) fn nonce() -> String {
     let [high, low] = [RandomState::new(), RandomState::new()].map(|keys| keys.hash_one(()));
     format!("{high:016x}{low:016x}")
