@@ -1,4 +1,4 @@
-//! What `inspect` is told when a context is handed to other work.
+//! Notifies `inspect` when a context is handed to other work.
 
 #[cfg(feature = "inspect")]
 use std::fmt;
@@ -8,15 +8,15 @@ use std::panic::Location;
 use crate::context::Context;
 use crate::current::Contents;
 
-/// What a context was handed to. See [`ListedContext::kind`](crate::inspect::ListedContext::kind).
+/// The kind of work that a context was handed to. See [`ListedContext::kind`](crate::inspect::ListedContext::kind).
 #[cfg_attr(not(feature = "inspect"), allow(dead_code, unreachable_pub, reason = "for feature `inspect`"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[repr(u8)]
 pub enum Kind {
-    /// A request until the head of its response is ready, and after its end.
+    /// A request until the head of its response is ready, and again after the request has finished.
     Request,
-    /// A request whose response's body is being sent.
+    /// A request while the body of its response is being sent.
     Body,
     /// A task, or a future for one: `task::spawn`, `in_inherited_context`.
     Task,
@@ -101,7 +101,7 @@ impl Context {
         Context { contents: self.contents.hand_over(kind, place) }
     }
 
-    /// Ends the listing of the context, whose work has ended.
+    /// Removes the context, whose work has ended, from the list.
     #[inline]
     pub(crate) fn unlist(&mut self) {
         #[cfg(feature = "inspect")]
@@ -110,7 +110,7 @@ impl Context {
         }
     }
 
-    /// Notes that the context is entered next for something else than a poll: to make its work, or to drop it.
+    /// Excludes the next entry of the context from the number of polls: it creates the work, or drops it.
     #[inline]
     pub(crate) fn next_entry_is_no_poll(&self) {
         #[cfg(feature = "inspect")]
@@ -119,7 +119,7 @@ impl Context {
         }
     }
 
-    /// Notes that the context of a request is that of its response's body now.
+    /// Marks the context of a request as the context of its response's body.
     #[cfg(any(feature = "hyper", feature = "tower"))]
     #[inline]
     pub(crate) fn becomes_that_of_body(&self) {

@@ -10,12 +10,12 @@ use super::task::{TaskId, task_id};
 use crate::inspect::Entry;
 
 thread_local! {
-    /// The entry of the innermost listed context, or null. It is alive while this thread is inside. Has no
-    /// destructor, so that it can be used at any time.
+    /// The entry of the innermost listed context, or null. The entry is alive while this thread is inside the
+    /// context. The cell has no destructor, so that it can be used at any time.
     static INNERMOST: Cell<*const Entry> = const { Cell::new(ptr::null()) };
 }
 
-/// The frame of a listed context while it is current, in place of the one on the stack.
+/// The frame of a listed context while it is current, in place of a frame on the stack.
 ///
 /// The code that leaves a context checks that its own frame is innermost. This frame fails that check, so that
 /// a poll in a context that is not listed needs no check of its own.
@@ -39,7 +39,7 @@ impl ListedFrame {
         ListedFrame { frame: UnsafeCell::new(Frame::empty()), outer: Cell::new(ptr::null()) }
     }
 
-    /// Makes this frame a copy of `frame`, and returns it. It can be used until the context is left.
+    /// Makes this frame a copy of `frame`, and returns this frame. It is valid until the thread leaves the context.
     pub(super) fn set(&self, frame: Frame) -> *const Frame {
         // SAFETY: the context is not entered, so no code uses the frame.
         unsafe { *self.frame.get() = frame };
@@ -58,34 +58,34 @@ impl ListedFrame {
     }
 }
 
-/// Notes that this thread enters a context in `task`. [`leave`] comes next.
+/// Records that this thread enters a context in `task`. Call [`leave`] when it leaves.
 pub(super) fn enter(entry: &Arc<Entry>, task: Option<TaskId>) {
     entry.frame.outer.set(INNERMOST.replace(Arc::as_ptr(entry)));
     entry.begin_poll(task);
 }
 
-/// Notes that this thread leaves the innermost listed context.
+/// Records that this thread leaves the innermost listed context.
 pub(super) fn leave(entry: &Entry) {
     INNERMOST.set(entry.frame.outer.get());
     entry.end_poll();
 }
 
-/// Does what [`enter`] does, in a hook before a poll. Returns the entry of the listed context around this one, for
-/// [`leave_in_hook`]. It is not in the entry: the hook after the last poll, on another thread, may not have run yet.
+/// Does the same as [`enter`], in a hook before a poll. Returns the entry of the listed context around this one, for
+/// [`leave_in_hook`]. The entry can't store it: the hook after the last poll may still run on another thread.
 #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
 pub(super) fn enter_in_hook(entry: &Arc<Entry>, task: TaskId) -> *const Entry {
     entry.begin_poll(Some(task));
     INNERMOST.replace(Arc::as_ptr(entry))
 }
 
-/// Does what [`leave`] does, in a hook after a poll.
+/// Does the same as [`leave`], in a hook after a poll.
 #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
 pub(super) fn leave_in_hook(entry: &Entry, outer: *const Entry) {
     INNERMOST.set(outer);
     entry.end_poll_in_hook();
 }
 
-/// Forgets the contexts that this thread has entered, which is exiting.
+/// Forgets the contexts that this thread has entered. Called when the thread exits.
 #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
 pub(super) fn forget() {
     INNERMOST.set(ptr::null());
@@ -98,8 +98,8 @@ impl Entry {
     }
 }
 
-/// Returns the innermost listed context that code here can read: one that the current task has entered, or one that
-/// is around the current task. The context that hooks gave to another task is not current here.
+/// Returns the innermost listed context that the calling code can read: one that the current task has entered, or one
+/// around the current task. A context that hooks gave to another task is not readable.
 pub(crate) fn innermost_entry() -> Option<Arc<Entry>> {
     let entry = INNERMOST.get();
     // SAFETY: it is alive, as above.
@@ -111,7 +111,7 @@ pub(crate) fn innermost_entry() -> Option<Arc<Entry>> {
     })
 }
 
-/// Returns the innermost listed context if the current task has entered it, and can change it.
+/// Returns the innermost listed context if the current task has entered it and can change it.
 pub(crate) fn innermost_own_entry() -> Option<Arc<Entry>> {
     innermost_entry().filter(|entry| entry.is_of_task(task_id()))
 }

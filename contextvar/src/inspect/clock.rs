@@ -1,14 +1,14 @@
-//! A clock that costs a poll less than a nanosecond.
+//! A clock that adds less than a nanosecond to a poll.
 //!
-//! Two readings of the system's clock would take longer than all the rest. So a thread writes the time every
-//! millisecond. It stops when no context was polled for a while, and the next reading starts it again.
+//! Two readings of the system's clock would take longer than the rest of a poll. Instead, a thread writes the time
+//! every millisecond. The thread stops after a while without a reading, and the next reading restarts it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-/// A time, in microseconds since a moment shortly before the first one. 0 stands for no time.
+/// A time in microseconds since shortly before the first reading. 0 stands for no time.
 pub(super) type Time = u64;
 
 /// How often the time is written.
@@ -23,7 +23,7 @@ static NOW: AtomicU64 = AtomicU64::new(0);
 /// True if the time was read since the last tick.
 static WAS_READ: AtomicBool = AtomicBool::new(false);
 
-/// The thread that writes the time, once it was started.
+/// The thread that writes the time, after it has been started.
 static TICKER: Mutex<Option<Thread>> = Mutex::new(None);
 
 /// Returns the time to within a millisecond.
@@ -77,7 +77,7 @@ fn tick() {
             thread::park_timeout(TICK);
         } else {
             NOW.store(0, Ordering::Relaxed);
-            // A reader that has seen 0 meanwhile has unparked this thread.
+            // A reader that has seen 0 in the meantime has unparked this thread, so this call returns at once.
             thread::park();
         }
     }

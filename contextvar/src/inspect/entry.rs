@@ -12,8 +12,7 @@ use crate::current::{ListedFrame, TaskId, innermost_entry, number_of};
 use crate::hand_over::Kind;
 use crate::storage::Map;
 
-/// What is known about a listed context. The thread that runs the work writes it, without locks; a snapshot
-/// reads it.
+/// The record of a listed context. The thread that runs the work writes it without locks. A snapshot reads it.
 pub(crate) struct Entry {
     /// The frame of the context while it is current.
     pub(crate) frame: ListedFrame,
@@ -22,14 +21,14 @@ pub(crate) struct Entry {
     handed_over_by: u64,
     pub(super) location: &'static Location<'static>,
     pub(super) handed_over: Time,
-    /// When the context was let go of, or 0.
+    /// When the context finished, or 0.
     finished: AtomicU64,
     polls: AtomicU64,
     busy: AtomicU64,
     longest_poll: AtomicU64,
-    /// When the current poll began; or, between two, when the last one ended. 0 before the first one.
+    /// When the current poll began or, between two polls, when the last one ended. 0 before the first poll.
     last: AtomicU64,
-    /// The number of the task that polls, or 0.
+    /// The number of the task that polled last, or 0.
     task: AtomicU64,
     /// The [number](thread::number) of the thread that polls, or 0 between two polls.
     thread: AtomicU32,
@@ -47,7 +46,7 @@ struct State {
     name: Option<Box<str>>,
 }
 
-/// Lists a context until it is dropped, or no context.
+/// Lists a context until it is dropped. [`Listing::NONE`] lists none.
 pub(crate) struct Listing(Option<Arc<Entry>>);
 
 impl Listing {
@@ -93,7 +92,7 @@ impl Drop for Listing {
             entry.finish();
         }
 
-        // Takes the entry, so that this test is all that the drop of a context has inline.
+        // Only this test is inline in the drop of a context.
         if let Some(entry) = self.0.take() {
             finish(entry);
         }
@@ -101,26 +100,26 @@ impl Drop for Listing {
 }
 
 impl Entry {
-    /// Notes the begin of a poll by this thread, in `task`.
+    /// Records that this thread begins a poll in `task`.
     #[inline]
     pub(crate) fn begin_poll(&self, task: Option<TaskId>) {
         self.task.store(task.map_or(0, number_of), Ordering::Relaxed);
         self.last.store(clock::now(), Ordering::Relaxed);
-        // From -1 to 0, if it is no poll.
+        // From -1 to 0 for an entry that is no poll.
         self.polls.store(self.polls.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         // Last, so that `counts` finds the numbers of this poll if it finds the thread.
         self.thread.store(thread::number(), Ordering::Release);
     }
 
-    /// Notes the end of the poll.
+    /// Records the end of the poll.
     #[inline]
     pub(crate) fn end_poll(&self) {
         self.add_poll(self.last.load(Ordering::Relaxed));
         self.thread.store(0, Ordering::Relaxed);
     }
 
-    /// Notes the end of a poll by this thread, unless another thread polls the task already: tokio calls the hook
-    /// after a poll when the task can be polled again.
+    /// Records the end of a poll by this thread, unless another thread already polls the task: when tokio calls the
+    /// hook after a poll, the task can already be polled again.
     #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
     pub(crate) fn end_poll_in_hook(&self) {
         let began = self.last.load(Ordering::Relaxed);
@@ -150,7 +149,7 @@ impl Entry {
         self.task.load(Ordering::Relaxed) == task.map_or(0, number_of)
     }
 
-    /// Does not count the next entry of the context as a poll.
+    /// Excludes the next entry of the context from the number of polls.
     pub(crate) fn next_entry_is_no_poll(&self) {
         self.polls.store(self.polls.load(Ordering::Relaxed).wrapping_sub(1), Ordering::Relaxed);
     }
@@ -170,11 +169,12 @@ impl Entry {
         mem::replace(&mut self.lock().map, map)
     }
 
-    /// Begins a write to the context's map. [`WriteInProgress::end`] comes next, and no code of the user before it.
+    /// Begins a write to the context's map. Call [`WriteInProgress::end`] next, and run no user code before it.
     #[cold]
     pub(crate) fn begin_write(&self) -> WriteInProgress<'_> {
         let mut state = self.lock();
-        // The copy shares the map, so its drop frees nothing. If it lived, the write would copy the map's nodes.
+        // Dropping the copy frees nothing, because the context shares the map. Keeping it would make the write copy
+        // the map's nodes.
         state.map = Map::EMPTY;
         WriteInProgress(state)
     }
@@ -184,7 +184,7 @@ impl Entry {
     }
 
     fn finish(&self) {
-        // What has finished is the request as a whole.
+        // The request as a whole has finished, not only its body.
         if self.kind() == Kind::Body {
             self.kind.store(Kind::Request as u8, Ordering::Relaxed);
         }
@@ -200,14 +200,14 @@ impl Entry {
             drop(old);
         }
         list::remove(self, self.handed_over_by);
-        // Drops values, hence outside of the locks.
+        // Can drop values, so it must run outside of the locks.
         drop(map);
     }
 
-    /// Returns the ancestor that a context refers to from its end on, while contexts that it has handed over live:
-    /// this one if it lives; or else the topmost request below its nearest ancestor that lives; or else that
-    /// ancestor, or the topmost context. So a job that always hands over the next job keeps no chain of ended ones,
-    /// and each job stays below the request that it is for.
+    /// Returns the ancestor that a finished child refers to while contexts that it handed over live: this context if
+    /// it lives; otherwise the topmost request below the nearest live ancestor; without such a request, that ancestor,
+    /// or the topmost context. A job that always hands over the next job therefore keeps no chain of finished jobs, and
+    /// each job stays below its request.
     fn kept_ancestor(self: Arc<Entry>) -> Arc<Entry> {
         let mut top_request = None;
         let mut entry = self;
@@ -264,23 +264,23 @@ impl Entry {
         self.lock().name.as_deref().map(str::to_owned)
     }
 
-    /// Calls `f` with the copy of the context's map, under the lock: `f` must run no code of the user.
+    /// Calls `f` with the copy of the context's map, under the lock. `f` must run no user code.
     pub(super) fn with_map<R>(&self, f: impl FnOnce(&Map) -> R) -> R {
         f(&self.lock().map)
     }
 
     /// Returns the numbers that polls change.
     pub(super) fn counts(&self) -> Counts {
-        // Before the thread, so that the time of a poll that ends meanwhile is not counted twice.
+        // Read before the thread, so that the time of a poll that ends meanwhile is not counted twice.
         let busy = self.busy.load(Ordering::Acquire);
         let thread = self.thread.load(Ordering::Acquire);
         Counts {
-            // -1 shortly before an entry that is no poll.
+            // Can be -1 shortly before an entry that is no poll.
             polls: (self.polls.load(Ordering::Relaxed) as i64).max(0) as u64,
             busy,
-            // A poll can have ended since.
+            // A poll can have ended since `busy` was read.
             longest_poll: self.longest_poll.load(Ordering::Relaxed).min(busy),
-            // After the thread: an older time would be that of the last poll's end, perhaps an hour ago.
+            // Read after the thread: an earlier reading could be the end of the last poll, perhaps an hour ago.
             last: self.last.load(Ordering::Relaxed),
             task: self.task.load(Ordering::Relaxed),
             thread,
@@ -288,7 +288,7 @@ impl Entry {
     }
 }
 
-/// What [`Entry::counts`] returns.
+/// The numbers of an entry that polls change.
 pub(super) struct Counts {
     pub(super) polls: u64,
     pub(super) busy: Time,
@@ -298,7 +298,7 @@ pub(super) struct Counts {
     pub(super) thread: u32,
 }
 
-/// A write to a context's map, during which no snapshot reads the copy of it.
+/// A write to a context's map. No snapshot reads the entry's copy of the map during the write.
 pub(crate) struct WriteInProgress<'a>(MutexGuard<'a, State>);
 
 impl WriteInProgress<'_> {

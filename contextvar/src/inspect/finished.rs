@@ -1,4 +1,4 @@
-//! The contexts that have finished, and the times at which they did.
+//! The contexts that finished last, with their times.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,10 +7,10 @@ use serde::Serialize;
 use super::clock::{self, Time};
 use super::list;
 
-/// The number of contexts that the page gets: some 2 MB of JSON.
+/// The most contexts in an answer to the page: about 2 MB of JSON.
 const MAX: usize = 10_000;
 
-/// The contexts that have finished last, for the page.
+/// The contexts that finished last, for the page.
 #[derive(Serialize)]
 pub(super) struct FinishedContexts {
     time_ms: u64,

@@ -1,4 +1,4 @@
-//! The list of contexts, in shards with a lock each. A thread adds to its own shard.
+//! The list of contexts, in shards that each have a lock. A thread adds to its own shard.
 
 use std::collections::VecDeque;
 use std::panic::Location;
@@ -17,19 +17,19 @@ const SHARDS: usize = 64;
 /// The number of finished contexts that a shard remembers.
 const FINISHED: usize = 1024;
 
-// Each in a cache line of its own.
+// Each shard has a cache line of its own.
 #[repr(align(64))]
 struct Shard(Mutex<Contexts>);
 
 struct Contexts {
     live: Slab<Arc<Entry>>,
-    /// The contexts that have finished last, the oldest first.
+    /// The contexts that finished last, the oldest first.
     finished: VecDeque<Finished>,
-    /// When the last context finished that is no longer in `finished`, or 0.
+    /// When the last context that was removed from `finished` had finished, or 0.
     forgotten: Time,
 }
 
-/// A context that has been let go of.
+/// A context that has finished.
 #[derive(Clone, Copy)]
 pub(super) struct Finished {
     pub(super) number: u64,
@@ -47,7 +47,7 @@ static LIST: [Shard; SHARDS] =
     [const { Shard(Mutex::new(Contexts { live: Slab::new(), finished: VecDeque::new(), forgotten: 0 })) };
         SHARDS];
 
-/// Where an entry is in the list.
+/// The position of an entry in the list.
 pub(super) struct Slot {
     shard: AtomicU32,
     key: AtomicU32,
@@ -104,8 +104,8 @@ pub(super) fn live() -> Vec<Arc<Entry>> {
     live
 }
 
-/// Returns the contexts that have finished last, the oldest end first; and the time before which some are
-/// missing, or 0.
+/// Returns the contexts that finished last, the earliest end first, and the time before which some are missing,
+/// or 0.
 pub(super) fn finished() -> (Vec<Finished>, Time) {
     let mut finished: Vec<Finished> = Vec::new();
     let mut forgotten = 0;

@@ -23,7 +23,7 @@ struct LostPlace {
     remedy: &'static str,
 }
 
-/// Returns the places that were reported so far.
+/// Returns the places that have been reported so far.
 pub(super) fn lost() -> LostPlaces {
     LostPlaces { places: report::all().into_iter().map(LostPlace::from).collect() }
 }

@@ -7,7 +7,7 @@ use std::thread;
 
 use slab::Slab;
 
-/// The number of a thread without a name that is known, because it is exiting.
+/// The number of all threads that are exiting and whose names are no longer kept.
 const EXITING: u32 = u32::MAX;
 
 thread_local! {
@@ -23,7 +23,8 @@ thread_local! {
 /// The names of the threads that have a number: number - 1 is the key.
 static NAMES: Mutex<Slab<Arc<str>>> = Mutex::new(Slab::new());
 
-/// Returns a number that is not 0, and that no other living thread has.
+/// Returns this thread's number, which is not 0. No other running thread has the same number, except
+/// [`EXITING`].
 #[inline]
 pub(super) fn number() -> u32 {
     match NUMBER.get() {

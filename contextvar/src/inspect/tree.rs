@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::snapshot::{ListedContext, Snapshot};
 
-/// Writes the trees, with two lines for each context: what it is, and its variables.
+/// Writes the trees, with two lines for each context: its description, and its variables if any are set.
 impl fmt::Display for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_empty() {
@@ -60,7 +60,7 @@ fn later_siblings(contexts: &[&ListedContext]) -> Vec<bool> {
     later
 }
 
-/// Writes text in one line: a `Debug` of the user can write what clients sent as it is.
+/// Writes text in one line: a user's `Debug` can write unescaped text from clients.
 struct Line<'a>(&'a str);
 
 impl fmt::Display for Line<'_> {
@@ -99,7 +99,7 @@ fn write_context(f: &mut fmt::Formatter<'_>, context: &ListedContext) -> fmt::Re
     writeln!(f)
 }
 
-/// Writes a time with two digits or more, and its unit.
+/// Writes a time with its unit. Times from 1 s to 100 s have two digits.
 struct Time(Duration);
 
 impl fmt::Display for Time {

@@ -1,6 +1,6 @@
 const mostParents = 50;
 
-/** The panel with all that is known of the selected context. */
+/** The panel with all data of the selected context. */
 class Details {
   constructor(panel, onParent, onClose) {
     this.panel = panel;
@@ -36,7 +36,7 @@ class Details {
     this.panel.hidden = true;
   }
 
-  /** Shows a context. One that is no longer listed leaves its last values and a remark. */
+  /** Shows a context. Without one, keeps the last values and marks them as no longer listed. */
   show(context) {
     if (!context) return setText(this.badge, "no longer listed");
     setAttribute(this.panel, "data-number", context.number);
@@ -45,7 +45,7 @@ class Details {
     fillList(this.fields, detailFields(context));
     fillList(this.variables, context.variables.map(({ name, value }) => [name, value]));
     this.noVariables.hidden = context.variables.length > 0;
-    setText(this.noVariables, isLive(context) ? "None is set." : "Let go of when the context finished.");
+    setText(this.noVariables, isLive(context) ? "No variable is set." : "Released when the context finished.");
     this.showParents(context);
   }
 
@@ -87,7 +87,7 @@ function detailFields(context) {
     ["Busy", duration(context.busy_us)],
     ["Longest poll", duration(context.longest_poll_us)],
     ["Last polled", ago(context.last_polled_us)],
-    ["Keeps alive alone", bytes(context.size)],
+    ["Size", bytes(context.size)],
     ["Descendants", `${context.descendants.toLocaleString("en")}, ${context.liveBelow.toLocaleString("en")} live`],
   ];
 }

@@ -34,7 +34,7 @@ function addToOwner(context) {
   owner.liveBelow += context.liveBelow + (live ? 1 : 0);
   owner.treeBusy += context.treeBusy;
   owner.treeSize += context.treeSize;
-  // A request whose body is still sent has not ended for the client.
+  // A request whose body is still being sent has not ended for the client.
   if ((context.kind === "body" && live) || (context.sendsBody && context.kind !== "request")) owner.sendsBody = true;
 }
 
@@ -49,7 +49,7 @@ function markLeftover(context) {
 const isRequest = (context) => context.kind === "request" || context.kind === "body";
 const isLive = (context) => context.finished_us === null;
 
-/** What a finished or surviving context is marked with, or an empty string. */
+/** The mark of a finished or surviving context, or an empty string. */
 function badge(context) {
   if (context.leftover) return `finished, ${context.liveBelow} still live`;
   if (!isLive(context)) return context.sendsBody ? "finished, body still live" : "finished";

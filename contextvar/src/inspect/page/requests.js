@@ -5,7 +5,7 @@ class RequestsView {
   constructor(saveHash) {
     this.saveHash = saveHash;
     this.forest = null;
-    this.choices = new Map(); // what the user expanded (true) or collapsed (false), by number
+    this.choices = new Map(); // by number: true if the user expanded the row, false if collapsed
     this.grid = byId("tree");
     this.details = new Details(byId("details"), (number) => this.reveal(number), () => this.closeDetails());
     this.rows = new VirtualRows(this.grid, {
@@ -55,7 +55,7 @@ class RequestsView {
     this.showDetails();
   }
 
-  /** A root is collapsed until it is asked for: by the user, or because the filter leads to something inside. */
+  /** A root is collapsed until the user expands it, or the filter matches a context below it. */
   isExpanded(context) {
     return this.choices.get(context.number) ?? this.isExpandedByDefault(context);
   }
@@ -77,7 +77,7 @@ class RequestsView {
     this.draw();
   }
 
-  /** Expands the ancestors of a context and moves to it. A context that the filter hides is not moved to. */
+  /** Expands the ancestors of a context and moves to it, unless the filter hides it. */
   reveal(number) {
     let context = this.forest.byNumber.get(number);
     while (context?.owner) {
@@ -113,7 +113,7 @@ class RequestsView {
     empty.hidden = shown > 0;
     const leftovers = byId("leftovers").checked && !byId("filter").value.trim();
     if (this.forest.contexts.length === 0) setText(empty, "No request, task, thread or stream holds a context.");
-    else setText(empty, leftovers ? "No leftovers: nothing outlives a context that has finished." : "No context matches.");
+    else setText(empty, leftovers ? "No leftovers: no context outlives a finished one." : "No context matches.");
   }
 
   showDetails() {

@@ -1,8 +1,8 @@
 "use strict";
 // The page of `inspect::page()`: three tabs that show the answers to `?contexts`, `?lost` and `?finished` of its own
-// address. It sends nothing but GET. The server joins this file, as the first, and the other scripts of this folder
-// into one script. The hash holds the tab and its settings: `#/requests?filter=tenant%3Dacme&sort=busy`,
-// `#/lost`, `#/timeline?minute=1796000040000`.
+// address. It sends only GET requests. The server joins the scripts of this folder into one, starting with this file.
+// The hash holds the tab and its settings: `#/requests?filter=tenant%3Dacme&sort=busy`, `#/lost`,
+// `#/timeline?minute=1796000040000`.
 //
 // Names that tests use:
 //   #tab-requests #tab-lost #tab-timeline   the tabs; #panel-.. their panels
@@ -94,7 +94,7 @@ class Page {
     return !document.hidden && (!this.paused || !this.loaded.has(this.tab));
   }
 
-  /** Fetches what the open tab shows, one request at a time, at most once a second for a tab. */
+  /** Fetches the data of the open tab, one request at a time, at most once a second per tab. */
   async run() {
     for (;;) {
       const { tab } = this;
@@ -104,7 +104,7 @@ class Page {
     }
   }
 
-  /** Waits for some milliseconds, or for good (null), until something calls `wake`. */
+  /** Waits until the milliseconds have passed (never, if null) or `wake` is called. */
   sleep(ms) {
     return new Promise((resolve) => {
       this.wake = resolve;

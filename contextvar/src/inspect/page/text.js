@@ -22,7 +22,7 @@ function setAttribute(node, name, value) {
   else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
 }
 
-/** Makes `parent` have `count` children: calls `make` for those that are missing, removes those too many. */
+/** Makes `parent` have `count` children: calls `make` for missing children, removes surplus ones. */
 function setChildCount(parent, count, make) {
   while (parent.children.length > count) parent.lastElementChild.remove();
   while (parent.children.length < count) parent.append(make());
@@ -39,7 +39,7 @@ function duration(us) {
   return longDuration(us);
 }
 
-/** A time in which a microsecond means nothing, for example an age: "40 ms", "2.1 s", "3 min 05 s". */
+/** A time for which microseconds do not matter, for example an age: "40 ms", "2.1 s", "3 min 05 s". */
 function longDuration(us) {
   if (us < 1000) return "< 1 ms";
   if (us < 999_500) return `${Math.round(us / 1000)} ms`;

@@ -1,6 +1,6 @@
 const minuteMs = 60_000;
 const mostMinutes = 120;
-const timelineHint = "Select a row with the mouse or the arrow keys to read its times.";
+const timelineHint = "Select a row with the mouse or the arrow keys to see its times.";
 
 /** The tab "Timeline": the requests of one minute, or of the last 60 seconds, with their tasks as bars. */
 class TimelineView {
@@ -8,7 +8,7 @@ class TimelineView {
 
   constructor(saveHash) {
     this.saveHash = saveHash;
-    this.chosen = null; // the beginning of the chosen minute; null follows the present
+    this.chosen = null; // the start of the chosen minute; null follows the present
     this.spans = null;
     this.now = Date.now();
     this.since = this.now;
@@ -77,7 +77,7 @@ class TimelineView {
     const incomplete = this.since > range.from;
     byId("incomplete").hidden = !incomplete;
     const since = timeOfDay(this.since);
-    if (incomplete) setText(byId("incomplete"), `The record of this minute is incomplete: it begins at ${since}.`);
+    if (incomplete) setText(byId("incomplete"), `The record of this minute is incomplete. It starts at ${since}.`);
     setAttribute(byId("minute-now"), "aria-pressed", this.chosen === null);
     byId("minute-on").disabled = this.chosen === null;
     this.drawMinutes();
@@ -106,7 +106,7 @@ class TimelineView {
 }
 
 /**
- * Merges what has finished with what is live into spans of time. A root or a request begins a group; `members` are the
+ * Merges finished and live contexts into spans of time. A root or a request begins a group; `members` are the
  * spans that a span handed over, except the body of a request, which is a part of the request's row.
  */
 function buildSpans(finished, live) {
@@ -220,7 +220,7 @@ function whereText(context) {
 
 const spanLength = (span, now) => ((span.body ? span.body.end : span.end) ?? now) * 1000 - span.start * 1000;
 
-/** Places a bar on its lane in percent of the minute; what lies outside is cut off and marked by a flat end. */
+/** Places a bar on its lane in percent of the minute; cuts off what lies outside, marked by a flat end. */
 function drawBar(bar, span, range, kind) {
   bar.hidden = !span || !overlaps(span, range);
   if (bar.hidden) return;
@@ -246,7 +246,7 @@ function spanText({ context, start, end, body }) {
   return parts.join(" · ");
 }
 
-/** A mark each ten seconds. */
+/** Marks every ten seconds. */
 function drawAxis({ from }) {
   const axis = byId("axis");
   const step = 10_000;
