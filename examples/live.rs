@@ -1,15 +1,15 @@
-//! A shop under its own load, and the page that shows its requests while they run: which tasks, threads and bodies
-//! work for each, what they carry, and what outlives it.
+//! A shop that generates its own load, and the page that shows its requests while they run: the tasks, threads and
+//! bodies that work for each, their variables, and the tasks that outlive it.
 //!
 //! ```console
 //! $ cargo run --example live                        # serves until ctrl-c
 //! $ cargo run --example live -- 3000                # on this port
-//! $ cargo run --example live -- --contexts 10000    # with so many idle tasks besides
-//! $ cargo run --example live -- --check             # checks the page against what the shop knows, and exits
+//! $ cargo run --example live -- --contexts 10000    # also starts this many idle tasks
+//! $ cargo run --example live -- --check             # checks the page against the shop's own records
 //! ```
 //!
-//! Open the page that the first line names. `/track` starts a task that waits forever, so some finished requests
-//! stay in the list: choose "Only leftovers". docs/inspect.md explains what you see.
+//! Open the address in the first line of the output. `/track` starts a task that waits forever, so some finished
+//! requests stay in the list: check "Only leftovers". docs/inspect.md explains the page.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -52,7 +52,7 @@ static TENANT: String = "public".to_owned();
 #[context_var(name = "user")]
 static USER: String;
 
-/// The page shows that a request has a token, and never the token.
+/// The page shows that a request has a token, but never the token.
 #[context_var(name = "token", secret)]
 static TOKEN: String;
 
@@ -67,7 +67,7 @@ fn shop() -> Router {
         .set_if_some(&TENANT, |request| header(request, "x-tenant"))
         .set_if_some(&USER, |request| header(request, "x-user"))
         .set_if_some(&TOKEN, |request| header(request, "authorization"));
-    // A client on another machine gets a refusal. The page needs the client's address for that.
+    // The page refuses clients on other machines, so it needs the client's address.
     let page = inspect::page().peer(|head| Some(head.extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()));
     Router::new()
         .route("/products", get(products))
@@ -89,7 +89,7 @@ async fn products() -> String {
     format!("the products of {}", TENANT.get())
 }
 
-/// A slow request: two tasks, a blocking call and a thread work for it, and the receipt comes line by line.
+/// A slow request: two tasks, a blocking call and a thread work for it. The receipt streams line by line.
 async fn checkout() -> Result<Body, StatusCode> {
     let in_flight = InFlight::new();
     let stock = task::spawn(reserve_stock());
@@ -134,14 +134,14 @@ fn receipt(in_flight: InFlight) -> impl Stream<Item = Result<String, Infallible>
     })
 }
 
-/// A mistake: the plain `tokio::spawn` gives the task no context, so it searches for the tenant `public`. The page
-/// has the place in its second tab.
+/// A mistake: the plain `tokio::spawn` gives the task no context, so it searches for the tenant `public`. The second
+/// tab of the page lists this place.
 async fn search() -> String {
     let tenant = tokio::spawn(async { TENANT.get() }).await;
     format!("nothing found for {}", tenant.unwrap_or_default())
 }
 
-/// Another mistake: the request is answered at once, but its task waits for a message that nobody sends. The task
+/// Another mistake: the request is answered at once, but its task waits for a message that is never sent. The task
 /// keeps the request's values alive, and the page marks the request as finished.
 async fn track() -> &'static str {
     let (parcel, arrived) = oneshot::channel();
@@ -153,7 +153,7 @@ async fn track() -> &'static str {
     "you will hear from us"
 }
 
-/// Works for no request.
+/// A background job that belongs to no request.
 async fn refresh_prices() {
     inspect::set_name("refresh prices");
     for job in 1.. {
@@ -167,12 +167,12 @@ async fn fetch_prices() {
     pace::work(2000).await;
 }
 
-// What the shop knows of itself, to check the page.
+// The shop's own records, to check the page against.
 
-/// The ids of the requests that track a parcel, with what would end their tasks.
+/// The senders that would end the tasks of the requests that track a parcel, by request id.
 static PARCELS: Mutex<BTreeMap<u64, oneshot::Sender<()>>> = Mutex::new(BTreeMap::new());
 
-/// The ids of the checkouts that have begun and not ended.
+/// The ids of the checkouts that are in progress.
 static CHECKOUTS: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
 
 struct InFlight(u64);
@@ -206,7 +206,7 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
-            // Without waiting for blocking calls that the check still holds.
+            // Does not wait for blocking calls that the check still holds.
             process::exit(1)
         }
     }
@@ -243,7 +243,7 @@ fn start_job() -> JoinHandle<()> {
     task::spawn_in_empty_context(refresh_prices())
 }
 
-/// Starts tasks that only wait, in trees of ten.
+/// Starts this many tasks that wait forever, in trees of ten.
 fn hold_contexts(number: u64) {
     for tree in 0..number / 10 {
         task::spawn_in_empty_context(async move {

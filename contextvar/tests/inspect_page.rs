@@ -1,4 +1,4 @@
-//! The page of `inspect`: what it answers, and to whom.
+//! The page of `inspect`: its answers, and its refusals.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -24,7 +24,7 @@ use tower::{Layer, Service, ServiceExt};
 static TENANT: ContextVar<&str> = ContextVar::new("tenant").debug();
 static PASSWORD: ContextVar<&str> = ContextVar::new("password").secret();
 
-/// A request that the page answers, for each test to spoil.
+/// A request that the page answers. Tests change one part of it.
 fn get(query: &str) -> Builder {
     let loopback = SocketAddr::from(([127, 0, 0, 1], 50000));
     Request::get(format!("/debug/contexts{query}")).header("host", "localhost:3000").extension(loopback)
@@ -39,7 +39,7 @@ fn status(request: Builder) -> StatusCode {
     respond(&inspect::page(), request).status()
 }
 
-/// Asserts that the page refuses the request, and says what to do.
+/// Asserts that the page refuses the request, with this remedy.
 #[track_caller]
 fn assert_refused(request: Builder, remedy: &str) {
     let response = respond(&inspect::page(), request);
@@ -211,7 +211,7 @@ async fn tower_layers_take_the_page() {
     assert_eq!(response.status(), StatusCode::OK);
 }
 
-// Who is refused.
+// Refused requests.
 
 #[test]
 fn requests_from_other_machines_are_refused() {
@@ -356,7 +356,7 @@ fn a_rule_of_the_service_replaces_the_built_in_ones() {
     }
 }
 
-// What is answered.
+// Answers.
 
 #[test]
 fn only_get_and_head_are_allowed() {
@@ -446,7 +446,7 @@ fn the_page_is_complete_and_loads_nothing_from_elsewhere() {
         let path = format!("{}/src/inspect/page/{file}", env!("CARGO_MANIFEST_DIR"));
         assert!(html.contains(&std::fs::read_to_string(path).unwrap()), "{file}");
     }
-    // The style and the script contain nothing that ends them early.
+    // The style and the script contain no text that would end them early.
     for tag in ["<style", "</style", "<script", "</script"] {
         assert_eq!(html.to_lowercase().matches(tag).count(), 1, "{tag}");
     }
@@ -515,7 +515,7 @@ fn values_are_escaped_and_secrets_are_redacted() {
         ]
     );
     assert!(!body.contains("hunter2"));
-    // The page itself has no value in it.
+    // The document itself contains no value.
     assert!(!respond(&inspect::page(), get("")).body().contains("alert(1)"));
 }
 

@@ -7,7 +7,7 @@ use contextvar::{ContextVar, inspect, task};
 use tokio::sync::oneshot;
 use tower::{Layer, ServiceExt, service_fn};
 
-/// Both tests see all contexts of the process.
+/// Locked by each test: both see all contexts of the process.
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 static TENANT: ContextVar<&str> = ContextVar::new("tenant").debug();

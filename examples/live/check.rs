@@ -1,4 +1,4 @@
-//! Checks what is listed against what the shop knows of itself.
+//! Checks the listed contexts against the shop's own records.
 
 use std::error::Error;
 use std::time::Duration;
@@ -39,7 +39,7 @@ pub(crate) async fn run(url: &str) -> Result<()> {
         let mut trees = [checkouts.iter().flat_map(checkout_tree).collect(), leaked.clone()].concat();
         trees.extend(jobs.next().into_iter().flat_map(job_tree));
         expect_answers(quick).await?;
-        // The parts of a checkout that wait are its two tasks, its blocking call and its thread.
+        // Each checkout waits in two tasks, a blocking call and a thread; the job waits in one task.
         gate.holds(checkouts.len() * 4 + 1).await?;
         check.expect(trees).await?;
         gate.open();
@@ -66,7 +66,7 @@ pub(crate) async fn run(url: &str) -> Result<()> {
     Ok(())
 }
 
-// What the shop knows. A context is written as a line, with its ancestors before it.
+// The expected contexts. Each is a line, with its ancestors before it.
 
 fn checkout_tree(request: &Request) -> [String; 5] {
     let values = values(*request);
@@ -118,7 +118,7 @@ async fn expect_answers(mut answers: JoinSet<(Request, Result<String, reqwest::E
     Ok(())
 }
 
-// What is listed.
+// The listed contexts.
 
 struct Check {
     page: String,
@@ -131,7 +131,7 @@ impl Check {
     async fn expect(&mut self, mut expected: Vec<String>) -> Result<()> {
         expected.sort();
         self.snapshots += 1;
-        // The server lets go of a request some time after the client has the answer.
+        // The server drops a request shortly after the client has the answer.
         let mut tries = 500;
         let snapshot = loop {
             let snapshot = inspect::snapshot();
@@ -172,7 +172,7 @@ impl Check {
         if requests != ROUNDS * REQUESTS_PER_ROUND {
             return Err(format!("the page has {requests} finished requests").into());
         }
-        // Such a request comes from elsewhere, through a proxy on this machine.
+        // Looks like a request from another machine, through a proxy on this one.
         let foreign = self.client.get(&self.page).header("x-forwarded-for", "192.0.2.1").send().await?;
         if foreign.status() != StatusCode::FORBIDDEN {
             return Err(format!("a request from elsewhere got {}", foreign.status()).into());
@@ -208,7 +208,7 @@ fn line(contexts: &[Value], context: &Value) -> String {
     line
 }
 
-/// Both are sorted.
+/// Compares two sorted lists of lines.
 fn expect_same(place: &str, expected: &[String], listed: &[String]) -> Result<()> {
     if expected == listed {
         return Ok(());

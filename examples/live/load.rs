@@ -5,10 +5,10 @@ use std::time::Duration;
 use reqwest::{Client, Error};
 use tokio::time::interval;
 
-/// The shop must show this nowhere.
+/// The start of each token, which the page must never show.
 pub(crate) const SECRET: &str = "secret-of-user";
 
-/// A customer's request. The number decides everything.
+/// A customer's request. The number determines its path, tenant and user.
 #[derive(Clone, Copy)]
 pub(crate) struct Request(pub(crate) u64);
 
@@ -23,7 +23,7 @@ impl Request {
     }
 
     pub(crate) fn tenant(self) -> &'static str {
-        // Clients send such names too. The page must not take one for markup.
+        // Clients can send such names. The page must not interpret one as markup.
         ["acme", "north", "<script>alert(1)</script>"][(self.0 / 3 % 3) as usize]
     }
 
@@ -43,12 +43,12 @@ impl Request {
     }
 }
 
-/// Returns a client that uses no proxy, because one on another machine would connect to its own localhost.
+/// Returns a client that uses no proxy: a proxy on another machine would connect to its own localhost.
 pub(crate) fn client() -> Result<Client, Error> {
     Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()
 }
 
-/// Sends requests for as long as the shop is open.
+/// Sends requests until the shop ends.
 pub(crate) async fn run(client: Client, url: String) {
     let mut times = interval(Duration::from_millis(250));
     for number in 1.. {

@@ -1,4 +1,4 @@
-//! How long slow work takes: some time; or, in the check, until the check lets it go on.
+//! The duration of slow work: a fixed time or, in the check, until the check opens the gate.
 
 use std::error::Error;
 use std::sync::OnceLock;
@@ -25,7 +25,7 @@ pub(crate) fn blocking_work(millis: u64) {
     }
 }
 
-/// Holds all slow work, so that the check knows what runs while it takes a snapshot.
+/// Holds all slow work, so that each snapshot of the check has known contexts.
 pub(crate) struct Gate {
     runtime: Handle,
     waiting: watch::Sender<usize>,
@@ -48,7 +48,7 @@ impl Gate {
         let _ = openings.changed().await;
     }
 
-    /// Waits until as many parts of the work wait at the gate.
+    /// Waits until this many parts of the work wait at the gate.
     pub(crate) async fn holds(&self, parts: usize) -> Result<(), Box<dyn Error>> {
         let mut waiting = self.waiting.subscribe();
         let holds = waiting.wait_for(|waiting| *waiting == parts);
@@ -60,7 +60,7 @@ impl Gate {
         }
     }
 
-    /// Lets the work go on that waits now.
+    /// Lets the work that waits at the gate continue.
     pub(crate) fn open(&self) {
         self.waiting.send_replace(0);
         self.openings.send_modify(|openings| *openings += 1);

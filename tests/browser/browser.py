@@ -11,7 +11,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-# Keeps what the page has fetched last, by query, so that tests compare the page with the same data.
+# Keeps the last answers that the page fetched, by query, so that tests compare the page with the same data.
 KEEP_ANSWERS = """
 window.answers = {};
 window.fetches = { started: 0, ended: 0 };
@@ -33,7 +33,7 @@ new PerformanceObserver((list) => {
 }).observe({ type: "longtask" });
 """
 
-# The rows that are elements, from top to bottom.
+# The rows that exist as elements, from top to bottom.
 ROWS = """
 const rows = [...document.querySelectorAll("#rows > .row")];
 rows.sort((a, b) => a.getAttribute("aria-rowindex") - b.getAttribute("aria-rowindex"));
@@ -51,7 +51,7 @@ return rows.map((row) => ({
 }));
 """
 
-# The rows of the timeline, with the begin and the end of their bars in percent of the minute.
+# The rows of the timeline, with the start and the end of their bars in percent of the minute.
 BARS = """
 const rows = [...document.querySelectorAll("#bars > .row")];
 rows.sort((a, b) => a.getAttribute("aria-rowindex") - b.getAttribute("aria-rowindex"));
@@ -62,7 +62,7 @@ return rows.map((row) => {
 });
 """
 
-# The texts in view whose contrast to what is behind them is too low to read (WCAG AA).
+# The texts in view whose contrast with their background is too low (WCAG AA).
 UNREADABLE = """
 const rgb = (color) => color.match(/[\\d.]+/g).map(Number);
 const light = (color) => {
@@ -105,7 +105,7 @@ class Shop:
             return answer.read().decode()
 
     def ledger(self):
-        """Returns what the shop knows of itself: the ids of its checkouts and of its leaks."""
+        """Returns the shop's own records: the ids of its checkouts and of its leaks."""
         return json.loads(self.get(self.page.replace("/debug/contexts", "/ledger")))
 
     def close(self):
@@ -167,16 +167,16 @@ class Browser:
         field.send_keys(text)
 
     def press(self, *keys):
-        """Presses keys for the element that has the focus."""
+        """Sends keys to the element that has the focus."""
         for key in keys:
             ActionChains(self.driver).send_keys(key).perform()
 
     def answer(self, query):
-        """Returns what the page has fetched last."""
+        """Returns the last answer that the page fetched."""
         return self.js("return answers[arguments[0]]", query)
 
     def await_updates(self, number=1):
-        """Waits until the page has fetched and drawn so many more answers."""
+        """Waits until the page has fetched and drawn this many more answers."""
         before = self.js("return fetches.started")
         self.until(lambda: self.js("return fetches.ended") >= before + number)
 

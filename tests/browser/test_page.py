@@ -10,7 +10,7 @@ from browser import UNREADABLE, Browser, Shop
 
 SCRIPT = "<script>alert(1)</script>"
 SECRET = "secret-of-user"
-# The directory for pictures, if they are asked for.
+# The directory for pictures, if the run should write them.
 PICTURES = os.environ.get("SCREENSHOTS")
 
 
@@ -25,7 +25,7 @@ def setUpModule():
 
 
 def picture(name, scroll=""):
-    """Writes a picture for the documentation, if it was asked for."""
+    """Writes a picture for the documentation, if the run should write pictures."""
     if not PICTURES:
         return
     from PIL import Image
@@ -73,7 +73,7 @@ class PageTest(unittest.TestCase):
         browser.until(lambda: browser.js("return fetches.ended > 0"))
 
     def tearDown(self):
-        # Errors of scripts, and what the content security policy has blocked, are in the log.
+        # The log has the errors of scripts, and the content that the content security policy blocked.
         self.assertEqual(browser.driver.get_log("browser"), [])
 
     def roots(self):
@@ -108,7 +108,7 @@ class Requests(PageTest):
         self.assertEqual(
             [{**row, "badge": None} for row in rows], [{**row, "badge": None} for row in expected]
         )
-        # The same by what the shop says of itself.
+        # The rows also agree with the shop's own records.
         checkouts = {
             int(row["variables"]["request_id"])
             for row in rows

@@ -74,7 +74,7 @@ fn a_request_is_listed_where_its_layer_was_made_and_then_its_body() {
         assert!(poll_body(&mut body));
         assert_eq!(only(root).polls(), 3);
         assert!(!poll_body(&mut body));
-        // The body is at its end, and not dropped.
+        // The body is at its end, but not dropped yet.
         wait_until_empty(root);
         drop(body);
     });
@@ -151,7 +151,7 @@ fn a_request_that_is_dropped_leaves_the_list() {
 #[test]
 fn work_stays_below_its_finished_request_on_a_connection_that_lives() {
     in_root(|root| {
-        // The unit stands for the task of the connection.
+        // The unit represents the task of the connection.
         let mut connection = Unit::new("connection");
         let (mut job, response) = connection.run(|| {
             let made = Rc::new(RefCell::new(None));

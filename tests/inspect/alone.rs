@@ -1,4 +1,4 @@
-//! What concerns the whole list, or takes much of it: one test after the other.
+//! Tests of the whole list, or with many contexts. They run one after another.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::future::{pending, ready};
@@ -49,7 +49,7 @@ fn allocated() -> i64 {
     ALLOCATOR.0.load(Ordering::SeqCst)
 }
 
-/// Hands contexts over, each in the one before.
+/// Hands contexts over, each inside the previous one.
 fn chain(length: usize) -> Vec<Option<Box<dyn Send>>> {
     /// Calls `f` in the context of a future that has not finished.
     struct Step(Option<mpsc::Sender<Unit>>, usize);
@@ -104,7 +104,7 @@ fn a_long_chain_can_end_in_any_order() {
                     let last = links.pop();
                     links.reverse();
                     links.drain(..).for_each(drop);
-                    // The chain of finished ones, whose last one lives.
+                    // A chain of finished contexts, of which the last one lives.
                     assert_eq!(inspect::snapshot().len(), LENGTH);
                     drop(last);
                 }
@@ -135,12 +135,12 @@ fn a_job_that_hands_over_the_next_job_keeps_a_bounded_list() {
             job(LENGTH, send);
             let mut bytes = Vec::new();
             while let Some(listed) = done.recv().await {
-                // The job, the one before, and the first one.
+                // The job, the previous job, and the first job.
                 assert!(listed <= 3, "{listed}");
                 bytes.push(allocated());
             }
             assert_eq!(bytes.len(), 11);
-            // What is remembered of the last finished contexts takes a part of it.
+            // The record of the last finished contexts takes a part of it.
             let most = bytes[1] + (256 << 10);
             assert!(bytes.iter().all(|&bytes| bytes < most), "{bytes:?}");
         });
@@ -193,13 +193,13 @@ fn the_list_can_be_turned_off_and_on_at_any_time() {
         assert!(!inspect::is_enabled());
         let mut unlisted = set(2);
         assert_eq!(inspect::snapshot().len(), 1);
-        // The one that is listed goes on to be.
+        // The listed context stays listed.
         assert!(listed.as_mut().poll(&mut cx).is_pending() && unlisted.as_mut().poll(&mut cx).is_pending());
         assert_eq!(shown(), [r#"Some(("tenant", "1")) 1"#]);
         inspect::enable();
         assert!(listed.as_mut().poll(&mut cx).is_pending() && unlisted.as_mut().poll(&mut cx).is_pending());
         assert_eq!(shown(), [r#"Some(("tenant", "1")) 2"#]);
-        // Below one that is not listed a context has no parent.
+        // A context handed over in one that is not listed has no parent.
         let child = unlisted.context().clone().bind(|| ());
         assert_eq!(inspect::snapshot().roots().count(), 2);
         inspect::disable();

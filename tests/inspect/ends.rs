@@ -53,7 +53,7 @@ fn a_panic_in_a_poll_ends_the_poll() {
             .in_copied_context(),
         );
         panics(|| poll(future.as_mut()));
-        // The thread has left the context: what it hands over is below the root again.
+        // The thread has left the context, so contexts that it hands over are below the root again.
         let context = only(root);
         assert_eq!((context.polls(), context.running_on()), (1, None));
         let sibling = Unit::new("sibling");
@@ -79,7 +79,7 @@ fn a_panic_passes_through_nested_contexts() {
         panics(|| poll(outer.as_mut()));
         drop(outer);
         assert_eq!(shape(root), "");
-        // The root is innermost again.
+        // The root is the innermost context again.
         let unit = Unit::new("unit");
         assert_eq!(shape(root), "unit");
         drop(unit);

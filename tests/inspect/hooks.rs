@@ -123,7 +123,7 @@ fn tasks_leave_the_list_when_they_are_aborted_or_panic_or_their_runtime_shuts_do
     });
 }
 
-/// Sets a variable in the context that it is dropped in, and then panics if it is told to.
+/// Sets a variable in the context that it is dropped in, and then panics if the test asks for it.
 struct SetsTenant(Arc<AtomicBool>);
 
 impl Drop for SetsTenant {
@@ -199,7 +199,7 @@ fn a_poll_may_begin_on_a_thread_before_the_hook_after_the_last_one_has_run_on_an
             drop(runtime.spawn(async move {
                 let mut left = polls_of_each;
                 poll_fn(|cx| {
-                    // What a poll hands over has the task for its parent, on each worker.
+                    // The task is the parent of each context that a poll hands over, on each worker.
                     let unit = (left % 64 == 0).then(|| Unit::new("unit"));
                     drop(unit);
                     polls.fetch_add(1, Ordering::Relaxed);

@@ -1,5 +1,5 @@
-//! What the list of `contextvar::inspect` says of each way to hand a context over, and of each way for its work to
-//! end. The tests run at the same time: each looks only at the contexts below a root of its own.
+//! The list of `contextvar::inspect`, for each way to hand a context over, and each way for its work to end. The
+//! tests run at the same time, so each looks only at the contexts below its own root.
 
 #[cfg(feature = "adapters")]
 mod adapters;

@@ -91,7 +91,7 @@ fn an_ended_context_stays_below_its_parent_while_that_one_is_in_the_list() {
 fn a_context_that_other_tasks_are_polled_in_is_the_parent_of_what_they_hand_over() {
     in_root(|root| {
         current_thread().block_on(async {
-            // A task that was given no context can read the context around it, and so its work inherits that one.
+            // A task without a context can read the context around it, so its work inherits that context.
             let by_task = tokio::spawn(async move {
                 let unit = Unit::new("by task");
                 assert_eq!(shape(root), "by task");

@@ -76,7 +76,7 @@ fn a_debug_can_set_variables_and_hand_contexts_over() {
             f.write_str("wrote")
         };
         assert_eq!(shown(root, writes), "wrote");
-        // In the context of the code that took the snapshot.
+        // Formatted in the context of the code that took the snapshot.
         assert!(COUNT.get() >= 1);
     });
 }
@@ -99,7 +99,7 @@ fn a_destructor_can_take_a_snapshot() {
         unit.run(move || drop(VALUE.set(Snapshots(&SEEN, root))));
         // Replaced in a poll.
         unit.run(move || drop(VALUE.set(Snapshots(&SEEN, root))));
-        // Dropped with the context, which has left the list, as its values go last.
+        // Dropped with the context, which has already left the list: its values are dropped last.
         drop(unit);
         assert_eq!(*SEEN.lock().unwrap(), ["unit", ""]);
     });
@@ -137,7 +137,7 @@ fn a_panic_hook_can_take_a_snapshot() {
 
 #[test]
 fn a_name_can_be_set_in_any_place() {
-    // Outside of listed contexts it does nothing.
+    // Does nothing outside of listed contexts.
     inspect::set_name("nothing");
     in_root(|root| {
         let mut unit = Unit::new("first");

@@ -32,7 +32,7 @@ pub(crate) fn in_root<R>(f: impl FnOnce(u64) -> R) -> R {
     in_new_root(f)
 }
 
-/// Does the same as [`in_root`], while no other test runs.
+/// Does the same as [`in_root`], while no other test takes snapshots.
 pub(crate) fn in_root_alone<R>(f: impl FnOnce(u64) -> R) -> R {
     let _alone = SNAPSHOTS.write().unwrap_or_else(PoisonError::into_inner);
     in_new_root(f)
@@ -63,7 +63,7 @@ pub(crate) fn only(root: u64) -> ListedContext {
     }
 }
 
-/// Waits until the list is as `is_reached` demands. Returns the snapshot.
+/// Waits until `is_reached` returns true for a snapshot. Returns that snapshot.
 #[track_caller]
 pub(crate) fn wait_until(is_reached: impl Fn(&Snapshot) -> bool) -> Snapshot {
     let start = Instant::now();
@@ -83,7 +83,7 @@ pub(crate) fn wait_until_empty(root: u64) {
     wait_until(|snapshot| snapshot.descendants(root).is_empty());
 }
 
-/// Checks what the context is, and where it was handed over.
+/// Checks the kind of the context, and the place of its hand-over.
 #[track_caller]
 pub(crate) fn assert_place(context: &ListedContext, kind: Kind, file: &str, line: u32) {
     let location = context.location();

@@ -19,8 +19,8 @@ impl fmt::Debug for Raw {
     }
 }
 
-/// Returns the lines of the tree with this root, with `..` for what differs from run to run: the numbers, the lines of
-/// the code, the times.
+/// Returns the lines of the tree with this root, with `..` in place of the parts that differ between runs: numbers,
+/// lines of the code, and times.
 fn tree_of(root: u64) -> String {
     let text = inspect::snapshot().to_string();
     let trees = text.split("\n\n").find(|tree| tree.starts_with(&format!("#{root} "))).expect("it is listed");

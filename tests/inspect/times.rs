@@ -1,5 +1,5 @@
-//! The times and the thread of a context. The clock ticks each millisecond, so a time can be that much too short or
-//! too long.
+//! The times and the thread of a context. The clock ticks every millisecond, so a time can be off by a millisecond in
+//! either direction.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crate::support::*;
 
 const TICK: Duration = Duration::from_millis(1);
 
-/// Two ticks: one at either end. And what the scheduler takes from the thread that writes the time.
+/// One tick at each end of a time, and the delays of the thread that writes the time.
 const INEXACT: Duration = Duration::from_millis(100);
 
 /// Works for this time.
@@ -131,7 +131,7 @@ fn no_snapshot_takes_the_pause_before_a_poll_for_a_part_of_it() {
         });
     });
     while receive.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
-        // Other tests need a moment without snapshots.
+        // Lets other tests run a moment without snapshots.
         thread::yield_now();
         if let Some(context) = inspect::snapshot().iter().find(|it| it.name() == Some("pauses")) {
             assert!(context.polls() <= 21);

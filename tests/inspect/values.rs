@@ -1,4 +1,4 @@
-//! The values of a listed context: what the list shows of them, and that it keeps none alive.
+//! The values of a listed context: the list shows their text, and keeps none alive.
 
 use std::fmt;
 use std::future::pending;
@@ -102,7 +102,7 @@ fn a_long_value_is_cut_at_the_border_of_a_character() {
         assert_eq!(shown(Long("a", 256)), "a".repeat(256));
         assert_eq!(shown(Long("a", 257)), "a".repeat(256) + "\u{2026}");
         assert_eq!(shown(Long("\u{20ac}", 100)), "\u{20ac}".repeat(85) + "\u{2026}");
-        // The text is full after a moment, and then the value is not asked for more.
+        // Formatting stops as soon as the text is full.
         assert_eq!(shown(Long("a", usize::MAX)).len(), 256 + 3);
     });
 }
@@ -129,7 +129,7 @@ fn a_value_that_is_replaced_is_dropped_at_once_in_the_context_that_replaced_it()
         let mut unit = Unit::new("unit");
         let of_unit = drops.clone();
         unit.run(move || replace(&of_unit, "poll"));
-        // What is left belongs to the context, and is dropped with it, outside of it.
+        // The remaining values are dropped with the context, outside of it.
         drop(unit);
         assert_eq!(drops.take(), ["none"]);
 
@@ -246,7 +246,7 @@ fn the_size_is_that_of_the_values_that_no_other_context_has() {
         // The text, and the string with its count.
         let string = size_of_unit() - node - 1000;
         assert!((size_of::<String>() + 1..=48).contains(&string), "{string}");
-        // What a child has too is not the unit's own.
+        // A value that a child has as well does not count for the unit.
         let child = unit.child("child");
         assert_eq!(size_of_unit(), 0);
         drop(child);

@@ -165,7 +165,7 @@ fn a_blocking_call_is_listed_where_it_was_spawned() {
         assert_place(&only(root), Kind::BlockingCall, file!(), line);
         drop(stop);
         let (_, context) = runtime.block_on(spawned).unwrap();
-        // The context lives on, and its work has ended.
+        // The context lives on, but its work has ended.
         wait_until_empty(root);
         drop(context);
     });
@@ -221,7 +221,7 @@ fn a_context_that_code_only_enters_is_not_listed() {
     in_root(|root| {
         copy_context().run(|| {
             assert!(contextvar::inspect::snapshot().descendants(root).is_empty());
-            // What is handed over inside is below the listed context around it.
+            // A context handed over inside is below the listed context around it.
             check(root, Kind::Scope, at!(ready(()).in_copied_context()));
         });
     });

@@ -69,7 +69,8 @@ const TEXT: &str = "text/plain; charset=utf-8";
 /// the remedy. The page answers a request if all of the following are true:
 ///
 /// - It comes from a loopback address. The page needs that address: see [`peer`](Page::peer).
-/// - It has no header of a proxy (`Forwarded`, `X-Forwarded-*`, `Via`, `X-Real-IP` and others), and is at least HTTP/1.1.
+/// - It has no header of a proxy (`Forwarded`, `X-Forwarded-*`, `Via`, `X-Real-IP` and others).
+/// - It is at least HTTP/1.1: older nginx versions add no header, but send HTTP/1.0.
 /// - Its host is `localhost`, a name below `localhost`, or a loopback address. A site whose name resolves to this
 ///   machine therefore can't read the page.
 /// - Its `Sec-Fetch-Site`, if it has one, is `same-origin` or `none`.

@@ -1,6 +1,6 @@
 //! A random program of a thousand pieces of work that hand over, set variables, end, panic, are aborted and are shut
-//! down, on all kinds of runtimes and threads. A model tracks the true tree. When all work is at rest, the list is
-//! equal to the model. While it moves, another thread takes snapshots, and checks what holds for each of them.
+//! down, on all kinds of runtimes and threads. A model tracks the true tree. When all work is at rest, the list
+//! must equal the model. While work runs, another thread takes snapshots and checks the invariants of each.
 //!
 //! ```console
 //! $ cargo test --test program                                            # 1000 units
@@ -65,7 +65,7 @@ fn the_list_agrees_with_the_true_tree() {
 /// Lets units hand over, set variables and yield, all at the same time.
 fn grow(model: &mut Model, runtimes: &mut Runtimes, random: &mut StdRng) {
     for _ in 0..random.random_range(10..60) {
-        // A quarter are new roots as long as there are few.
+        // A quarter are new roots, while there are few roots.
         let live: Vec<u64> = model.live_units().collect();
         let is_root = live.len() < 5 || random.random_ratio(1, 20);
         let unit = if is_root { None } else { live.choose(random).copied() };

@@ -39,7 +39,7 @@ struct Node {
     nested: Vec<u64>,
 }
 
-/// What happened how often.
+/// Counts of events.
 #[derive(Default)]
 pub(crate) struct Counts(BTreeMap<String, u64>);
 
@@ -48,7 +48,7 @@ pub(crate) struct Model {
     values: u64,
     sender: mpsc::Sender<()>,
     answers: mpsc::Receiver<()>,
-    /// The number of answers that are to come.
+    /// The number of answers that are still pending.
     awaited: u64,
     /// The units that the list showed at the last rest.
     listed: BTreeSet<u64>,
@@ -131,7 +131,7 @@ impl Model {
         );
         PARENTS.write().unwrap().get_or_insert_default().insert(id, parent);
         self.counts.add(format!("{way:?}"));
-        // The start is answered as well.
+        // A unit also answers its start.
         self.awaited += 1;
         let order = Order { unit, commands: receiver, way, target };
         match parent {
@@ -233,7 +233,7 @@ impl Model {
         self.note_end(unit);
     }
 
-    /// Notes the end of a unit and of those that it polls.
+    /// Records the end of a unit and of those that it polls.
     fn note_end(&mut self, unit: u64) {
         for unit in self.with_nested(&[unit]) {
             let kept = self.nodes[&unit].parent.map(|parent| self.kept_ancestor(parent));
@@ -272,8 +272,8 @@ impl Model {
         units.iter().copied().find(is_related)
     }
 
-    /// Shuts a runtime down, whose tasks are of these units, of which none is an ancestor of another one: tasks end in no
-    /// certain order.
+    /// Shuts down a runtime whose tasks belong to these units. None of the units is an ancestor of another one, because
+    /// tasks end in no defined order.
     pub(crate) fn shut_down(&mut self, runtime: usize, tasks: &[u64], runtimes: &mut Runtimes) {
         self.counts.add("runtimes shut down");
         for &unit in tasks {
@@ -291,10 +291,10 @@ impl Model {
         Expected { gone: dead.filter(|unit| !self.listed.contains(unit)).collect(), live: &live - &ended }
     }
 
-    /// Waits until all units have done what they were told, and all work is at rest. Then the list is equal to the
+    /// Waits until all units have executed their commands, and all work is at rest. The list must then equal the
     /// model.
     pub(crate) fn await_rest(&mut self) {
-        // An ended unit may have been aborted, or does not answer any more.
+        // An ended unit may have been aborted, so it may not answer.
         while self.awaited > 0 {
             self.answers.recv_timeout(LIMIT).expect("each unit answers");
             self.awaited -= 1;
@@ -308,7 +308,7 @@ impl Model {
             .collect();
         wait_until(|snapshot| {
             let listed = describe(snapshot);
-            // Polls can go on for a moment.
+            // Polls can continue for a moment.
             let expected = self.expected();
             if listed != expected {
                 return Err(format!("--- the model:\n{expected}--- the list:\n{listed}"));

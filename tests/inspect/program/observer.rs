@@ -1,4 +1,4 @@
-//! Snapshots that are taken while all work moves.
+//! Snapshots taken while all work runs.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,12 +10,12 @@ use contextvar::inspect::{self, ListedContext, Snapshot};
 /// The parent of each unit, from before its hand-over.
 pub(crate) static PARENTS: RwLock<Option<HashMap<u64, Option<u64>>>> = RwLock::new(None);
 
-/// What must hold for each snapshot until the model expects something else.
+/// The invariants of each snapshot, until the model sets others.
 #[derive(Default)]
 pub(crate) struct Expected {
-    /// Units that live all the time.
+    /// Units that live the whole time.
     pub(crate) live: BTreeSet<u64>,
-    /// Units that ended before, and whose descendants did.
+    /// Units that have already ended, with all descendants.
     pub(crate) gone: BTreeSet<u64>,
 }
 

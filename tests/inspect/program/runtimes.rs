@@ -7,7 +7,7 @@ use tokio::runtime::{Builder, EnterGuard, Handle, Runtime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, LocalSet};
 
-/// Where a unit is started.
+/// The runtime or thread that a unit starts on.
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) runtime: usize,
@@ -99,7 +99,7 @@ impl Runtimes {
 
 fn end(running: Running) {
     match running.end {
-        // Blocking calls go on.
+        // Blocking calls continue.
         End::ShutDown(runtime) => runtime.shutdown_background(),
         End::Join(stop, thread) => {
             drop(stop);

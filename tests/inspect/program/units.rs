@@ -21,7 +21,7 @@ pub(crate) static UNIT: ContextVar<u64> = ContextVar::new("unit").debug();
 
 pub(crate) static VALUE: ContextVar<Value> = ContextVar::new("value").debug();
 
-/// A value that notes its life.
+/// A value that records its lifetime.
 pub(crate) struct Value(u64);
 
 static VALUES: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
@@ -54,7 +54,7 @@ impl Drop for Value {
     }
 }
 
-/// What a unit is told to do. It answers each command.
+/// A command to a unit. The unit answers each command.
 pub(crate) enum Command {
     HandOver(Box<Order>),
     Set(u64),
@@ -68,7 +68,7 @@ pub(crate) enum Command {
 /// The payload of the panics of [`Command::Panic`].
 pub(crate) struct Deliberate;
 
-/// How a unit is started.
+/// The way to start a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     Task,
@@ -118,7 +118,7 @@ impl Way {
     }
 }
 
-/// What the model and the unit share.
+/// The data that the model and the unit share.
 pub(crate) struct Unit {
     pub(crate) id: u64,
     /// The line of the hand-over.
@@ -128,7 +128,7 @@ pub(crate) struct Unit {
     pub(crate) answers: mpsc::Sender<()>,
 }
 
-/// A unit that is to be started.
+/// A unit that has not started yet.
 pub(crate) struct Order {
     pub(crate) unit: Arc<Unit>,
     pub(crate) commands: UnboundedReceiver<Command>,
@@ -219,7 +219,7 @@ fn live(unit: Arc<Unit>, mut commands: UnboundedReceiver<Command>) -> Counted {
 fn live_blocking(unit: Arc<Unit>, mut commands: UnboundedReceiver<Command>) {
     unit.polls.fetch_add(1, Ordering::SeqCst);
     unit.start();
-    // A panic of a scope's closure goes on after the scope's threads have ended.
+    // A panic of a scope's closure continues after the scope's threads have ended.
     thread::scope(|scope| {
         loop {
             // None after a check has failed.
@@ -244,7 +244,7 @@ const ATTRIBUTE: u32 = line!() - 6;
 /// Hands over in the current context. Returns a unit that the current one polls.
 pub(crate) fn hand_over(order: Order, scope: Option<thread::Scope<'_, '_>>) -> Option<Nested> {
     let id = order.unit.id;
-    // The new context has the id from the begin.
+    // The new context has the id from the start.
     UNIT.sync_scope(id, || start(order, scope))
 }
 
