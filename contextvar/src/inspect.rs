@@ -29,7 +29,8 @@
 //! # What is listed
 //!
 //! A context is listed under the context that is current where it is handed over: its parent. [`Kind`] has all the
-//! ways. Contexts that code only enters, with [`Context::run`](crate::Context::run), are not listed. Nor are the
+//! ways. A task of `task::spawn_in_empty_context` has no parent, because it is meant to outlive the code that spawns
+//! it. Contexts that code only enters, with [`Context::run`](crate::Context::run), are not listed. Nor are the
 //! ones that were handed over before [`enable`].
 //!
 //! A context that has finished stays in the list while contexts that it has handed over, directly or not, live on.

@@ -53,10 +53,20 @@ pub(crate) struct Listing(Option<Arc<Entry>>);
 impl Listing {
     pub(crate) const NONE: Listing = Listing(None);
 
-    /// Lists a context with these values.
+    /// Lists a context with these values below the current one.
     #[cold]
     pub(crate) fn new(map: Map, kind: Kind, location: &'static Location<'static>) -> Self {
-        let parent = innermost_entry();
+        Listing::below(innermost_entry(), map, kind, location)
+    }
+
+    /// Lists an empty context that works for no other one.
+    #[cold]
+    pub(crate) fn new_root(kind: Kind, location: &'static Location<'static>) -> Self {
+        Listing::below(None, Map::EMPTY, kind, location)
+    }
+
+    #[inline(always)]
+    fn below(parent: Option<Arc<Entry>>, map: Map, kind: Kind, location: &'static Location<'static>) -> Self {
         let entry = Arc::new(Entry {
             frame: ListedFrame::new(),
             number: thread::next_context_number(),
