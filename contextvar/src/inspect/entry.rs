@@ -44,7 +44,7 @@ struct State {
     map: Map,
     /// The context that was current at the hand-over, or an ancestor of it.
     parent: Option<Arc<Entry>>,
-    name: Option<Box<str>>,
+    name: Option<Arc<str>>,
 }
 
 /// Lists a context until it is dropped, or no context.
@@ -170,7 +170,7 @@ impl Entry {
         self.kind.store(kind as u8, Ordering::Relaxed);
     }
 
-    pub(super) fn set_name(&self, name: Box<str>) {
+    pub(super) fn set_name(&self, name: Arc<str>) {
         let old = self.lock().name.replace(name);
         drop(old);
     }
@@ -199,17 +199,17 @@ impl Entry {
             self.kind.store(Kind::Request as u8, Ordering::Relaxed);
         }
         self.finished.store(clock::now(), Ordering::Relaxed);
-        let (map, finished_parent) = {
+        let (map, name, finished_parent) = {
             let mut state = self.lock();
             let finished_parent = state.parent.as_ref().filter(|it| it.is_finished()).cloned();
-            (mem::take(&mut state.map), finished_parent)
+            (mem::take(&mut state.map), state.name.clone(), finished_parent)
         };
         if let Some(parent) = finished_parent {
             let kept = parent.kept_ancestor();
             let old = self.lock().parent.replace(kept);
             drop(old);
         }
-        list::remove(self, self.handed_over_by);
+        list::remove(self, self.handed_over_by, name);
         // Drops values, hence outside of the locks.
         drop(map);
     }
@@ -270,8 +270,8 @@ impl Entry {
         Some(self.finished.load(Ordering::Relaxed)).filter(|&time| time != 0)
     }
 
-    pub(super) fn name(&self) -> Option<String> {
-        self.lock().name.as_deref().map(str::to_owned)
+    pub(super) fn name(&self) -> Option<Arc<str>> {
+        self.lock().name.clone()
     }
 
     /// Calls `f` with the copy of the context's map, under the lock: `f` must run no code of the user.
