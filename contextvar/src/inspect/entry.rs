@@ -60,6 +60,7 @@ impl Listing {
     }
 
     /// Lists an empty context that works for no other one.
+    #[cfg(feature = "tokio")]
     #[cold]
     pub(crate) fn new_root(kind: Kind, location: &'static Location<'static>) -> Self {
         Listing::below(None, Map::EMPTY, kind, location)
