@@ -86,11 +86,13 @@ fn header(request: &Parts, name: &str) -> Option<String> {
 
 /// A fast request.
 async fn products() -> String {
+    inspect::set_name("products");
     format!("the products of {}", TENANT.get())
 }
 
 /// A slow request: two tasks, a blocking call and a thread work for it. The receipt streams line by line.
 async fn checkout() -> Result<Body, StatusCode> {
+    inspect::set_name("checkout");
     let in_flight = InFlight::new();
     let stock = task::spawn(reserve_stock());
     let invoice = task::spawn_blocking(print_invoice);
@@ -137,6 +139,7 @@ fn receipt(in_flight: InFlight) -> impl Stream<Item = Result<String, Infallible>
 /// A mistake: the plain `tokio::spawn` gives the task no context, so it searches for the tenant `public`. The second
 /// tab of the page lists this place.
 async fn search() -> String {
+    inspect::set_name("search");
     let tenant = tokio::spawn(async { TENANT.get() }).await;
     format!("nothing found for {}", tenant.unwrap_or_default())
 }
@@ -144,6 +147,7 @@ async fn search() -> String {
 /// Another mistake: the request is answered at once, but its task waits for a message that is never sent. The task
 /// keeps the request's values alive, and the page marks the request as finished.
 async fn track() -> &'static str {
+    inspect::set_name("track");
     let (parcel, arrived) = oneshot::channel();
     PARCELS.lock().unwrap().insert(REQUEST_ID.get(), parcel);
     task::spawn(async {

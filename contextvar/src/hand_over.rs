@@ -101,6 +101,19 @@ impl Context {
         Context { contents: self.contents.hand_over(kind, place) }
     }
 
+    /// Returns an empty context for work that outlives the current one. `inspect` lists it as a root, so that such
+    /// work is no leftover of a request.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn new_for_other_work(_kind: Kind, _place: Place) -> Context {
+        #[cfg_attr(not(feature = "inspect"), allow(unused_mut))]
+        let mut context = Context::new();
+        #[cfg(feature = "inspect")]
+        if crate::inspect::is_on() {
+            context.contents.listing = crate::inspect::Listing::new_root(_kind, _place.0);
+        }
+        context
+    }
+
     /// Removes the context, whose work has ended, from the list.
     #[inline]
     pub(crate) fn unlist(&mut self) {

@@ -29,7 +29,8 @@
 //! # Listed contexts
 //!
 //! The parent of a listed context is the context that was current at the hand-over. [`Kind`] names all ways to hand
-//! a context over. Contexts that code only enters, with [`Context::run`](crate::Context::run), and contexts handed
+//! a context over. A task of `task::spawn_in_empty_context` has no parent, because it is meant to outlive the code
+//! that spawns it. Contexts that code only enters, with [`Context::run`](crate::Context::run), and contexts handed
 //! over before [`enable`] are not listed.
 //!
 //! A finished context stays in the list while contexts that it handed over, directly or not, live on. It no longer

@@ -65,7 +65,7 @@
 //! | `python` | one context for Python and Rust: variables tied to Python's | 2250 a call with one variable, 820 a call back | 139 + 75 | 3.5 + 27.2 | 22 | PyO3 and pyo3-async-runtimes 0.30, Python 3.9 |
 //! | `observe` | an observer of the contexts that threads enter and exit |  | 3 + 4 | 0 | 0 |  |
 //! | `report` | reports of reads and writes that find no context |  | 31 | 0.3 | 0 |  |
-//! | `inspect` | [a list](inspect) of the live contexts of tasks, threads and requests, as a page that a server serves. Implies `report`. | 2 a poll; on, 116 a poll, 885 a task | 281 + 70 | 3.2 + 13.6 | 20 |  |
+//! | `inspect` | a list of the live contexts of tasks, threads and requests, as a page that a server serves. Implies `report`. | 2 a poll; on, 116 a poll, 885 a task | 281 + 70 | 3.2 + 13.6 | 20 |  |
 //! | `runtime-hooks` | tokio runtimes whose tasks all inherit the context |  | 31 + 126 | 0.6 + 3.0 | 1 | `--cfg tokio_unstable` |
 //!
 //! - Instructions: beyond the same work without the feature, counted by callgrind. `docs/` in the repository has all of them,

@@ -85,7 +85,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let context = Context::new().hand_over(Kind::Task, Place::here());
+    let context = Context::new_for_other_work(Kind::Task, Place::here());
     tokio::task::spawn(Scoped::new(context, future))
 }
 

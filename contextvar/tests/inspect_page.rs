@@ -527,11 +527,23 @@ fn finished_contexts_are_listed_with_all_their_fields() {
     assert!(finished["since_ms"].is_f64());
     let contexts = finished["contexts"].as_array().unwrap();
     let context = contexts.iter().find(|context| context["line"] == line).unwrap();
-    let fields =
-        ["number", "parent", "kind", "file", "line", "column", "started_ms", "ended_ms", "busy_us", "polls"];
+    let fields = [
+        "number",
+        "parent",
+        "kind",
+        "file",
+        "line",
+        "column",
+        "name",
+        "started_ms",
+        "ended_ms",
+        "busy_us",
+        "polls",
+    ];
     assert_eq!(keys(context), fields.into());
     assert_eq!((&context["kind"], &context["file"]), (&json!("thread"), &json!(file!())));
     assert_eq!((&context["parent"], &context["polls"]), (&Value::Null, &json!(1)));
+    assert_eq!(context["name"], "work");
     let times = ["started_ms", "ended_ms"].map(|time| context[time].as_f64().unwrap());
     let now = finished["time_ms"].as_u64().unwrap() as f64;
     assert!(0.0 <= times[1] - times[0] && times[1] <= now + 2.0, "{times:?} {now}");

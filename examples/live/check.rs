@@ -70,7 +70,7 @@ pub(crate) async fn run(url: &str) -> Result<()> {
 
 fn checkout_tree(request: &Request) -> [String; 5] {
     let values = values(*request);
-    let root = format!("request {values}");
+    let root = format!("request \"checkout\" {values}");
     let stock = format!("{root} > task \"reserve stock\" {values}");
     [
         format!("{stock} > task \"ask the warehouse\" {values}"),
@@ -83,11 +83,11 @@ fn checkout_tree(request: &Request) -> [String; 5] {
 
 /// A request becomes its body when the head of the response is ready.
 fn receipt_tree(request: &Request) -> String {
-    format!("body {}", values(*request))
+    format!("body \"checkout\" {}", values(*request))
 }
 
 fn leaked_tree(request: Request) -> [String; 2] {
-    let root = "request finished";
+    let root = "request \"track\" finished";
     [root.to_owned(), format!("{root} > task \"await the parcel\" {}", values(request))]
 }
 

@@ -4,7 +4,7 @@ use std::future::{pending, ready};
 use std::pin::{Pin, pin};
 use std::sync::mpsc;
 
-use contextvar::inspect::Kind;
+use contextvar::inspect::{self, Kind};
 use contextvar::{
     Context, ContextVar, InContext, StreamInContext, copy_context, inherit_context, task, thread,
     with_copied_context,
@@ -113,7 +113,29 @@ fn a_task_is_listed_where_it_was_spawned() {
             wait_until_empty(root);
         };
         check_task(at!(task::spawn(pending::<()>())));
-        check_task(at!(task::spawn_in_empty_context(pending::<()>())));
+    });
+}
+
+/// Such a task is meant to outlive the code that spawns it, and keeps none of its values.
+#[test]
+fn a_task_in_an_empty_context_is_a_root() {
+    in_root(|root| {
+        let runtime = current_thread();
+        let _enter = runtime.enter();
+        let (spawned, line) = at!(task::spawn_in_empty_context(ready(())));
+        let find = || {
+            let snapshot = inspect::snapshot();
+            snapshot
+                .roots()
+                .find(|it| it.location().line() == line && it.location().file() == file!())
+                .cloned()
+        };
+        let context = find().unwrap();
+        assert_place(&context, Kind::Task, file!(), line);
+        assert_eq!((context.parent(), context.variables().count()), (None, 0));
+        assert!(inspect::snapshot().descendants(root).is_empty());
+        runtime.block_on(spawned).unwrap();
+        assert!(find().is_none());
     });
 }
 

@@ -43,7 +43,7 @@ struct State {
     map: Map,
     /// The context that was current at the hand-over, or an ancestor of it.
     parent: Option<Arc<Entry>>,
-    name: Option<Box<str>>,
+    name: Option<Arc<str>>,
 }
 
 /// Lists a context until it is dropped. [`Listing::NONE`] lists none.
@@ -52,10 +52,21 @@ pub(crate) struct Listing(Option<Arc<Entry>>);
 impl Listing {
     pub(crate) const NONE: Listing = Listing(None);
 
-    /// Lists a context with these values.
+    /// Lists a context with these values below the current one.
     #[cold]
     pub(crate) fn new(map: Map, kind: Kind, location: &'static Location<'static>) -> Self {
-        let parent = innermost_entry();
+        Listing::below(innermost_entry(), map, kind, location)
+    }
+
+    /// Lists an empty context that works for no other one.
+    #[cfg(feature = "tokio")]
+    #[cold]
+    pub(crate) fn new_root(kind: Kind, location: &'static Location<'static>) -> Self {
+        Listing::below(None, Map::EMPTY, kind, location)
+    }
+
+    #[inline(always)]
+    fn below(parent: Option<Arc<Entry>>, map: Map, kind: Kind, location: &'static Location<'static>) -> Self {
         let entry = Arc::new(Entry {
             frame: ListedFrame::new(),
             number: thread::next_context_number(),
@@ -159,7 +170,7 @@ impl Entry {
         self.kind.store(kind as u8, Ordering::Relaxed);
     }
 
-    pub(super) fn set_name(&self, name: Box<str>) {
+    pub(super) fn set_name(&self, name: Arc<str>) {
         let old = self.lock().name.replace(name);
         drop(old);
     }
@@ -189,17 +200,17 @@ impl Entry {
             self.kind.store(Kind::Request as u8, Ordering::Relaxed);
         }
         self.finished.store(clock::now(), Ordering::Relaxed);
-        let (map, finished_parent) = {
+        let (map, name, finished_parent) = {
             let mut state = self.lock();
             let finished_parent = state.parent.as_ref().filter(|it| it.is_finished()).cloned();
-            (mem::take(&mut state.map), finished_parent)
+            (mem::take(&mut state.map), state.name.clone(), finished_parent)
         };
         if let Some(parent) = finished_parent {
             let kept = parent.kept_ancestor();
             let old = self.lock().parent.replace(kept);
             drop(old);
         }
-        list::remove(self, self.handed_over_by);
+        list::remove(self, self.handed_over_by, name);
         // Can drop values, so it must run outside of the locks.
         drop(map);
     }
@@ -260,8 +271,8 @@ impl Entry {
         Some(self.finished.load(Ordering::Relaxed)).filter(|&time| time != 0)
     }
 
-    pub(super) fn name(&self) -> Option<String> {
-        self.lock().name.as_deref().map(str::to_owned)
+    pub(super) fn name(&self) -> Option<Arc<str>> {
+        self.lock().name.clone()
     }
 
     /// Calls `f` with the copy of the context's map, under the lock. `f` must run no user code.

@@ -1,5 +1,6 @@
 //! The contexts that finished last, with their times.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
@@ -23,6 +24,7 @@ pub(super) struct FinishedContexts {
 struct FinishedContext {
     number: u64,
     parent: Option<u64>,
+    name: Option<Arc<str>>,
     kind: &'static str,
     file: &'static str,
     line: u32,
@@ -54,6 +56,7 @@ pub(super) fn finished() -> FinishedContexts {
     let contexts = contexts.into_iter().map(|context| FinishedContext {
         number: context.number,
         parent: (context.parent != 0).then_some(context.parent),
+        name: context.name,
         kind: context.kind.name(),
         file: context.location.file(),
         line: context.location.line(),

@@ -30,11 +30,12 @@ struct Contexts {
 }
 
 /// A context that has finished.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Finished {
     pub(super) number: u64,
     /// 0 stands for none.
     pub(super) parent: u64,
+    pub(super) name: Option<Arc<str>>,
     pub(super) location: &'static Location<'static>,
     pub(super) handed_over: Time,
     pub(super) finished: Time,
@@ -72,12 +73,13 @@ pub(super) fn add(entry: &Arc<Entry>) {
 }
 
 /// Removes a context that has finished. `parent` is the number of its parent, or 0.
-pub(super) fn remove(entry: &Entry, parent: u64) {
+pub(super) fn remove(entry: &Entry, parent: u64, name: Option<Arc<str>>) {
     let Slot { shard, key } = &entry.slot;
     let counts = entry.counts();
     let finished = Finished {
         number: entry.number,
         parent,
+        name,
         location: entry.location,
         handed_over: entry.handed_over,
         finished: entry.finished().unwrap_or_default(),
@@ -87,12 +89,11 @@ pub(super) fn remove(entry: &Entry, parent: u64) {
     };
     let mut contexts = lock(shard.load(Ordering::Relaxed) as usize);
     let removed = contexts.live.remove(key.load(Ordering::Relaxed) as usize);
-    if contexts.finished.len() == FINISHED {
-        contexts.forgotten = contexts.finished.pop_front().map_or(0, |oldest| oldest.finished);
-    }
+    let oldest = if contexts.finished.len() == FINISHED { contexts.finished.pop_front() } else { None };
+    contexts.forgotten = oldest.as_ref().map_or(contexts.forgotten, |oldest| oldest.finished);
     contexts.finished.push_back(finished);
     drop(contexts);
-    drop(removed);
+    drop((removed, oldest));
 }
 
 /// Returns the contexts that are listed.
@@ -111,7 +112,7 @@ pub(super) fn finished() -> (Vec<Finished>, Time) {
     let mut forgotten = 0;
     for shard in 0..SHARDS {
         let contexts = lock(shard);
-        finished.extend(&contexts.finished);
+        finished.extend(contexts.finished.iter().cloned());
         forgotten = forgotten.max(contexts.forgotten);
     }
     finished.sort_by_key(|finished| finished.finished);

@@ -46,7 +46,7 @@ pub struct ListedContext {
     depth: usize,
     kind: Kind,
     location: &'static Location<'static>,
-    name: Option<String>,
+    name: Option<Arc<str>>,
     age: Duration,
     finished: Option<Duration>,
     polls: u64,

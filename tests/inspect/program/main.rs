@@ -33,7 +33,7 @@ fn number_from_env(name: &str) -> Option<u64> {
 #[test]
 fn the_list_agrees_with_the_true_tree() {
     let seed = number_from_env("CONTEXTVAR_SEED").unwrap_or(21);
-    let units = number_from_env("CONTEXTVAR_UNITS").unwrap_or(if cfg!(miri) { 60 } else { 1000 });
+    let units = number_from_env("CONTEXTVAR_UNITS").unwrap_or(if cfg!(miri) { 20 } else { 1000 });
     println!("CONTEXTVAR_SEED={seed} CONTEXTVAR_UNITS={units}");
     let print = panic::take_hook();
     panic::set_hook(Box::new(move |info| {

@@ -109,6 +109,7 @@ impl Model {
         });
         let inherited = parent.and_then(|parent| self.nodes[&parent].value);
         let is_empty = way == Way::TaskInEmptyContext;
+        let listed_parent = parent.filter(|_| !is_empty);
         #[cfg(tokio_unstable)]
         let is_plain = way == Way::PlainTask;
         #[cfg(not(tokio_unstable))]
@@ -121,15 +122,15 @@ impl Model {
                 commands,
                 way,
                 target: target.clone(),
-                parent,
-                refers_to: parent,
+                parent: listed_parent,
+                refers_to: listed_parent,
                 is_live: true,
                 value: inherited.filter(|_| !is_empty),
                 of_hooks: (is_in_task && target.has_hooks()).then_some(inherited),
                 nested: Vec::new(),
             },
         );
-        PARENTS.write().unwrap().get_or_insert_default().insert(id, parent);
+        PARENTS.write().unwrap().get_or_insert_default().insert(id, listed_parent);
         self.counts.add(format!("{way:?}"));
         // A unit also answers its start.
         self.awaited += 1;

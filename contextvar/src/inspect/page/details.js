@@ -76,12 +76,12 @@ class Details {
 }
 
 function detailFields(context) {
-  const ago = (us) => (us === null ? "never" : `${longDuration(us)} ago`);
+  const ago = (us) => (us === null ? "never" : `${duration(us)} ago`);
   return [
     ["State", stateText(context)],
     ["Handed over at", `${place(context)}:${context.column}`],
     ["Name", context.name ?? "none"],
-    ["Age", longDuration(context.age_us)],
+    ["Age", duration(context.age_us)],
     ["Tokio task", context.task_id === null ? "none" : String(context.task_id)],
     ["Polls", context.polls.toLocaleString("en")],
     ["Busy", duration(context.busy_us)],

@@ -58,9 +58,9 @@ function badge(context) {
 }
 
 function stateText(context) {
-  if (!isLive(context)) return `finished ${longDuration(context.finished_us)} ago`;
+  if (!isLive(context)) return `finished ${duration(context.finished_us)} ago`;
   if (context.running_on !== null) return `running ${duration(context.running_us ?? 0)} on ${context.running_on}`;
-  if (context.last_polled_us !== null) return `idle ${longDuration(context.last_polled_us)}`;
+  if (context.last_polled_us !== null) return `idle ${duration(context.last_polled_us)}`;
   return "not run yet";
 }
 

@@ -227,7 +227,7 @@ function fillContextRow(row, context, expanded) {
 
 function rowTexts(context) {
   return [
-    shortPlace(context), context.name ?? "", longDuration(context.age_us), stateText(context),
+    shortPlace(context), context.name ?? "", duration(context.age_us), stateText(context),
     context.polls.toLocaleString("en"), duration(context.busy_us), duration(context.longest_poll_us), bytes(context.size),
   ];
 }

@@ -32,15 +32,8 @@ function setChildCount(parent, count, make) {
 const digits = (value) => (value < 10 ? value.toFixed(2) : value < 100 ? value.toFixed(1) : value.toFixed(0));
 const twoDigits = (value) => String(value).padStart(2, "0");
 
-/** A time that was measured in microseconds, for example "850 µs", "12.3 ms" or "2.1 s". */
+/** A time in microseconds, for example "40 ms", "2.1 s" or "3 min 05 s". The server's clock ticks each millisecond. */
 function duration(us) {
-  if (us < 1000) return `${Math.round(us)} µs`;
-  if (us < 999_500) return `${digits(us / 1000)} ms`;
-  return longDuration(us);
-}
-
-/** A time for which microseconds do not matter, for example an age: "40 ms", "2.1 s", "3 min 05 s". */
-function longDuration(us) {
   if (us < 1000) return "< 1 ms";
   if (us < 999_500) return `${Math.round(us / 1000)} ms`;
   if (us < 59_950_000) return `${(us / 1e6).toFixed(1)} s`;

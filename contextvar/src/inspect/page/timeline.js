@@ -204,7 +204,7 @@ function fillSpanRow(row, span, range) {
   setText(parts.id, `#${context.number}`);
   setText(parts.kind, kindText(context.kind));
   setText(parts.where, whereText(context));
-  setText(parts.length, longDuration(spanLength(span, range.now)));
+  setText(parts.length, duration(spanLength(span, range.now)));
   drawBar(parts.bars[0], span, range, context.kind);
   drawBar(parts.bars[1], body, range, "body");
   const last = body ?? span;
