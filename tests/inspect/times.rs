@@ -10,10 +10,10 @@ use crate::support::*;
 
 const TICK: Duration = Duration::from_millis(1);
 
-/// The most that a time can be too long: the scheduler can keep the thread that writes the time from running.
+/// The most that a time can be too long: the scheduler can delay the thread that writes the time.
 const INEXACT: Duration = Duration::from_millis(100);
 
-/// The most that a time can be too short, for the same reason. Shorter than what tells the times below apart.
+/// The most that a time can be too short, for the same reason. Less than the differences between the times below.
 const LATE: Duration = Duration::from_millis(15);
 
 /// Works for this time.
