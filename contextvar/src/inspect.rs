@@ -91,7 +91,9 @@ pub(crate) fn is_on() -> bool {
 /// counted before.
 pub fn enable() {
     crate::report::count_places();
-    IS_ON.store(true, Ordering::Relaxed);
+    if !IS_ON.swap(true, Ordering::Relaxed) {
+        list::begin_record();
+    }
 }
 
 /// Lists no more contexts. Those that are listed stay in the list until they are let go of.
