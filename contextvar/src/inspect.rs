@@ -93,7 +93,9 @@ pub(crate) fn is_on() -> bool {
 /// counted earlier.
 pub fn enable() {
     crate::report::count_places();
-    IS_ON.store(true, Ordering::Relaxed);
+    if !IS_ON.swap(true, Ordering::Relaxed) {
+        list::begin_record();
+    }
 }
 
 /// Stops listing new contexts. Listed contexts stay in the list until they finish. Clears the record of finished

@@ -232,6 +232,31 @@ fn the_list_can_be_turned_off_and_on_at_any_time() {
     });
 }
 
+#[cfg(feature = "adapters")]
+#[test]
+fn the_record_of_finished_contexts_begins_when_the_list_was_last_turned_on() {
+    fn unix_ms() -> f64 {
+        std::time::UNIX_EPOCH.elapsed().unwrap().as_secs_f64() * 1000.0
+    }
+
+    alone(|| {
+        inspect::disable();
+        // The clock starts now, and the list is turned on later by more than the clocks differ.
+        drop(inspect::snapshot());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let before = unix_ms();
+        inspect::enable();
+        let after = unix_ms();
+        // It is on already.
+        let page = inspect::page().allow(|_| true);
+        let (head, ()) = http::Request::get("/?finished").body(()).unwrap().into_parts();
+        let finished: serde_json::Value = serde_json::from_slice(page.respond(&head).body()).unwrap();
+        let since = finished["since_ms"].as_f64().unwrap();
+        // The system's clock can be adjusted meanwhile.
+        assert!((before - 5.0..after + 5.0).contains(&since), "{before} {since} {after}");
+    });
+}
+
 #[test]
 fn contexts_are_handed_over_while_another_thread_turns_the_list_off_and_on() {
     alone(|| {

@@ -75,6 +75,17 @@ fn a_value_cannot_write_a_line_or_control_a_terminal() {
 }
 
 #[test]
+fn the_name_of_a_thread_cannot_write_a_line() {
+    let thread = std::thread::Builder::new().name("one\ntwo\u{1b}[2J".to_owned());
+    let text = thread
+        .spawn(|| contextvar::copy_context().bind(|| inspect::snapshot().to_string())())
+        .unwrap()
+        .join()
+        .unwrap();
+    assert!(text.contains(r"  running on one\ntwo\u{1b}[2J for "), "{text}");
+}
+
+#[test]
 fn an_idle_context_and_a_running_one_say_what_they_do() {
     in_root_alone(|root| {
         let line = |number: u64| {

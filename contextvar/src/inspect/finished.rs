@@ -68,7 +68,7 @@ pub(super) fn finished() -> FinishedContexts {
     });
     FinishedContexts {
         time_ms: time.as_millis() as u64,
-        since_ms: if forgotten == 0 { 0.0 } else { unix_ms(forgotten) },
+        since_ms: unix_ms(forgotten),
         contexts: contexts.collect(),
     }
 }

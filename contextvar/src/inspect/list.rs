@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 use std::panic::Location;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use slab::Slab;
 
-use super::clock::Time;
+use super::clock::{self, Time};
 use super::entry::Entry;
 use super::thread;
 use crate::hand_over::Kind;
@@ -47,6 +47,9 @@ pub(super) struct Finished {
 static LIST: [Shard; SHARDS] =
     [const { Shard(Mutex::new(Contexts { live: Slab::new(), finished: VecDeque::new(), forgotten: 0 })) };
         SHARDS];
+
+/// When the list was last turned on, or 0.
+static RECORD_BEGAN: AtomicU64 = AtomicU64::new(0);
 
 /// The position of an entry in the list.
 pub(super) struct Slot {
@@ -105,11 +108,11 @@ pub(super) fn live() -> Vec<Arc<Entry>> {
     live
 }
 
-/// Returns the contexts that finished last, the earliest end first, and the time before which some are missing,
-/// or 0.
+/// Returns the contexts that finished last, the earliest end first, and the time before which some are missing.
 pub(super) fn finished() -> (Vec<Finished>, Time) {
     let mut finished: Vec<Finished> = Vec::new();
-    let mut forgotten = 0;
+    // What ended while the list was off is missing.
+    let mut forgotten = RECORD_BEGAN.load(Ordering::Relaxed);
     for shard in 0..SHARDS {
         let contexts = lock(shard);
         finished.extend(contexts.finished.iter().cloned());
@@ -117,6 +120,11 @@ pub(super) fn finished() -> (Vec<Finished>, Time) {
     }
     finished.sort_by_key(|finished| finished.finished);
     (finished, forgotten)
+}
+
+/// Notes that the list is turned on.
+pub(super) fn begin_record() {
+    RECORD_BEGAN.store(clock::exact(), Ordering::Relaxed);
 }
 
 /// Forgets the contexts that have finished.

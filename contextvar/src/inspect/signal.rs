@@ -1,6 +1,6 @@
 //! Prints the list to standard error on a signal.
 
-use std::io;
+use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
@@ -33,7 +33,10 @@ pub fn on_signal() -> io::Result<()> {
         let mut signals = Signals::new([SIGUSR1, SIGQUIT])?;
         thread::Builder::new().name("contextvar-signal".to_owned()).spawn(move || {
             for _ in signals.forever() {
-                eprintln!("contextvar: {}", super::snapshot());
+                // In one piece, because each write is a system call under the lock that all logs wait for.
+                let text = format!("contextvar: {}\n", super::snapshot());
+                // An error means that nobody reads it now. `eprintln!` would panic, and end this thread.
+                let _ = io::stderr().write_all(text.as_bytes());
             }
         })?;
         *is_installed = true;

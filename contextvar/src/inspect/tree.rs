@@ -60,7 +60,7 @@ fn later_siblings(contexts: &[&ListedContext]) -> Vec<bool> {
     later
 }
 
-/// Writes text in one line: a user's `Debug` can write unescaped text from clients.
+/// Writes text in one line: a user's `Debug` and a thread's name can have unescaped text from clients.
 struct Line<'a>(&'a str);
 
 impl fmt::Display for Line<'_> {
@@ -83,7 +83,7 @@ fn write_context(f: &mut fmt::Formatter<'_>, context: &ListedContext) -> fmt::Re
         return writeln!(f, "  FINISHED {} ago", Time(finished));
     }
     match (context.running_on(), context.running_for(), context.last_polled()) {
-        (Some(thread), Some(time), _) => write!(f, "  running on {thread} for {}", Time(time))?,
+        (Some(thread), Some(time), _) => write!(f, "  running on {} for {}", Line(thread), Time(time))?,
         (.., Some(time)) => write!(f, "  idle for {}", Time(time))?,
         _ => f.write_str("  not polled yet")?,
     }

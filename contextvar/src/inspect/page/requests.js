@@ -96,7 +96,7 @@ class RequestsView {
     const parts = Object.entries(counts)
       .filter(([kind, number]) => number > 0 || always.has(kind))
       .map(([kind, number]) => [kindPlurals[kind] ?? kind, count(number, kindText(kind), kindPlurals[kind])]);
-    parts.push(["finished", `${finished.toLocaleString("en")} finished but held`]);
+    parts.push(["finished", `${finished.toLocaleString("en")} finished, still listed`]);
     parts.push(["leftovers", count(leftovers, "leftover")]);
     parts.push(["trees", `${shown.toLocaleString("en")} of ${count(this.forest.roots.length, "tree")} shown`]);
     const line = byId("totals");
