@@ -48,6 +48,9 @@
 //! While contexts are polled, a thread writes the time every millisecond. So each time is accurate to a millisecond,
 //! and the busy time of many short polls is accurate on average.
 //!
+//! A child process that is forked without an `exec`, as Python's `multiprocessing` can do, has no such thread: its times
+//! stand still.
+//!
 //! # Privacy
 //!
 //! The list shows the `Debug` output of each value, cut after 256 bytes, and `<redacted>` for a [secret] variable.

@@ -51,21 +51,27 @@ pub(super) fn exact() -> Time {
 #[cold]
 #[inline(never)]
 fn start() -> Time {
-    let now = exact();
     // Miri demands that all threads end before the main one does.
     if !cfg!(miri) {
         let mut ticker = TICKER.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have started the clock meanwhile.
+        let now = NOW.load(Ordering::Relaxed);
+        if now != 0 {
+            return now;
+        }
         if ticker.is_none() {
             let spawned = thread::Builder::new().name("contextvar-clock".to_owned()).spawn(tick);
             *ticker = spawned.ok().map(|spawned| spawned.thread().clone());
         }
         if let Some(ticker) = &*ticker {
+            let now = exact();
             WAS_READ.store(true, Ordering::Relaxed);
             NOW.store(now, Ordering::Relaxed);
             ticker.unpark();
+            return now;
         }
     }
-    now
+    exact()
 }
 
 fn tick() {

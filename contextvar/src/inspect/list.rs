@@ -92,9 +92,14 @@ pub(super) fn remove(entry: &Entry, parent: u64, name: Option<Arc<str>>) {
     };
     let mut contexts = lock(shard.load(Ordering::Relaxed) as usize);
     let removed = contexts.live.remove(key.load(Ordering::Relaxed) as usize);
-    let oldest = if contexts.finished.len() == FINISHED { contexts.finished.pop_front() } else { None };
-    contexts.forgotten = oldest.as_ref().map_or(contexts.forgotten, |oldest| oldest.finished);
-    contexts.finished.push_back(finished);
+    let mut oldest = None;
+    if super::is_on() {
+        if contexts.finished.len() == FINISHED {
+            oldest = contexts.finished.pop_front();
+        }
+        contexts.forgotten = oldest.as_ref().map_or(contexts.forgotten, |oldest| oldest.finished);
+        contexts.finished.push_back(finished);
+    }
     drop(contexts);
     drop((removed, oldest));
 }

@@ -12,7 +12,8 @@ use signal_hook::iterator::Signals;
 /// second handler.
 ///
 /// The two signals no longer end the process. Handlers that tokio or signal-hook installed for them still run. A
-/// thread waits for the signals, so that they work while a runtime hangs.
+/// thread waits for the signals, so that they work while a runtime hangs; except if a value's `Debug` waits for a lock
+/// that the hung code holds.
 ///
 /// # Errors
 ///

@@ -8,8 +8,19 @@ use http::uri::Authority;
 use http::{HeaderValue, Version};
 
 /// Headers in which a proxy names the client of a request, apart from `x-forwarded-*`.
-const PROXY_HEADERS: [&str; 6] =
-    ["forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"];
+const PROXY_HEADERS: [&str; 11] = [
+    "forwarded",
+    "via",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-envoy-external-address",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "fly-client-ip",
+    "fastly-client-ip",
+    "cdn-loop",
+];
 
 /// Returns the address of the client's end of the connection, if the server has put it into the extensions.
 pub(super) fn peer_in_extensions(head: &Parts) -> Option<IpAddr> {

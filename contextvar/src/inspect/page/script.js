@@ -131,7 +131,7 @@ async function getJson(query) {
   let answer;
   try {
     const signal = AbortSignal.timeout(patience);
-    answer = await fetch(`${location.pathname}?${query}`, { cache: "no-store", signal });
+    answer = await fetch(`?${query}`, { cache: "no-store", signal });
   } catch (error) {
     throw new Error(`The server does not answer (${error.message}).`);
   }

@@ -164,7 +164,8 @@ function chooseSpans({ spans, groups }, range) {
     if (span.shownIn !== range) continue;
     rows.push(span);
     if (isRequest(span.context)) requests += 1;
-    stack.push(...(span.body?.members ?? []).toReversed(), ...span.members.toReversed());
+    for (const member of (span.body?.members ?? []).toReversed()) stack.push(member);
+    for (const member of span.members.toReversed()) stack.push(member);
   }
   return { rows, requests };
 }
