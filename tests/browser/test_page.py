@@ -79,8 +79,9 @@ class PageTest(unittest.TestCase):
     def roots(self):
         return [row["number"] for row in browser.rows() if row["level"] == 1]
 
-    def root_of(self, number):
-        parents = {it["number"]: it["parent"] for it in browser.answer("?contexts")["contexts"]}
+    def root_of(self, number, contexts=None):
+        contexts = contexts or browser.answer("?contexts")["contexts"]
+        parents = {it["number"]: it["parent"] for it in contexts}
         while parents[number] is not None:
             number = parents[number]
         return number
@@ -129,7 +130,7 @@ class Requests(PageTest):
     def kinds_of_newest_tree(self):
         contexts = browser.answer("?contexts")["contexts"]
         number = [it["number"] for it in contexts if it["parent"] is None][-1]
-        return {it["kind"] for it in contexts if self.root_of(it["number"]) == number}
+        return {it["kind"] for it in contexts if self.root_of(it["number"], contexts) == number}
 
     def test_details_name_the_place_and_the_values(self):
         browser.pause()
