@@ -48,8 +48,8 @@
 //! While contexts are polled, a thread writes the time every millisecond. So each time is accurate to a millisecond,
 //! and the busy time of many short polls is accurate on average.
 //!
-//! A child process that is forked without an `exec`, as Python's `multiprocessing` can do, has no such thread: its times
-//! stand still.
+//! A child process that is forked without an `exec`, as Python's `multiprocessing` can do, has no such thread. Its
+//! times stand still.
 //!
 //! # Privacy
 //!
