@@ -107,10 +107,11 @@ fn json_has_every_field_of_a_context() {
     in_root_alone(|root| {
         let mut unit = Unit::new("unit");
         unit.run(|| drop(TENANT.set("</script>".to_owned())));
-        let json = serde_json::to_value(inspect::snapshot()).unwrap();
+        let snapshot = inspect::snapshot();
+        let json = serde_json::to_value(&snapshot).unwrap();
         let contexts = json["contexts"].as_array().unwrap();
         let context = contexts.iter().find(|context| context["parent"] == root).unwrap();
-        let listed = only(root);
+        let listed = snapshot.children(root).next().unwrap();
         assert_eq!(context["number"], listed.number());
         assert_eq!(context["kind"], "scope");
         assert_eq!(context["file"], listed.location().file());
