@@ -243,7 +243,10 @@ fn the_record_of_finished_contexts_begins_when_the_list_was_last_turned_on() {
         inspect::disable();
         // The clock starts now, and the list is turned on later by more than the clocks differ.
         drop(inspect::snapshot());
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        let start = unix_ms();
+        while unix_ms() < start + 50.0 {
+            std::thread::yield_now();
+        }
         let before = unix_ms();
         inspect::enable();
         let after = unix_ms();

@@ -1,48 +1,9 @@
-//! What `inspect::on_signal` prints, in processes of their own.
+//! What `inspect::on_signal` prints, in a process of its own: the binary `signaled`.
 
 #![cfg(all(unix, not(miri)))]
 
-use std::env;
-use std::fmt;
-use std::io::{self, BufRead, BufReader, Write};
-use std::panic;
+use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc;
-
-use contextvar::{ContextVar, inspect, thread};
-
-/// Tells the parent when it is shown.
-struct Tenant;
-
-impl fmt::Debug for Tenant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        tell("shown");
-        f.write_str("acme")
-    }
-}
-
-static TENANT: ContextVar<Tenant> = ContextVar::new("tenant").debug();
-
-fn tell(word: &str) {
-    let mut stdout = io::stdout().lock();
-    writeln!(stdout, "\n{word}").unwrap();
-    stdout.flush().unwrap();
-}
-
-#[test]
-#[ignore = "the other tests run it in a process of its own"]
-fn child() {
-    panic::set_hook(Box::new(|_| tell("panicked")));
-    inspect::on_signal().unwrap();
-    TENANT.set(Tenant);
-    let (stop, stopped) = mpsc::channel::<()>();
-    let worker = thread::spawn(move || stopped.recv());
-    tell("ready");
-    // Until the parent closes it.
-    io::stdin().lines().for_each(drop);
-    drop(stop);
-    worker.join().unwrap().unwrap_err();
-}
 
 struct Process {
     child: Child,
@@ -52,15 +13,13 @@ struct Process {
 
 impl Process {
     fn start() -> Process {
-        let mut child = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "child", "--ignored", "--nocapture"])
+        let mut child = Command::new(env!("CARGO_BIN_EXE_signaled"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-        let words = Box::new(lines.filter(|line| ["ready", "shown", "panicked"].contains(&&**line)));
+        let words = Box::new(BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap));
         let mut process = Process { stdin: child.stdin.take(), child, words };
         assert_eq!(process.next_word(), "ready");
         process
@@ -90,7 +49,7 @@ fn each_of_both_signals_prints_the_list() {
         assert_eq!(stderr.next().unwrap(), "contextvar: 1 context");
         assert_eq!(stderr.next().unwrap(), "");
         let context = stderr.next().unwrap();
-        assert!(context.starts_with(concat!("#1 thread  ", file!(), ":")), "{context}");
+        assert!(context.starts_with("#1 thread  tests/inspect/signaled.rs:"), "{context}");
         assert_eq!(stderr.next().unwrap().trim(), "tenant=acme");
         assert_eq!(stderr.next().unwrap(), "");
     }
