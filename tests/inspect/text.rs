@@ -76,13 +76,12 @@ fn a_value_cannot_write_a_line_or_control_a_terminal() {
 
 #[test]
 fn the_name_of_a_thread_cannot_write_a_line() {
-    let thread = std::thread::Builder::new().name("one\ntwo\u{1b}[2J".to_owned());
-    let text = thread
-        .spawn(|| contextvar::copy_context().bind(|| inspect::snapshot().to_string())())
-        .unwrap()
-        .join()
-        .unwrap();
-    assert!(text.contains(r"  running on one\ntwo\u{1b}[2J for "), "{text}");
+    in_root(|_| {
+        let snapshot = contextvar::inherit_context().bind(|| inspect::snapshot().to_string());
+        let thread = std::thread::Builder::new().name("one\ntwo\u{1b}[2J".to_owned());
+        let text = thread.spawn(snapshot).unwrap().join().unwrap();
+        assert!(text.contains(r"  running on one\ntwo\u{1b}[2J for "), "{text}");
+    });
 }
 
 #[test]
