@@ -52,6 +52,31 @@ fn each_task_is_listed_where_it_was_spawned_until_it_ends() {
     });
 }
 
+/// The context of the hooks has the spawner's values, and so it can pin them.
+#[test]
+fn a_task_in_an_empty_context_is_a_root_and_its_runtime_lists_another_context_below_the_spawner() {
+    in_root(|root| {
+        let runtime = with_hooks(0);
+        runtime.block_on(async {
+            drop(TENANT.set("acme".to_owned()));
+            let (spawned, line) = at!(task::spawn_in_empty_context(std::future::pending::<()>()));
+            let of_hooks = only(root);
+            assert_place(&of_hooks, Kind::Task, file!(), line);
+            assert_eq!(variables(&of_hooks), [r#"tenant="acme""#]);
+            let is_own = |it: &&inspect::ListedContext| {
+                (it.location().line(), it.location().file()) == (line, file!())
+            };
+            let own = inspect::snapshot().roots().find(is_own).cloned().unwrap();
+            assert_eq!(variables(&own), [""; 0]);
+            spawned.abort();
+            spawned.await.unwrap_err();
+            tokio::task::yield_now().await;
+            wait_until_empty(root);
+            assert!(inspect::snapshot().roots().find(is_own).is_none());
+        });
+    });
+}
+
 #[test]
 fn a_task_of_contextvar_has_two_contexts() {
     in_root(|root| {

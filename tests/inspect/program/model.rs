@@ -158,6 +158,8 @@ impl Model {
         #[cfg(tokio_unstable)]
         if target.has_hooks() {
             ways.extend([PlainTask; 4]);
+            // Its two contexts have different parents: `hooks.rs` tests that.
+            ways.retain(|way| *way != TaskInEmptyContext);
         }
         if let Some(parent) = parent.map(|parent| &self.nodes[&parent]) {
             if parent.way.is_blocking() {
