@@ -3,8 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use contextvar::{Context, context_var, for_each_log_field};
+
+/// Lets one test run at a time. Each line shows the defaults of all tests, and leaves out those that another
+/// thread is computing.
+fn one_at_a_time() -> MutexGuard<'static, ()> {
+    static LOCK: Mutex<()> = Mutex::new(());
+
+    LOCK.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Returns the fields whose names start with `prefix`.
 fn fields(prefix: &str) -> BTreeMap<&'static str, String> {
@@ -33,6 +42,7 @@ fn a_default_is_shown_if_the_attribute_says_so() {
     #[context_var(log, log_default, name = "default.absent")]
     static ABSENT: Option<u8> = None;
 
+    let _lock = one_at_a_time();
     Context::new().run(|| {
         let expected = [("default.plan", "7"), ("default.tenant", "public")];
         assert_eq!(fields("default."), expected.map(|(name, value)| (name, value.to_owned())).into());
@@ -56,6 +66,7 @@ fn a_default_that_logs_while_it_is_computed() {
     #[context_var(log, name = "logs.other")]
     static OTHER: u8;
 
+    let _lock = one_at_a_time();
     OTHER.sync_scope(1, || {
         assert_eq!(
             fields("logs."),
@@ -77,6 +88,7 @@ fn a_default_is_an_attribute_of_spans_if_the_attribute_says_so() {
     #[context_var(log, name = "span.region")]
     static REGION: &str = "eu";
 
+    let _lock = one_at_a_time();
     let processor = ContextSpanProcessor::new().with_filter(|name| name.starts_with("span."));
     let provider = SdkTracerProvider::builder().with_span_processor(processor).build();
     let tracer = provider.tracer("tests");
@@ -96,7 +108,7 @@ fn a_default_is_an_attribute_of_spans_if_the_attribute_says_so() {
 #[test]
 fn a_default_is_in_the_line_of_a_closed_span() {
     use std::io::{self, Write};
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
 
     use contextvar::tracing::{ContextFormat, SpanContextLayer};
     use tracing_subscriber::fmt::format::{FmtSpan, Format};
@@ -118,6 +130,7 @@ fn a_default_is_in_the_line_of_a_closed_span() {
     #[context_var(log, log_default, name = "closed.tenant")]
     static TENANT: &str = "public";
 
+    let _lock = one_at_a_time();
     let output = Output::default();
     let writer = output.clone();
     let lines = tracing_subscriber::fmt::layer()
@@ -140,6 +153,7 @@ fn a_default_that_waits_for_a_thread_that_logs() {
     #[context_var(log, log_default, name = "waits.default")]
     static WAITS: bool = std::thread::spawn(|| fields("waits.").is_empty()).join().unwrap();
 
+    let _lock = one_at_a_time();
     assert!(WAITS.get());
     assert_eq!(fields("waits."), [("waits.default", "true".to_owned())].into());
 }
@@ -154,6 +168,7 @@ fn a_default_that_panics_is_left_out() {
         _ => std::panic::resume_unwind(Box::new("on purpose")),
     };
 
+    let _lock = one_at_a_time();
     assert_eq!(fields("panics."), [].into());
     MAY_PANIC.store(0, Ordering::Relaxed);
     assert_eq!(PANICS.get(), 7);
@@ -163,8 +178,6 @@ fn a_default_that_panics_is_left_out() {
 /// Code that logs while a panic unwinds can hold a lock that the default takes.
 #[test]
 fn a_thread_that_panics_computes_no_default() {
-    use std::sync::{Mutex, PoisonError};
-
     struct Logs;
 
     impl Drop for Logs {
@@ -178,6 +191,7 @@ fn a_thread_that_panics_computes_no_default() {
     #[context_var(log, log_default, name = "unwinds.default")]
     static UNWINDS: u32 = *LOCK.lock().unwrap_or_else(PoisonError::into_inner);
 
+    let _lock = one_at_a_time();
     // The log line of another test could compute it, or wait for the lock.
     if std::env::args().any(|argument| argument == "--exact") {
         let result = std::panic::catch_unwind(|| {
@@ -207,6 +221,7 @@ fn a_task_without_a_context_shows_no_default() {
         fields("lost.").into_values().collect()
     }
 
+    let _lock = one_at_a_time();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         assert_eq!(shown().await, ["public"]);
