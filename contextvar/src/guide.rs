@@ -83,8 +83,3 @@ pub mod security {}
 
 #[doc = include_str!("guide/lints.md")]
 pub mod lints {}
-
-/// The programs in the README, compiled and run.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-mod readme {}

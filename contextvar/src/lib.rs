@@ -1,29 +1,67 @@
-//! Context variables ([PEP 567], Python's `contextvars`) for async Rust: a value that follows one request,
-//! job or session through every call, `.await`, spawned task and thread, and through nothing else.
+//! Values that belong to one request (its id, user, tenant or locale) and follow it through every call, `.await`,
+//! spawned task and thread, and through nothing else: Python's context variables ([PEP 567]) for async Rust.
 //!
 //! [PEP 567]: https://peps.python.org/pep-0567/
 //!
-#![cfg_attr(feature = "macros", doc = "```")]
-#![cfg_attr(not(feature = "macros"), doc = "```text")]
-//! use contextvar::{context_var, with_copied_context};
+#![cfg_attr(
+    all(feature = "tower", feature = "tracing", feature = "tokio", feature = "macros"),
+    doc = "```no_run"
+)]
+#![cfg_attr(
+    not(all(feature = "tower", feature = "tracing", feature = "tokio", feature = "macros")),
+    doc = "```text"
+)]
+//! use axum::{Router, routing::get};
+//! use contextvar::{context_var, task, tower::ContextLayer, tracing::ContextFormat};
+//! use tracing::info;
 //!
-//! #[context_var]
-//! static USER: String = "nobody".to_owned();
+//! #[context_var(name = "request_id", log)]
+//! static REQUEST_ID: u64;
 //!
-//! #[with_copied_context]
-//! async fn handler(user: &str) -> String {
-//!     USER.set(user.to_owned());
-//!     greet().await
+//! #[context_var(name = "tenant", log)]
+//! static TENANT: String = "public".to_owned();
+//!
+//! async fn orders() -> String {
+//!     info!("orders");
+//!     task::spawn(audit()); // like `tokio::spawn`, and the task gets a copy of the context
+//!     format!("the orders of {}\n", TENANT.get())
 //! }
 //!
-//! async fn greet() -> String {
-//!     USER.with(|user| format!("hello, {user}"))
+//! async fn audit() {
+//!     info!("audit");
 //! }
 //!
-//! # futures::executor::block_on(async {
-//! assert_eq!(handler("ada").await, "hello, ada");
-//! assert_eq!(USER.get(), "nobody"); // `handler` set the variable in a context of its own
-//! # });
+//! fn app() -> Router {
+//!     let context = ContextLayer::new() // gives each request a context
+//!         .set(&REQUEST_ID, |_| rand::random())
+//!         .set_if_some(&TENANT, |request| Some(request.headers.get("x-tenant")?.to_str().ok()?.to_owned()));
+//!     Router::new().route("/orders", get(orders)).layer(context)
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> std::io::Result<()> {
+//!     tracing_subscriber::fmt().map_event_format(ContextFormat::new).init();
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+//!     axum::serve(listener, app()).await
+//! }
+//! ```
+//!
+//! ```text
+//! $ curl -H 'x-tenant: acme' http://127.0.0.1:3000/orders
+//! the orders of acme
+//!
+//!  INFO shop: orders request_id=8107365311408467157 tenant=acme
+//!  INFO shop: audit request_id=8107365311408467157 tenant=acme
+//! ```
+//!
+//! ```toml
+//! [dependencies]
+//! axum = "0.8"
+//! contextvar = { version = "0.1", features = ["tower", "tracing"] }
+//! rand = "0.9"
+//! tokio = { version = "1", features = ["full"] }
+//! tracing = "0.1"
+//! tracing-subscriber = "0.3"
 //! ```
 //!
 //! # The current context
@@ -41,9 +79,6 @@
 //! [not inherited](ContextVar::inherit). The copy is taken in the caller, at the call. To hand work over in any other way, use
 //! [`InContext::in_inherited_context`] for futures, [`Context::bind`] for closures, and [`Context::bind_async`] for closures
 //! that make futures.
-//!
-//! The [guide](https://docs.rs/contextvar/latest/contextvar/guide/index.html) has more: whether the context follows each way
-//! of handing work over, variables across processes, telemetry, testing, migrating, limits, security and lints.
 //!
 //! # Features
 //!
@@ -74,6 +109,19 @@
 //! - Seconds: the CPU time that a clean release build of the program takes longer, in the same two parts. `scripts/feature-size`
 //!   measures both. It also counts instructions before `main`: 15 for each variable with `log_default` or `baggage`.
 //! - Crates: those that the feature alone adds to the build, indirect ones included.
+//!
+//! # The guide
+//!
+//! | to | read |
+//! |---|---|
+//! | write a first program with axum, tonic, actix-web or hyper, for messages or for the command line | [Getting started](https://docs.rs/contextvar/latest/contextvar/guide/getting_started/index.html) |
+//! | find what you write today beside what to write here | [Coming from](https://docs.rs/contextvar/latest/contextvar/guide/coming_from/index.html) Python, `task_local!`, tracing, OpenTelemetry, Java, .NET, Node.js, Go or Kotlin |
+//! | hand work over to a `JoinSet`, a thread pool, a callback, a stream | [Does the context follow?](https://docs.rs/contextvar/latest/contextvar/guide/propagation/index.html) |
+//! | find out why a value is missing | [Ways to lose a context](https://docs.rs/contextvar/latest/contextvar/guide/lost/index.html), [Errors](https://docs.rs/contextvar/latest/contextvar/guide/errors/index.html) |
+//! | use pools, caches, websockets, deadlines, transactions | [Recipes](https://docs.rs/contextvar/latest/contextvar/guide/recipes/index.html) |
+//! | see the variables in other places | [Logs](https://docs.rs/contextvar/latest/contextvar/guide/logs/index.html), [traces and metrics](https://docs.rs/contextvar/latest/contextvar/guide/telemetry/index.html), [other processes](https://docs.rs/contextvar/latest/contextvar/guide/baggage/index.html), [Python](https://docs.rs/contextvar/latest/contextvar/guide/python/index.html), [the live view](https://docs.rs/contextvar/latest/contextvar/guide/live_view/index.html) |
+//! | test code that reads variables | [Testing](https://docs.rs/contextvar/latest/contextvar/guide/testing/index.html) |
+//! | decide whether to use it | [Versions](https://docs.rs/contextvar/latest/contextvar/guide/versions/index.html), [Limits](https://docs.rs/contextvar/latest/contextvar/guide/limits/index.html), [Security](https://docs.rs/contextvar/latest/contextvar/guide/security/index.html), [Lints](https://docs.rs/contextvar/latest/contextvar/guide/lints/index.html) |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
@@ -91,9 +139,11 @@ mod error;
     doc,
     feature = "baggage",
     feature = "hyper",
+    feature = "inspect",
     feature = "macros",
     feature = "metrics",
     feature = "opentelemetry",
+    feature = "python",
     feature = "stream",
     feature = "tokio",
     feature = "tower",
@@ -162,13 +212,43 @@ pub use var::{ContextValue, ContextVar};
 
 /// Makes a static a context variable.
 ///
-/// `static NAME: T = value;` becomes a `static NAME: ContextVar<T>` with that default. The value can be any
-/// expression. It is evaluated once per process, when the default is first needed (see
-/// [`ContextVar::with_default`]). `static NAME: T;` has no default. Visibility, docs and other attributes are
-/// kept.
+/// ```
+/// use contextvar::context_var;
 ///
-/// The attribute works wherever a static can be: in modules, functions and methods. There is no form for a
-/// list of variables, as `thread_local!` has: rustfmt, editors and `grep` know how to handle a static.
+/// #[context_var]
+/// static LOCALE: &str = "en"; // `"en"` is the default
+///
+/// #[context_var(name = "user", log)]
+/// pub static USER: String; // no default
+///
+/// assert_eq!(LOCALE.get(), "en");
+/// LOCALE.set("fr");
+/// assert_eq!(LOCALE.get(), "fr");
+///
+/// assert!(USER.try_get().is_err());
+/// assert_eq!(USER.name(), "user");
+/// ```
+///
+/// The static's type becomes [`ContextVar<T>`](ContextVar), whose methods read and set the value. The default can
+/// be any expression. It is evaluated once per process, when it is first needed: see
+/// [`ContextVar::with_default`]. Without a default, [`get`](ContextVar::get) panics where no value is set.
+///
+/// # Arguments
+///
+/// | argument | effect |
+/// |---|---|
+/// | `name = ".."` | The name in messages and logs. The default is the static's identifier. |
+/// | `log` | Logs show the value where it is set: its `Display`, or its `Debug` if it has no `Display`. Numbers and booleans keep their types. An `Option` is shown as the value in it, and not at all if it is `None`. See [`ContextVar::log`]. |
+/// | `log = \|value\| &value.part` | Logs show what the closure or function returns. |
+/// | `log = serde` | Logs show the value as JSON (feature `serde`). |
+/// | `log_default` | Logs show the default as well, where the variable is not set and there is a context. The first line computes it, so it must not take a lock that code holds while it logs. |
+/// | `secret` | The value is never shown. See [`ContextVar::secret`]. |
+/// | `metric` | The value, or the default, is a label of metrics. See [`ContextVar::metric`]. |
+/// | `inherit = false` | Other tasks and threads do not inherit the value. See [`ContextVar::inherit`]. |
+/// | `report = false` | Reads and writes of the variable without a context are not reported. See [`ContextVar::report`]. |
+/// | `baggage = "key"`, `codec = Codec` | Requests to other processes carry the value (feature `baggage`). See `contextvar::baggage`. |
+/// | `python = "package.module:NAME"`, `python_codec = Codec` | The variable is tied to this Python `ContextVar` (feature `python`). Its values are converted by PyO3's traits, or by the codec. See `contextvar::python`. |
+/// | `crate = path` | The path of the `contextvar` crate, if it is not `::contextvar`. |
 ///
 /// # Defaults that requests share
 ///
@@ -202,60 +282,64 @@ pub use var::{ContextValue, ContextVar};
 /// # });
 /// ```
 ///
-/// The attribute makes rustc warn about such a default if the type shows it: by a name such as `Mutex`, or by
-/// an `Arc` of a type that the attribute does not know. The warning is the lint `deprecated`. If requests are
-/// meant to share the value, write `#[allow(deprecated)]` on the static. The attribute sees only names, so it
-/// misses what is behind an alias or inside a type of your own.
+/// rustc warns about such a default if the type shows it: by a name such as `Mutex`, or by an `Arc` of a type that
+/// the attribute does not recognize. The warning is the lint `deprecated`. If requests are meant to share the
+/// value, write `#[allow(deprecated)]` on the static. The attribute sees only names, so it misses what is behind an
+/// alias or inside a type of your own.
 ///
-/// # Arguments
+/// # Placement
 ///
-/// - `name = "..."`: the name for messages. The default is the static's identifier.
-/// - `secret`: the value is never shown. See [`ContextVar::secret`].
-/// - `log`: logs show the value if it is set, with its `Display`, or with its `Debug` if it has no `Display`.
-///   Numbers and booleans keep their types. An `Option` is shown as the value in it, and not at all if it is
-///   `None`. See [`ContextVar::log`].
-/// - `log = |value| &value.part`: logs show what the closure or function returns, in the same way.
-/// - `log = serde` (feature `serde`): logs show the value as JSON.
-/// - `log_default`: logs show the default as well, where the variable is not set and there is a context. The first
-///   line computes it, so it must not take a lock that code holds while it logs.
-/// - `metric`: the value, or the default, is a label of metrics. See [`ContextVar::metric`].
-/// - `baggage = "key"`, `codec = Codec` (feature `baggage`): requests to other processes carry the value. See
-///   `contextvar::baggage`.
-/// - `python = "package.module:NAME"` (feature `python`): the variable is tied to this Python `ContextVar`. Its values
-///   are converted by PyO3's traits, or by the codec in `python_codec = Codec`. See `contextvar::python`.
-/// - `inherit = false`: other tasks and threads do not inherit the value. See [`ContextVar::inherit`].
-/// - `report = false`: reads and writes of the variable without a context are not reported. See
-///   [`ContextVar::report`].
-/// - `crate = path`: the path of the `contextvar` crate, if it is not `::contextvar`.
-///
-/// # Examples
-///
-/// ```
-/// use contextvar::context_var;
-///
-/// #[context_var]
-/// static LOCALE: &str = "en";
-///
-/// #[context_var(name = "user")]
-/// pub static USER: String;
-///
-/// assert_eq!(LOCALE.get(), "en");
-/// assert_eq!(USER.name(), "user");
-/// assert!(USER.try_get().is_err());
-/// ```
+/// The attribute works wherever a static can be: in modules, functions and methods. The static keeps its
+/// visibility, docs and other attributes. There is no form for a list of variables, as `thread_local!` has:
+/// rustfmt, editors and `grep` handle a static well.
 #[cfg(feature = "macros")]
 #[doc(alias = "task_local")]
 pub use contextvar_macros::context_var;
 
 /// Runs the body of a function in a copy of the caller's context.
 ///
+/// ```
+/// use contextvar::{context_var, with_copied_context};
+///
+/// #[context_var]
+/// static USER: String = "nobody".to_owned();
+///
+/// #[with_copied_context]
+/// async fn login(user: &str) -> String {
+///     USER.set(user.to_owned());
+///     greet().await
+/// }
+///
+/// #[with_copied_context(USER = user.to_owned())] // sets a variable in the copy
+/// async fn greet_as(user: &str) -> String {
+///     greet().await
+/// }
+///
+/// async fn greet() -> String {
+///     USER.with(|user| format!("hello, {user}"))
+/// }
+///
+/// # futures::executor::block_on(async {
+/// assert_eq!(login("ada").await, "hello, ada");
+/// assert_eq!(greet_as("grace").await, "hello, grace");
+/// assert_eq!(USER.get(), "nobody"); // the changes stayed in the copies
+/// # });
+/// ```
+///
 /// On an `async fn` the copy is taken when the function is called, not when its future is first polled. So
 /// `tokio::spawn(f())` carries the caller's context, and `ctx.run(|| f())` returns a future that runs in a
 /// copy of `ctx`. The caller does not see the values that the body sets.
 ///
-/// The future is `Send` where that of the plain `async fn` is, and at most 24 bytes larger. Each of the features
-/// `carry` and `inspect` adds 8 bytes. `cargo check` of 500 annotated functions takes 1.21 times as long as that
-/// of the plain ones (2.3 s, medians of 15 runs, `scripts/compile-time`).
+/// # Arguments
+///
+/// | argument | effect |
+/// |---|---|
+/// | `VAR = value`, any number of times | Sets variables in the copy, in order, before the body runs. A value is an expression that sees the function's arguments and the variables set before it. It is evaluated at the first poll of an `async fn` (and of a `fn` that consists of a `Box::pin(async ..)`), and at the call of a plain `fn`. |
+/// | `skip` | Leaves a function out of an annotated `impl`, trait or module. |
+/// | `future` | Declares that the function returns a boxed future under another name. |
+/// | `python` | The body runs in a copy of Python's current context (feature `python`). On an `async fn`, the copy is taken at the first poll, because the body of a coroutine runs in the context of the task that awaits it. The function must return a `Result` whose error implements `From<PyErr>`. Not allowed on an `impl` block, a trait or a module. See `contextvar::python`. |
+/// | `apply_changes`, with `python` | The body's changes are applied to Python's current context when the body has finished. |
+/// | `crate = path` | The path of the `contextvar` crate, if it is not `::contextvar`. |
 ///
 /// # Placement
 ///
@@ -271,9 +355,13 @@ pub use contextvar_macros::context_var;
 /// A trait's method without a body has nothing to run: annotate the implementations. A trait whose async
 /// methods all lack a body is an error.
 ///
-/// An `async fn main()` without a runtime's attribute still fails with rustc's error E0752. To get that
-/// message, the macro leaves every private `async fn main()` async. One that is not the program's `main`
-/// takes its copy at the first poll.
+/// # Limits
+///
+/// The attribute cannot recognize a return type that hides a future (an alias, `impl` of your own trait,
+/// `impl IntoFuture`): only the body of such a plain `fn` runs in the copy. If the type turns out to be a
+/// boxed future, that is an error, which the argument `future` resolves. An annotated `impl`, trait or module
+/// leaves such a function unchanged. A function that returns `impl Fn(..)` can need the types of its
+/// closure's arguments.
 ///
 /// # With other macros
 ///
@@ -294,75 +382,24 @@ pub use contextvar_macros::context_var;
 ///
 /// [lints]: https://docs.rs/contextvar/latest/contextvar/guide/lints/index.html
 ///
-/// # Limits
+/// # The expansion
 ///
-/// The attribute cannot recognize a return type that hides a future (an alias, `impl` of your own trait,
-/// `impl IntoFuture`): only the body of such a plain `fn` runs in the copy. If the type turns out to be a
-/// boxed future, that is an error, which the argument `future` resolves. An annotated `impl`, trait or module
-/// leaves such a function unchanged. A function that returns `impl Fn(..)` can need the types of its
-/// closure's arguments.
+/// rustc sees a `fn` that returns an async block. So a message can say "async block" or "closure" instead of
+/// "function". In a plain `#[track_caller]` fn, `Location::caller()` is not the caller's location. The file
+/// `expansions.md` of contextvar-macros shows each form.
 ///
-/// rustc sees a `fn` that returns an async block (the file `expansions.md` of contextvar-macros shows each
-/// form). So a message can say "async block" or "closure" instead of "function". In a plain `#[track_caller]`
-/// fn, `Location::caller()` is not the caller's location.
+/// The future is `Send` where that of the plain `async fn` is, and at most 24 bytes larger. Each of the features
+/// `carry` and `inspect` adds 8 bytes. `cargo check` of 500 annotated functions takes 1.21 times as long as that
+/// of the plain ones (2.3 s, medians of 15 runs, `scripts/compile-time`).
 ///
-/// # Arguments
-///
-/// - `future`: declares that the function returns a boxed future under another name.
-/// - `python` (feature `python`): the body runs in a copy of Python's current context. On an `async fn`, the copy is
-///   taken at the first poll, because the body of a coroutine runs in the context of the task that awaits it. The
-///   function must return a `Result` whose error implements `From<PyErr>`. Not allowed on an `impl` block, a trait or a
-///   module. See `contextvar::python`.
-/// - `apply_changes`, with `python`: the body's changes are applied to Python's current context when the body has
-///   finished.
-/// - `skip`: leaves a function out of an annotated `impl`, trait or module.
-/// - `VAR = value`, any number of times: sets variables in the copy, in order, before the body runs. The
-///   values are expressions. They see the function's arguments and the variables that were set before them.
-///   They are evaluated at the first poll of an `async fn` (and of a `fn` that consists of a
-///   `Box::pin(async ..)`), and at the call of a plain `fn`.
-/// - `crate = path`: the path of the `contextvar` crate, if it is not `::contextvar`.
-///
-/// # Examples
-///
-/// ```
-/// use contextvar::{context_var, with_copied_context};
-///
-/// #[context_var]
-/// static USER: String = "nobody".to_owned();
-///
-/// #[with_copied_context]
-/// async fn login(user: &str) -> String {
-///     USER.set(user.to_owned());
-///     USER.get()
-/// }
-///
-/// #[with_copied_context(USER = user.to_owned())]
-/// async fn greet(user: &str) -> String {
-///     format!("hello, {}", USER.get())
-/// }
-///
-/// # futures::executor::block_on(async {
-/// assert_eq!(login("ada").await, "ada");
-/// assert_eq!(greet("grace").await, "hello, grace");
-/// assert_eq!(USER.get(), "nobody");
-/// # });
-/// ```
+/// An `async fn main()` without a runtime's attribute still fails with rustc's error E0752. To get that
+/// message, the macro leaves every private `async fn main()` async. One that is not the program's `main`
+/// takes its copy at the first poll.
 #[cfg(feature = "macros")]
 #[doc(alias = "instrument")]
 pub use contextvar_macros::with_copied_context;
 
 /// Runs the body of a function in a new, empty context.
-///
-/// Otherwise it is the same as
-/// [`#[with_copied_context]`](macro@with_copied_context): it has the same placement and arguments. On a function in an annotated `impl`
-/// block, trait or module, the function's own attribute applies.
-///
-/// # In tests
-///
-/// A `#[test]` runs in its thread's own context, and can find values there that another test has set: with
-/// `--test-threads=1`, all tests run on one thread. With this attribute each test starts with an empty
-/// context, or with the entries that you write, and leaves no values behind. Put it above or below `#[test]`,
-/// `#[tokio::test]` and `#[rstest]`:
 ///
 /// ```
 /// use contextvar::{context_var, with_empty_context};
@@ -372,20 +409,31 @@ pub use contextvar_macros::with_copied_context;
 ///
 /// #[with_empty_context]
 /// #[test]
-/// fn plain() {
+/// fn starts_empty() {
 ///     assert_eq!(USER.get(), "nobody");
-///     USER.set("ada".to_owned());
+///     USER.set("ada".to_owned()); // gone when the test ends
 /// }
 ///
 /// #[with_empty_context(USER = "ada".to_owned())]
 /// #[tokio::test]
-/// async fn with_a_fixture() {
+/// async fn starts_with_a_user() {
 ///     assert_eq!(USER.get(), "ada");
 /// }
 /// ```
 ///
+/// The attribute has the placement, the arguments and the limits of
+/// [`#[with_copied_context]`](macro@with_copied_context). On a function in an annotated `impl` block, trait or
+/// module, the function's own attribute applies.
+///
+/// # In tests
+///
+/// A `#[test]` runs in its thread's own context, and can find values there that another test has set: with
+/// `--test-threads=1`, all tests run on one thread. With this attribute each test starts with an empty
+/// context, or with the entries that you write, and leaves no values behind. Put it above or below `#[test]`,
+/// `#[tokio::test]` and `#[rstest]`.
+///
 /// rstest moves the attribute to the test that it generates for each case, so entries cannot use the case's
-/// arguments.
+/// arguments. Set such variables in the body:
 ///
 /// ```text
 /// #[with_empty_context]

@@ -22,6 +22,7 @@ mod other_macros;
 mod pages;
 mod propagation;
 mod properties;
+mod readme;
 mod requests;
 mod requests_end;
 mod returned_futures;
