@@ -50,8 +50,8 @@
 //! $ curl -H 'x-tenant: acme' http://127.0.0.1:3000/orders
 //! the orders of acme
 //!
-//!  INFO shop: orders request_id=8107365311408467157 tenant=acme
-//!  INFO shop: audit request_id=8107365311408467157 tenant=acme
+//! 2026-05-04T03:02:01.000117Z  INFO shop: orders request_id=8107365311408467157 tenant=acme
+//! 2026-05-04T03:02:01.000163Z  INFO shop: audit request_id=8107365311408467157 tenant=acme
 //! ```
 //!
 //! ```toml
@@ -82,30 +82,31 @@
 //!
 //! # Features
 //!
-//! | feature | adds | instructions in use | KiB | seconds | crates | needs |
-//! |---|---|---|--:|--:|--:|---|
-//! | `macros` (default) | the attributes |  | 8 | 4.6 | 6 |  |
-//! | `tokio` (default) | [`task`], and the last row of the table above. Without it, a tokio task that was given no context shares the context of the worker thread it happens to run on, as the tasks of other executors do. | 36 a poll, 165 a spawn | 9 + 118 | 0 + 3.0 | 1 | tokio 1.44 |
-//! | `stream` | [`Scoped`] around streams, and `StreamInContext` |  | 4 + 1 | 0 | 1 | futures-core 0.3 |
-//! | `sink` | [`Scoped`] around sinks |  | 4 + 1 | 0 | 1 | futures-sink 0.3 |
-//! | `http-body` | [`Scoped`] around HTTP bodies | 97 a frame | 4 + 9 | 0 + 2.2 | 4 | http-body 1 |
-//! | `hyper` | a context for each request of hyper's connections; an executor whose tasks inherit the context |  | 12 + 6 | 0.1 + 3.8 | 6 | hyper 1 |
-//! | `tower` | a context for each request or connection of a server; variables in headers of the response | 360 a request, 520 for two variables, 760 a header | 18 + 7 | 0.8 + 2.5 | 6 | tower 0.5, axum 0.8 |
-//! | `carry` | ambient values of other libraries carried into tasks | 7 a poll | 9 + 29 | 0.2 | 0 |  |
-//! | `tracing` | variables in logs; spans carried into tasks. Implies `carry`. | 630 a line with one variable | 32 + 163 | 0.9 + 5.3 | 7 | tracing-subscriber 0.3 |
-//! | `serde` | `#[context_var(log = serde)]`: logs show a value as JSON |  | 47 + 54 | 4.6 + 6.5 | 12 | serde 1 |
-//! | `metrics` | variables as labels of the `metrics` crate | 2130 a count with two labels | 91 + 3 | 0.2 + 2.4 | 3 | metrics 0.24 |
-//! | `opentelemetry` | variables as attributes of OpenTelemetry's spans, log records and metrics; its context carried into tasks. Implies `carry`. | 4230 a span, 1230 a record | 39 + 154 | 2.4 + 18.8 | 25 | opentelemetry and its SDK 0.33, tracing-opentelemetry 0.34 |
-//! | `baggage` | variables and the trace sent to other processes as W3C Baggage and Trace Context. Implies `opentelemetry`. | 2690 to send three entries, 3860 to receive them | 12 + 122 | 5.3 + 18.3 | 30 | opentelemetry 0.33 |
-//! | `python` | one context for Python and Rust: variables tied to Python's | 2250 a call with one variable, 820 a call back | 139 + 75 | 3.5 + 27.2 | 22 | PyO3 and pyo3-async-runtimes 0.30, Python 3.9 |
-//! | `observe` | an observer of the contexts that threads enter and exit |  | 3 + 4 | 0 | 0 |  |
-//! | `report` | reports of reads and writes that find no context |  | 31 | 0.3 | 0 |  |
-//! | `inspect` | a list of the live contexts of tasks, threads and requests, as a page that a server serves. Implies `report`. | 2 a poll; on, 116 a poll, 885 a task | 281 + 70 | 3.2 + 13.6 | 20 |  |
-//! | `runtime-hooks` | tokio runtimes whose tasks all inherit the context |  | 31 + 126 | 0.6 + 3.0 | 1 | `--cfg tokio_unstable` |
+//! | feature | adds | needs | instructions | KiB | seconds | crates |
+//! |---|---|---|---|--:|--:|--:|
+//! | `macros` (default) | the attributes |  |  | 8 | 4.6 | 6 |
+//! | `tokio` (default) | [`task`], and the last row of the table above. Without it, a tokio task that was given no context shares the context of the worker thread it happens to run on, as the tasks of other executors do. | tokio 1.44 | 36 a poll, 165 a spawn | 9 + 118 | 0 + 3.0 | 1 |
+//! | `stream` | [`Scoped`] around streams, and `StreamInContext` | futures-core 0.3 |  | 4 + 1 | 0 | 1 |
+//! | `sink` | [`Scoped`] around sinks | futures-sink 0.3 |  | 4 + 1 | 0 | 1 |
+//! | `http-body` | [`Scoped`] around HTTP bodies | http-body 1 | 97 a frame | 4 + 9 | 0 + 2.2 | 4 |
+//! | `hyper` | a context for each request of hyper's connections; an executor whose tasks inherit the context | hyper 1 |  | 12 + 6 | 0.1 + 3.8 | 6 |
+//! | `tower` | a context for each request or connection of a server; variables in headers of the response | tower 0.5, axum 0.8 | 360 a request, 520 for two variables, 760 a header | 18 + 7 | 0.8 + 2.5 | 6 |
+//! | `carry` | ambient values of other libraries carried into tasks |  | 7 a poll | 9 + 29 | 0.2 | 0 |
+//! | `tracing` | variables in logs; spans carried into tasks. Implies `carry`. | tracing-subscriber 0.3 | 630 a line with one variable | 32 + 163 | 0.9 + 5.3 | 7 |
+//! | `serde` | `#[context_var(log = serde)]`: logs show a value as JSON | serde 1 |  | 47 + 54 | 4.6 + 6.5 | 12 |
+//! | `metrics` | variables as labels of the `metrics` crate | metrics 0.24 | 2130 a count with two labels | 91 + 3 | 0.2 + 2.4 | 3 |
+//! | `opentelemetry` | variables as attributes of OpenTelemetry's spans, log records and metrics; its context carried into tasks. Implies `carry`. | opentelemetry and its SDK 0.33, tracing-opentelemetry 0.34 | 4230 a span, 1230 a record | 39 + 154 | 2.4 + 18.8 | 25 |
+//! | `baggage` | variables and the trace sent to other processes as W3C Baggage and Trace Context. Implies `opentelemetry`. | opentelemetry 0.33 | 2690 to send three entries, 3860 to receive them | 12 + 122 | 5.3 + 18.3 | 30 |
+//! | `python` | one context for Python and Rust: variables tied to Python's | PyO3 and pyo3-async-runtimes 0.30, Python 3.9 | 2250 a call with one variable, 820 a call back | 139 + 75 | 3.5 + 27.2 | 22 |
+//! | `observe` | an observer of the contexts that threads enter and exit |  |  | 3 + 4 | 0 | 0 |
+//! | `report` | reports of reads and writes that find no context |  |  | 31 | 0.3 | 0 |
+//! | `inspect` | a list of the live contexts of tasks, threads and requests, as a page that a server serves. Implies `report`. |  | 2 a poll; on, 116 a poll, 885 a task | 281 + 70 | 3.2 + 13.6 | 20 |
+//! | `runtime-hooks` | tokio runtimes whose tasks all inherit the context | `--cfg tokio_unstable` |  | 31 + 126 | 0.6 + 3.0 | 1 |
 //!
-//! - Instructions: beyond the same work without the feature, counted by callgrind. `docs/` in the repository has all of them,
+//! - Instructions: per use, beyond the same work without the feature, counted by callgrind. `docs/` in the repository has all of them,
 //!   beside peers.
-//! - KiB: what a small program that uses the feature grows by, for this library and for the other libraries.
+//! - KiB: what a small program that uses the feature grows by. `4 + 1` means 4 for this library and 1 for the other
+//!   libraries.
 //! - Seconds: the CPU time that a clean release build of the program takes longer, in the same two parts. `scripts/feature-size`
 //!   measures both. It also counts instructions before `main`: 15 for each variable with `log_default` or `baggage`.
 //! - Crates: those that the feature alone adds to the build, indirect ones included.

@@ -23,8 +23,12 @@ use crate::var::{ContextValue, ContextVar};
 /// `CatchPanicLayer`, inside of it: axum closes the connection of a handler or extractor that panics without
 /// an answer.
 ///
-/// The context is [empty](Self::new) at first, or a [copy](Self::from_current) of the context that is current
-/// where the request arrives.
+/// With [`new`](Self::new) the context is empty at first. With [`from_current`](Self::from_current) it is a copy of
+/// the context of the request's connection.
+///
+/// The methods that set variables run in the order in which you call them, in the request's context. So each closure
+/// sees the variables that were set before it. The variables that a log line or a header of a rejection needs come
+/// before [`set_or_reject`](Self::set_or_reject).
 ///
 /// # Nested layers
 ///
@@ -103,7 +107,7 @@ impl<R> ContextLayer<R> {
     }
 
     /// Sets a variable from each request. `value` runs in the request's context and sees the variables that
-    /// were set before it.
+    /// earlier methods of this layer have set.
     #[must_use = "this returns the layer"]
     pub fn set<T: ContextValue>(
         self,
@@ -115,8 +119,8 @@ impl<R> ContextLayer<R> {
         })
     }
 
-    /// Sets a variable from each request for which `value` returns `Some`. For other requests the variable
-    /// stays as it was.
+    /// Sets a variable from each request for which `value` returns `Some`. For other requests the variable keeps the
+    /// value that an earlier method of this layer or an outer layer has set, if there is one.
     ///
     /// ```
     /// use contextvar::ContextVar;
@@ -142,7 +146,8 @@ impl<R> ContextLayer<R> {
     }
 
     /// Sets a variable from each request for which `value` returns `Ok`. Otherwise answers the request with
-    /// the response that `reject` makes of the error, and does not call the inner service.
+    /// the response that `reject` makes of the error, and does not call the inner service. `reject` runs in the
+    /// request's context, so what it logs has the variables that were set before.
     ///
     /// The body of that response has the type of the inner service's bodies.
     #[must_use = "this returns the layer"]
