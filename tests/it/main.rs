@@ -4,6 +4,7 @@ mod auto_traits;
 mod baggage;
 mod bodies;
 mod carry;
+mod coming_from;
 mod connections;
 mod coroutines;
 mod drop_order_and_size;
