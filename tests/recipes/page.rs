@@ -15,7 +15,8 @@ fn assert_programs(page: &str, directory: &str) {
     for entry in fs::read_dir(package.join(directory)).unwrap() {
         files.push(fs::read_to_string(entry.unwrap().path()).unwrap());
     }
-    let recipe = |file: &'static str| Some(file.split_once("\n// Recipe\n\n")?.1.split_once("\n// Test\n")?.0);
+    let recipe =
+        |file: &'static str| Some(file.split_once("\n// Recipe\n\n")?.1.split_once("\n// Test\n")?.0);
     let tested: BTreeSet<_> = files.leak().iter().filter_map(|file| recipe(file)).collect();
 
     if let Some(recipe) = on_page.symmetric_difference(&tested).next() {
