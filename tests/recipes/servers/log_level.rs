@@ -24,6 +24,8 @@ fn with_level(routes: Router) -> Router {
 
 // Test
 
+use axum::http::request::Parts;
+use axum::routing::get;
 use contextvar::task;
 use tracing::{debug, info};
 use tracing_subscriber::filter::filter_fn;
@@ -41,11 +43,9 @@ fn log() -> String {
 }
 
 fn app() -> Router {
-    let set_n = |request: &axum::http::request::Parts| {
-        Some(request.headers.get("x-log-level")?.to_str().ok()?.to_owned())
-    };
+    let set_n = |request: &Parts| Some(request.headers.get("x-log-level")?.to_str().ok()?.to_owned());
     let in_task = async || task::spawn(async { log() }).await.unwrap();
-    let routes = in_pairs(log).route("/task", axum::routing::get(in_task));
+    let routes = in_pairs(log).route("/task", get(in_task));
     with_level(routes.layer(ContextLayer::new().set_if_some(&N, set_n)))
 }
 
@@ -55,9 +55,9 @@ fn each_request_logs_at_its_level() {
         init();
         log();
         let address = serve(app()).await;
-        for levels in [["info", "debug"], ["debug", "error"], ["info", "nonsense"]] {
-            ask_both(address, levels.map(|level| format!("x-log-level: {level}")).each_ref().map(|s| &**s))
-                .await;
+        let [debug, info] = ["x-log-level: debug", "x-log-level: info"];
+        for headers in [[info, debug], [debug, "x-log-level: error"], [info, "x-log-level: nonsense"]] {
+            ask_both(address, headers).await;
         }
         ask(address, "/task", "x-log-level: DEBUG").await;
         log();

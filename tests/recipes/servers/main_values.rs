@@ -20,6 +20,7 @@ fn with_shard(routes: Router, shard: u32) -> Router {
 // Test
 
 use contextvar::tracing::ContextFormat;
+use tokio::net::TcpListener;
 use tracing::info;
 
 use super::support::{ask_both, in_own_process, in_pairs, serve};
@@ -47,12 +48,18 @@ fn each_request_has_both_values() {
 }
 
 #[tokio::test]
-async fn a_layer_starts_without_the_values_of_main() {
+async fn a_layer_alone_does_not_see_the_values_of_main() {
     REGION.set("elsewhere".to_owned());
     SHARD.set(8);
     for layer in [ContextLayer::new(), ContextLayer::from_current()] {
-        let address = serve(in_pairs(seen).layer(layer)).await;
-        let answers = ask_both(address, ["accept: */*"; 2]).await;
-        assert_eq!(answers.map(|answer| answer.body), ["local None", "local None"]);
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        // Served where the values are set, as `main` does.
+        tokio::select! {
+            served = axum::serve(listener, in_pairs(seen).layer(layer)) => served.unwrap(),
+            answers = ask_both(address, ["accept: */*"; 2]) => {
+                assert_eq!(answers.map(|answer| answer.body), ["local None", "local None"]);
+            }
+        }
     }
 }

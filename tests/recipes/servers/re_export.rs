@@ -15,7 +15,7 @@ async fn greet(user: &str) -> String {
 // Test
 
 mod platform {
-    pub(super) use contextvar;
+    pub(super) use ::contextvar;
 }
 
 /// What a crate can export, with `#[macro_export]` and `$crate::contextvar` for the path.

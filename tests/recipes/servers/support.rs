@@ -75,21 +75,14 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Returns the only line on standard output that contains `text`.
-    pub(crate) fn line(&self, text: &str) -> &str {
-        let lines = self.lines(text);
-        assert_eq!(lines.len(), 1, "{text}: {lines:#?}\n{}", self.stdout);
-        lines[0]
-    }
-
     /// Returns the lines on standard output that contain `text`.
     pub(crate) fn lines(&self, text: &str) -> Vec<&str> {
         self.stdout.lines().filter(|line| line.contains(text)).collect()
     }
 }
 
-/// Runs `f`, which is the body of `test`, in a process of its own: a process has one global subscriber and one
-/// panic hook. Returns the output of that process, and `None` in it.
+/// Runs `f`, which is the body of `test`, in a process of its own: a process has one global subscriber and
+/// one panic hook. Returns the output of that process, and `None` in it.
 pub(crate) fn in_own_process<F: Future<Output = ()>>(test: &str, f: impl FnOnce() -> F) -> Option<Output> {
     if std::env::var_os(OWN_PROCESS).is_some() {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
