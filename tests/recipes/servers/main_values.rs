@@ -7,7 +7,7 @@ use contextvar::{context_var, tower::ContextLayer};
 
 /// One value for the process, computed on first use.
 #[context_var(name = "region")]
-static REGION: String = std::env::var("REGION").unwrap_or_else(|_| "local".to_owned());
+static REGION: String = std::env::var("SHOP_REGION").unwrap_or_else(|_| "local".to_owned());
 
 /// A value that `main` has read from its configuration.
 #[context_var(name = "shard", log)]
