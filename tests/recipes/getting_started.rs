@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex};
 use contextvar::tracing::ContextFormat;
 use tracing::subscriber::DefaultGuard;
 
-#[expect(dead_code, reason = "`main` binds a fixed port")]
 mod actix_web;
 #[expect(dead_code, reason = "`main` binds a fixed port")]
 mod axum;

@@ -22,7 +22,7 @@ fn app() -> Router {
 
 async fn orders() -> String {
     info!("orders");
-    task::spawn(async { info!("audit") });
+    task::spawn(async { info!("audit") }); // in a copy of the request's context
     format!("the orders of {}\n", TENANT.get())
 }
 

@@ -48,6 +48,7 @@ fn the_tests_pass_also_on_one_thread() {
         let mut lines: Vec<_> = output.lines().filter(|line| line.starts_with("test ")).collect();
         lines.sort_unstable();
         let shown = shown("Tests");
+        assert!(output.contains(shown[0]), "{output}");
         let expected: Vec<_> =
             shown[1..3].iter().map(|line| line.replace("test ", "test getting_started::tests::")).collect();
         assert_eq!(lines[..2], expected, "{output}");

@@ -15,7 +15,7 @@ impl Health for Shop {
     async fn check(&self, _: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
         tracing::info!("check");
         task::spawn(async { tracing::info!("audit") });
-        Ok(Response::new(HealthCheckResponse { status: USER.is_set().into() }))
+        Ok(Response::new(HealthCheckResponse { status: USER.is_set().into() })) // 1: SERVING
     }
     type WatchStream = BoxStream<HealthCheckResponse>;
     async fn watch(&self, _: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
@@ -94,4 +94,20 @@ async fn calls_of_one_connection_have_their_values() {
     lines.sort_unstable();
     let expected = ["audit", "audit user=7", "audit user=8", "check", "check user=7", "check user=8"];
     assert_eq!(lines, expected.map(|line| format!(" INFO shop: {line}")));
+}
+
+#[tokio::test]
+async fn an_interceptor_sets_variables() {
+    let (log, _guard) = Log::start();
+    let set_user = |call: Request<()>| {
+        assert!(!USER.is_set());
+        USER.set(9);
+        Ok(call)
+    };
+    let mut client = HealthClient::new(context().layer(HealthServer::with_interceptor(Shop, set_user)));
+    client.check(call(None)).await.unwrap();
+    client.check(call(None)).await.unwrap();
+    tokio::task::yield_now().await;
+    let lines = ["check", "check", "audit", "audit"].map(|line| format!(" INFO shop: {line} user=9"));
+    assert_eq!(log.lines(module_path!()), lines);
 }
