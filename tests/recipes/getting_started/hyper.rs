@@ -6,16 +6,17 @@ use contextvar::{context_var, hyper::ContextService, task, tracing::ContextForma
 use hyper::{Error, Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
-use tracing::info;
 
-#[context_var(name = "path", log)]
-static PATH: String;
+#[context_var(name = "tenant", log)]
+static TENANT: String = "public".to_owned();
 
 async fn handle(request: Request<Incoming>) -> Result<Response<String>, Error> {
-    PATH.set(request.uri().path().to_owned());
-    info!("request");
-    task::spawn(async { info!("audit") });
-    Ok(Response::new(format!("this is {}\n", PATH.get())))
+    if let Some(tenant) = request.headers().get("x-tenant").and_then(|tenant| tenant.to_str().ok()) {
+        TENANT.set(tenant.to_owned());
+    }
+    tracing::info!("orders");
+    task::spawn(async { tracing::info!("audit") });
+    Ok(Response::new(format!("the orders of {}\n", TENANT.get())))
 }
 
 async fn serve(listener: TcpListener) -> std::io::Result<()> {
@@ -39,12 +40,12 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Sends two requests on one connection. Returns the answers.
-async fn send(address: SocketAddr, first: &str, second: &str) -> String {
+/// Sends two requests on one connection, of which the second one has no tenant. Returns the answers.
+async fn send(address: SocketAddr, tenant: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let requests = format!(
-        "GET {first} HTTP/1.1\r\nhost: localhost\r\n\r\n\
-         GET {second} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+        "GET /orders HTTP/1.1\r\nhost: localhost\r\nx-tenant: {tenant}\r\n\r\n\
+         GET /orders HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
     );
     stream.write_all(requests.as_bytes()).await.unwrap();
     let mut answers = String::new();
@@ -58,18 +59,27 @@ async fn each_request_and_its_task_have_their_values() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(serve(listener));
-    let answers = tokio::join!(send(address, "/acme", "/globex"), send(address, "/ada", "/grace"));
-    for (answers, paths) in [(answers.0, ["/acme", "/globex"]), (answers.1, ["/ada", "/grace"])] {
-        let answers: Vec<_> = answers.lines().filter_map(|line| line.strip_prefix("this is ")).collect();
-        assert_eq!(answers, paths);
+    let answers = tokio::join!(send(address, "acme"), send(address, "globex"));
+    for (answers, tenant) in [(answers.0, "acme"), (answers.1, "globex")] {
+        let answers: Vec<_> = answers.lines().filter(|line| line.starts_with("the orders")).collect();
+        assert_eq!(answers, [&format!("the orders of {tenant}"), "the orders of public"]);
     }
     tokio::task::yield_now().await;
 
     let mut lines = log.lines(module_path!());
     lines.sort_unstable();
-    let expected = ["audit", "request"].map(|message| {
-        ["/acme", "/ada", "/globex", "/grace"].map(|path| format!(" INFO shop: {message} path={path}"))
-    });
-    assert_eq!(lines, expected.concat());
-    assert_eq!(shown("hyper"), [&*lines[4], &*lines[0]]);
+    assert_eq!(
+        lines,
+        [
+            " INFO shop: audit",
+            " INFO shop: audit",
+            " INFO shop: audit tenant=acme",
+            " INFO shop: audit tenant=globex",
+            " INFO shop: orders",
+            " INFO shop: orders",
+            " INFO shop: orders tenant=acme",
+            " INFO shop: orders tenant=globex",
+        ]
+    );
+    assert_eq!(shown("hyper"), [&*lines[6], &*lines[2]]);
 }
