@@ -21,13 +21,14 @@ async fn without_a_tenant() {
     assert_eq!(orders().await, "the orders of public");
 }
 
-#[with_empty_context(TENANT = "acme".to_owned())]
+#[with_empty_context]
 #[tokio::test]
 async fn a_task_logs_its_tenant() {
     let (log, writer) = io::pipe().unwrap();
     let lines = tracing_subscriber::fmt().with_writer(Mutex::new(writer)).with_ansi(false).with_target(false);
     let guard = set_default(lines.without_time().map_event_format(ContextFormat::new).finish());
-    assert_eq!(task::spawn(orders()).await.unwrap(), "the orders of acme");
+    let answer = TENANT.scope("acme".to_owned(), async { task::spawn(orders()).await.unwrap() });
+    assert_eq!(answer.await, "the orders of acme");
     drop(guard);
     assert_eq!(io::read_to_string(log).unwrap(), " INFO orders tenant=acme\n");
 }
