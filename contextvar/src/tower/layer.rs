@@ -19,9 +19,9 @@ use crate::var::{ContextValue, ContextVar};
 /// streamed.
 ///
 /// Put this layer outside of the layers that read the variables: it is the last `.layer()` of an axum router,
-/// and the first of a `tower::ServiceBuilder`. Put a layer that catches panics, such as tower-http's
-/// `CatchPanicLayer`, inside of it: axum closes the connection of a handler or extractor that panics without
-/// an answer.
+/// and the first of a `tower::ServiceBuilder`. Put tower-http's `TraceLayer` inside of it, so that the line about the
+/// response shows the variables. Put a layer that catches panics, such as `CatchPanicLayer`, inside of it as well: axum
+/// closes the connection of a handler or extractor that panics without an answer.
 ///
 /// With [`new`](Self::new) the context is empty at first. With [`from_current`](Self::from_current) it is a copy of
 /// the context of the request's connection.
