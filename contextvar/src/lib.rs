@@ -433,6 +433,9 @@ pub use contextvar_macros::with_copied_context;
 /// context, or with the entries that you write, and leaves no values behind. Put it above or below `#[test]`,
 /// `#[tokio::test]` and `#[rstest]`.
 ///
+/// On the default flavor of `#[tokio::test]`, tasks of a plain `tokio::spawn` can read the attribute's context, because
+/// it surrounds the runtime. To notice such a task, set the values with `USER.scope(..)` in the body.
+///
 /// rstest moves the attribute to the test that it generates for each case, so entries cannot use the case's
 /// arguments. Set such variables in the body:
 ///
