@@ -62,7 +62,8 @@ pub struct ContextVar<T: 'static> {
     message = "`{Self}` cannot be the value of a context variable: it is not `Send + Sync + 'static`",
     label = "this type must be `Send + Sync + 'static`",
     note = "a context moves from thread to thread, and its copies share the values: use `Arc` for `Rc`, \
-            `Mutex` for `RefCell`, an atomic for `Cell`, an owned value for a borrowed one"
+            `Mutex` for `RefCell`, an atomic for `Cell`, an owned value for a borrowed one",
+    note = "see https://docs.rs/contextvar/latest/contextvar/guide/errors#not-send-or-sync"
 )]
 pub trait ContextValue: Send + Sync + 'static {}
 
@@ -278,7 +279,8 @@ impl<T: 'static> ContextVar<T> {
     ///
     /// # Panics
     ///
-    /// Panics with the text of [`LookupError`] if the variable is not set and has no default.
+    /// Panics with the text of [`LookupError`], followed by the address of its [entry](crate::guide::errors), if
+    /// the variable is not set and has no default.
     ///
     /// # Examples
     ///
@@ -364,7 +366,8 @@ impl<T: 'static> ContextVar<T> {
     ///
     /// # Panics
     ///
-    /// Panics with the text of [`LookupError`] if the variable is not set and has no default.
+    /// Panics with the text of [`LookupError`], followed by the address of its [entry](crate::guide::errors), if
+    /// the variable is not set and has no default.
     ///
     /// # Examples
     ///
@@ -486,7 +489,8 @@ impl<T: 'static> ContextVar<T> {
     ///
     /// # Panics
     ///
-    /// Panics with the text of [`SetError`] if there is no context that can be written.
+    /// Panics with the text of [`SetError`], followed by the address of its [entry](crate::guide::errors), if
+    /// there is no context that can be written.
     ///
     /// # Examples
     ///
@@ -613,8 +617,8 @@ impl<T: 'static> ContextVar<T> {
     ///
     /// # Panics
     ///
-    /// Panics with the text of [`ResetError`] if the token was made by another variable or in another
-    /// context.
+    /// Panics with the text of [`ResetError`], followed by the address of its [entry](crate::guide::errors), if
+    /// the token was made by another variable or in another context.
     ///
     /// # Examples
     ///
@@ -705,8 +709,8 @@ impl<T: 'static> ContextVar<T> {
     ///
     /// # Panics
     ///
-    /// Panics with the text of [`SetError`] if there is no context that can be written. `f` is not called in
-    /// this case.
+    /// Panics with the text of [`SetError`], followed by the address of its [entry](crate::guide::errors), if
+    /// there is no context that can be written. `f` is not called in this case.
     ///
     /// # Examples
     ///
