@@ -190,8 +190,10 @@ impl Context {
     ///
     /// # Panics
     ///
-    /// Panics with the text of [`ApplyError`], followed by the address of its [entry](crate::guide::errors), if
+    /// Panics with the text of [`ApplyError`] and the address of its [entry in the guide][errors] if
     /// the current context cannot be written.
+    ///
+    /// [errors]: https://docs.rs/contextvar/latest/contextvar/guide/errors
     ///
     /// # Examples
     ///
@@ -511,7 +513,9 @@ impl<T> Index<&'static ContextVar<T>> for Context {
     ///
     /// # Panics
     ///
-    /// Panics if the variable is [not set in this context](crate::guide::errors#not-set-in-this-context).
+    /// Panics if the variable is not set in this context. See its [entry in the guide][errors].
+    ///
+    /// [errors]: https://docs.rs/contextvar/latest/contextvar/guide/errors#not-set-in-this-context
     #[track_caller]
     fn index(&self, var: &'static ContextVar<T>) -> &T {
         match self.get(var) {

@@ -16,9 +16,14 @@ pub(crate) use address;
 /// Returned by a read of a variable that is not set in the current context and has no default. Its text says
 /// why, and what to do.
 ///
-/// The page of errors has an entry for each kind: [not set](crate::guide::errors#not-set),
-/// [no context](crate::guide::errors#no-context), [lost context](crate::guide::errors#lost-context),
-/// [other task](crate::guide::errors#other-task) and [thread exit](crate::guide::errors#thread-exit).
+/// The guide has an entry for each kind: [not set], [no context], [lost context], [other task] and
+/// [thread exit].
+///
+/// [not set]: https://docs.rs/contextvar/latest/contextvar/guide/errors#not-set
+/// [no context]: https://docs.rs/contextvar/latest/contextvar/guide/errors#no-context
+/// [lost context]: https://docs.rs/contextvar/latest/contextvar/guide/errors#lost-context
+/// [other task]: https://docs.rs/contextvar/latest/contextvar/guide/errors#other-task
+/// [thread exit]: https://docs.rs/contextvar/latest/contextvar/guide/errors#thread-exit
 ///
 /// ```
 /// use contextvar::{ContextVar, LookupErrorKind};
@@ -81,8 +86,11 @@ impl Described for LookupError {
 /// Returned by [`try_set`](crate::ContextVar::try_set) if the current context cannot be written. Holds the
 /// value. The message explains why, and what to do.
 ///
-/// The page of errors has an entry for each kind: [no context](crate::guide::errors#no-context),
-/// [other task](crate::guide::errors#other-task) and [thread exit](crate::guide::errors#thread-exit).
+/// The guide has an entry for each kind: [no context], [other task] and [thread exit].
+///
+/// [no context]: https://docs.rs/contextvar/latest/contextvar/guide/errors#no-context
+/// [other task]: https://docs.rs/contextvar/latest/contextvar/guide/errors#other-task
+/// [thread exit]: https://docs.rs/contextvar/latest/contextvar/guide/errors#thread-exit
 ///
 /// In a request handler, put a `contextvar::tower::ContextLayer` around the handler. Do not give the server's
 /// task for the connection a context: the connection's requests would share it.
@@ -151,8 +159,11 @@ impl<T> Described for SetError<T> {
 /// Returned by [`try_apply_changes_to_current`](crate::Context::try_apply_changes_to_current) if the current
 /// context cannot be written. The message explains why, and what to do. Nothing has changed.
 ///
-/// The page of errors has an entry for each kind: [no context](crate::guide::errors#no-context),
-/// [other task](crate::guide::errors#other-task) and [thread exit](crate::guide::errors#thread-exit).
+/// The guide has an entry for each kind: [no context], [other task] and [thread exit].
+///
+/// [no context]: https://docs.rs/contextvar/latest/contextvar/guide/errors#no-context
+/// [other task]: https://docs.rs/contextvar/latest/contextvar/guide/errors#other-task
+/// [thread exit]: https://docs.rs/contextvar/latest/contextvar/guide/errors#thread-exit
 #[derive(Clone, Debug)]
 pub struct ApplyError {
     kind: WriteErrorKind,
@@ -243,9 +254,10 @@ const USE_LOCAL_TASK: &str = "Start it with `contextvar::task::spawn_local` or `
 /// Returned by a `reset` with a token that another variable made, or that was made in another context. It
 /// holds the token. Nothing has changed.
 ///
-/// The page of errors has an entry for each kind:
-/// [a token of another variable](crate::guide::errors#token-of-another-variable) and
-/// [a token of another context](crate::guide::errors#token-of-another-context).
+/// The guide has an entry for each kind: [token of another variable] and [token of another context].
+///
+/// [token of another variable]: https://docs.rs/contextvar/latest/contextvar/guide/errors#token-of-another-variable
+/// [token of another context]: https://docs.rs/contextvar/latest/contextvar/guide/errors#token-of-another-context
 ///
 /// ```
 /// use contextvar::{ContextVar, ResetErrorKind, copy_context};

@@ -129,7 +129,7 @@ pub fn set_observer(observer: &'static dyn Observer) -> Result<(), SetObserverEr
 }
 
 /// Returned by [`set_observer`] if the process has an observer already. See
-/// [its entry](crate::guide::errors#second-observer) on the page of errors.
+/// its [entry in the guide](https://docs.rs/contextvar/latest/contextvar/guide/errors#second-observer).
 #[derive(Clone, Debug)]
 pub struct SetObserverError(());
 

@@ -186,7 +186,7 @@ impl Report {
 
 impl fmt::Display for Report {
     /// Formats what happened and what to write instead. A second line has the address of the cause's
-    /// [entry](crate::guide::errors).
+    /// [entry in the guide](https://docs.rs/contextvar/latest/contextvar/guide/errors).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}. {}\nsee {}", self.what(), self.remedy(), self.address())
     }

@@ -279,8 +279,10 @@ impl<T: 'static> ContextVar<T> {
     ///
     /// # Panics
     ///
-    /// Panics with the text of [`LookupError`], followed by the address of its [entry](crate::guide::errors), if
+    /// Panics with the text of [`LookupError`] and the address of its [entry in the guide][errors] if
     /// the variable is not set and has no default.
+    ///
+    /// [errors]: https://docs.rs/contextvar/latest/contextvar/guide/errors
     ///
     /// # Examples
     ///
@@ -366,8 +368,10 @@ impl<T: 'static> ContextVar<T> {
     ///
     /// # Panics
     ///
-    /// Panics with the text of [`LookupError`], followed by the address of its [entry](crate::guide::errors), if
+    /// Panics with the text of [`LookupError`] and the address of its [entry in the guide][errors] if
     /// the variable is not set and has no default.
+    ///
+    /// [errors]: https://docs.rs/contextvar/latest/contextvar/guide/errors
     ///
     /// # Examples
     ///
@@ -489,8 +493,10 @@ impl<T: 'static> ContextVar<T> {
     ///
     /// # Panics
     ///
-    /// Panics with the text of [`SetError`], followed by the address of its [entry](crate::guide::errors), if
+    /// Panics with the text of [`SetError`] and the address of its [entry in the guide][errors] if
     /// there is no context that can be written.
+    ///
+    /// [errors]: https://docs.rs/contextvar/latest/contextvar/guide/errors
     ///
     /// # Examples
     ///
@@ -617,8 +623,10 @@ impl<T: 'static> ContextVar<T> {
     ///
     /// # Panics
     ///
-    /// Panics with the text of [`ResetError`], followed by the address of its [entry](crate::guide::errors), if
+    /// Panics with the text of [`ResetError`] and the address of its [entry in the guide][errors] if
     /// the token was made by another variable or in another context.
+    ///
+    /// [errors]: https://docs.rs/contextvar/latest/contextvar/guide/errors
     ///
     /// # Examples
     ///
@@ -709,8 +717,10 @@ impl<T: 'static> ContextVar<T> {
     ///
     /// # Panics
     ///
-    /// Panics with the text of [`SetError`], followed by the address of its [entry](crate::guide::errors), if
+    /// Panics with the text of [`SetError`] and the address of its [entry in the guide][errors] if
     /// there is no context that can be written. `f` is not called in this case.
+    ///
+    /// [errors]: https://docs.rs/contextvar/latest/contextvar/guide/errors
     ///
     /// # Examples
     ///

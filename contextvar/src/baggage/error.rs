@@ -7,7 +7,7 @@ use super::header::is_key;
 /// Returned by [`extract`](super::extract) for an incoming entry that was ignored, and by
 /// [`restore`](super::restore) for a stored one.
 ///
-/// The page of errors [lists the reasons](crate::guide::errors#baggage-entry-ignored).
+/// The guide [lists the reasons](https://docs.rs/contextvar/latest/contextvar/guide/errors#baggage-entry-ignored).
 ///
 /// ```
 /// use contextvar::{Context, baggage};
