@@ -121,8 +121,7 @@ fn every_address_leads_to_an_entry() {
     assert!(count >= 150, "{count}");
 }
 
-/// An anchor is the address in programs that are in use, so no entry may be renamed by accident: every entry
-/// that code names is named in one form or another, and this test finds those that code names no longer.
+/// An entry that no code names any more is out of date.
 #[test]
 fn every_entry_about_a_compile_error_is_named_by_code() {
     let sources: String = ["contextvar/src", "contextvar-macros/src"]
