@@ -9,6 +9,7 @@ use tower_layer::Layer;
 use super::response_header::write_header;
 use super::service::ContextService;
 use super::settings::{Rejection, Setter, Settings};
+use crate::error::address;
 use crate::hand_over::Place;
 use crate::var::{ContextValue, ContextVar};
 
@@ -201,7 +202,12 @@ impl<R> ContextLayer<R> {
         name: HeaderName,
         var: &'static ContextVar<T>,
     ) -> Self {
-        assert!(!var.variable().is_secret(), "a response cannot show `{}`, which is secret", var.name());
+        assert!(
+            !var.variable().is_secret(),
+            "a response cannot show `{}`, which is secret\nsee {}",
+            var.name(),
+            address!("secret-in-a-response")
+        );
         let settings = self.settings_mut();
         let others = settings.response_headers.iter().flat_map(|others| &**others).cloned();
         settings.response_headers = Some(others.chain([write_header(name, var)]).collect());
