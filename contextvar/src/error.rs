@@ -14,7 +14,7 @@ macro_rules! address {
 pub(crate) use address;
 
 /// Returned by a read of a variable that is not set in the current context and has no default. Its text says
-/// why, and what to do.
+/// why. If the context is missing or can't be used, the text also says what to write.
 ///
 /// The guide has an entry for each kind: [not set], [no context], [lost context], [other task] and
 /// [thread exit].
