@@ -89,7 +89,7 @@
 //! | `stream` | [`Scoped`] around streams, and `StreamInContext` | futures-core 0.3 |  | 4 + 1 | 0 | 1 |
 //! | `sink` | [`Scoped`] around sinks | futures-sink 0.3 |  | 4 + 1 | 0 | 1 |
 //! | `http-body` | [`Scoped`] around HTTP bodies | http-body 1 | 97 a frame | 4 + 9 | 0 + 2.2 | 4 |
-//! | `hyper` | a context for each request of hyper's connections; an executor whose tasks inherit the context | hyper 1 |  | 12 + 6 | 0.1 + 3.8 | 6 |
+//! | `hyper` | a context for each request of hyper's connections; an executor whose tasks inherit the context | hyper 1.3 |  | 12 + 6 | 0.1 + 3.8 | 6 |
 //! | `tower` | a context for each request or connection of a server; variables in headers of the response | tower 0.5, axum 0.8 | 360 a request, 520 for two variables, 760 a header | 18 + 7 | 0.8 + 2.5 | 6 |
 //! | `carry` | ambient values of other libraries carried into tasks |  | 7 a poll | 9 + 29 | 0.2 | 0 |
 //! | `tracing` | variables in logs; spans carried into tasks. Implies `carry`. | tracing-subscriber 0.3 | 630 a line with one variable | 32 + 163 | 0.9 + 5.3 | 7 |
@@ -101,7 +101,7 @@
 //! | `observe` | an observer of the contexts that threads enter and exit |  |  | 3 + 4 | 0 | 0 |
 //! | `report` | reports of reads and writes that find no context |  |  | 31 | 0.3 | 0 |
 //! | `inspect` | a list of the live contexts of tasks, threads and requests, as a page that a server serves. Implies `report`. |  | 2 a poll; on, 116 a poll, 885 a task | 281 + 70 | 3.2 + 13.6 | 20 |
-//! | `runtime-hooks` | tokio runtimes whose tasks all inherit the context | `--cfg tokio_unstable` |  | 31 + 126 | 0.6 + 3.0 | 1 |
+//! | `runtime-hooks` | tokio runtimes whose tasks all inherit the context | tokio 1.46.1, `--cfg tokio_unstable` |  | 31 + 126 | 0.6 + 3.0 | 1 |
 //!
 //! - Instructions: per use, beyond the same work without the feature, counted by callgrind. `docs/` in the repository has all of them,
 //!   beside peers.

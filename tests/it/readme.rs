@@ -23,6 +23,26 @@ fn every_program_is_a_file() {
     assert!(!blocks.iter().flat_map(|block| block.lines()).any(|line| line.trim_start().starts_with("# ")));
 }
 
+/// Registries resolve relative links against the package's directory in the repository.
+#[test]
+fn the_package_has_the_readme_with_links_from_its_directory() {
+    let mut readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    for target in ["docs/", "CONTRIBUTING.md", "SECURITY.md"] {
+        readme = readme.replace(&format!("]({target}"), &format!("](../{target}"));
+    }
+    let package = repository().join("contextvar/README.md");
+    if std::env::var_os("UPDATE_README").is_some() {
+        fs::write(&package, &readme).unwrap();
+    }
+    let is_same = fs::read_to_string(package).unwrap() == readme;
+    assert!(is_same, "run `UPDATE_README=1 cargo test -p contextvar-tests --test it readme`");
+    // Every relative link leads to a file.
+    for link in readme.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+        let exists = link.starts_with("https://") || repository().join("contextvar").join(link).exists();
+        assert!(exists, "{link} does not exist");
+    }
+}
+
 /// The front page of the documentation begins with the README's first program.
 #[test]
 fn the_front_page_has_the_service() {
