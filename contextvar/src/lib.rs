@@ -57,7 +57,7 @@
 //! ```toml
 //! [dependencies]
 //! axum = "0.8"
-//! contextvar = { version = "0.1", features = ["tower", "tracing"] }
+//! contextvar = { version = "0.1", features = ["tower", "tracing"] } # or a path, until the crate is published
 //! rand = "0.9"
 //! tokio = { version = "1", features = ["full"] }
 //! tracing = "0.1"
@@ -85,7 +85,7 @@
 //! | feature | adds | needs | instructions | KiB | seconds | crates |
 //! |---|---|---|---|--:|--:|--:|
 //! | `macros` (default) | the attributes |  |  | 8 | 4.6 | 6 |
-//! | `tokio` (default) | [`task`], and the last row of the table above. Without it, a tokio task that was given no context shares the context of the worker thread it happens to run on, as the tasks of other executors do. | tokio 1.44 | 36 a poll, 165 a spawn | 9 + 118 | 0 + 3.0 | 1 |
+//! | `tokio` (default) | [`task`]; and a tokio task that was given no context sees no other task's values. Without the feature, such a task shares the context of its worker thread, as tasks of other executors do. | tokio 1.44 | 36 a poll, 165 a spawn | 9 + 118 | 0 + 3.0 | 1 |
 //! | `stream` | [`Scoped`] around streams, and `StreamInContext` | futures-core 0.3 |  | 4 + 1 | 0 | 1 |
 //! | `sink` | [`Scoped`] around sinks | futures-sink 0.3 |  | 4 + 1 | 0 | 1 |
 //! | `http-body` | [`Scoped`] around HTTP bodies | http-body 1 | 97 a frame | 4 + 9 | 0 + 2.2 | 4 |
