@@ -11,7 +11,7 @@
     not(all(feature = "tower", feature = "tracing", feature = "tokio", feature = "macros")),
     doc = "```text"
 )]
-//! use axum::{Router, routing::get};
+//! use axum::{Router, http::request::Parts, routing::get};
 //! use contextvar::{context_var, task, tower::ContextLayer, tracing::ContextFormat};
 //! use tracing::info;
 //!
@@ -31,10 +31,14 @@
 //!     info!("audit");
 //! }
 //!
+//! fn tenant(request: &Parts) -> Option<String> {
+//!     Some(request.headers.get("x-tenant")?.to_str().ok()?.to_owned())
+//! }
+//!
 //! fn app() -> Router {
 //!     let context = ContextLayer::new() // gives each request a context
 //!         .set(&REQUEST_ID, |_| rand::random())
-//!         .set_if_some(&TENANT, |request| Some(request.headers.get("x-tenant")?.to_str().ok()?.to_owned()));
+//!         .set_if_some(&TENANT, tenant);
 //!     Router::new().route("/orders", get(orders)).layer(context)
 //! }
 //!
@@ -57,12 +61,14 @@
 //! ```toml
 //! [dependencies]
 //! axum = "0.8"
-//! contextvar = { version = "0.1", features = ["tower", "tracing"] } # or a path, until the crate is published
+//! contextvar = { version = "0.1", features = ["tower", "tracing"] }
 //! rand = "0.9"
 //! tokio = { version = "1", features = ["full"] }
 //! tracing = "0.1"
 //! tracing-subscriber = "0.3"
 //! ```
+//!
+//! Until contextvar is published, write `path = "../contextvar/contextvar"` instead of `version = "0.1"`.
 //!
 //! # The current context
 //!
