@@ -4,36 +4,38 @@
 //!
 //! - [Getting started](getting_started): first programs with axum, tonic, actix-web and hyper, for a message
 //!   consumer, a command-line tool and a test.
-//! - [Coming from](coming_from): what you write today, and what to write here: Python, `task_local!`, tracing,
-//!   OpenTelemetry, Java, .NET, Node.js, Go, Kotlin.
+//! - [Coming from](coming_from): translations from Python, `task_local!`, tracing, OpenTelemetry, Java, .NET,
+//!   Node.js, Go and Kotlin.
 //!
 //! To look up:
 //!
-//! - [Does the context follow?](propagation) One row for each way to hand work over: tasks, threads,
+//! - [Does the context follow?](propagation): one row for each way to hand over work: tasks, threads,
 //!   callbacks, streams and connections.
-//! - [Ways to lose a context](lost): what code sees then, how it is reported, and what to write instead.
+//! - [Ways to lose a context](lost): what code without a context sees, how the loss is reported, and what to
+//!   write instead.
 //! - [Errors](errors): every message of the library, its cause, and what to write.
 //! - [Recipes](recipes): short programs for servers, pools, caches, threads and tests.
 //! - [Testing](testing): tests that start from an empty context.
 //!
 //! To see the variables elsewhere:
 //!
-//! - [Logs and error reports](logs): what shows where, and recipes for loggers and error reporters.
+//! - [Logs and error reports](logs): which output shows which variables, and recipes for loggers and error
+//!   reporters.
 //! - [Traces and metrics](telemetry): variables in OpenTelemetry's spans and log records, and in metrics.
 //! - [Across processes](baggage): variables in the headers of requests and messages.
 //! - [Python](python): one context for Python and Rust.
-//! - [The live view](live_view): which request is where, and what it carries.
+//! - [The live view](live_view): which requests are live, where they are, and their values.
 //!
 //! To decide:
 //!
 //! - [Versions](versions): which versions of tokio, axum and others each release works with, and what a new
 //!   version may change.
-//! - [Limits](limits): what does not work, or works differently than you might expect.
-//! - [Security](security): what is promised about leaks, under which feature, and how it is tested.
+//! - [Limits](limits): what does not work, or works differently from what you might expect.
+//! - [Security](security): the promises about leaks, the feature that each needs, and their tests.
 //! - [Lints](lints): how rustc and clippy see an annotated function.
 
-// The programs of these two pages are compiled and run by `tests/recipes`, which depends on the crates that
-// they use.
+// `tests/recipes` compiles and runs the programs of these two pages. It depends on the crates that the
+// programs use.
 #[cfg_attr(not(doctest), doc = include_str!("guide/getting_started.md"))]
 pub mod getting_started {}
 
@@ -56,7 +58,8 @@ pub mod errors {}
 #[doc = include_str!("guide/testing.md")]
 pub mod testing {}
 
-// Its programs are compiled and run by `tests/ecosystem`, which depends on the crates that they use.
+// `tests/ecosystem` compiles and runs the programs of this page. It depends on the crates that the programs
+// use.
 #[cfg_attr(not(doctest), doc = include_str!("guide/logs.md"))]
 pub mod logs {}
 
