@@ -248,7 +248,7 @@ pub use var::{ContextValue, ContextVar};
 /// | `log` | Logs show the value where it is set: with `Display`, or with `Debug` if the type has no `Display`. Numbers and booleans keep their types. An `Option` is shown as the value in it; `None` is not shown. See [`ContextVar::log`]. |
 /// | `log = \|value\| &value.part` | Logs show what the closure or function returns. |
 /// | `log = serde` | Logs show the value as JSON (feature `serde`). |
-/// | `log_default` | Logs also show the default, where the code has a context and the variable is not set. The first such line computes the default, so the default's expression must not take a lock that code holds while it logs. |
+/// | `log_default`, beside `log` | Logs also show the default, where the code has a context and the variable is not set. To show a fallback only for the requests of one server, set the fallback in its `ContextLayer` instead. The first such line computes the default, so the default's expression must not take a lock that code holds while it logs. |
 /// | `secret` | The value is never shown. See [`ContextVar::secret`]. |
 /// | `metric` | The value, or the default, is a label of metrics. See [`ContextVar::metric`]. |
 /// | `inherit = false` | Other tasks and threads do not inherit the value. See [`ContextVar::inherit`]. |
