@@ -10,7 +10,7 @@
     not(all(feature = "tower", feature = "tracing", feature = "tokio", feature = "macros")),
     doc = "```text"
 )]
-//! use axum::{Router, routing::get};
+//! use axum::{Router, http::request::Parts, routing::get};
 //! use contextvar::{context_var, task, tower::ContextLayer, tracing::ContextFormat};
 //! use tracing::info;
 //!
@@ -30,10 +30,14 @@
 //!     info!("audit");
 //! }
 //!
+//! fn tenant(request: &Parts) -> Option<String> {
+//!     Some(request.headers.get("x-tenant")?.to_str().ok()?.to_owned())
+//! }
+//!
 //! fn app() -> Router {
 //!     let context = ContextLayer::new() // gives each request a context
 //!         .set(&REQUEST_ID, |_| rand::random())
-//!         .set_if_some(&TENANT, |request| Some(request.headers.get("x-tenant")?.to_str().ok()?.to_owned()));
+//!         .set_if_some(&TENANT, tenant);
 //!     Router::new().route("/orders", get(orders)).layer(context)
 //! }
 //!
@@ -63,6 +67,8 @@
 //! tracing-subscriber = "0.3"
 //! ```
 //!
+//! Until contextvar is published, write `path = "../contextvar/contextvar"` instead of `version = "0.1"`.
+//!
 //! # The current context
 //!
 //! | code | its current context |
@@ -84,7 +90,7 @@
 //! | feature | adds | needs | instructions | KiB | seconds | crates |
 //! |---|---|---|---|--:|--:|--:|
 //! | `macros` (default) | the attributes |  |  | 8 | 4.6 | 6 |
-//! | `tokio` (default) | [`task`], and the last row of the table above. Without it, a tokio task that was given no context shares the context of the worker thread it happens to run on, as the tasks of other executors do. | tokio 1.44 | 36 per poll, 165 per spawn | 9 + 118 | 0 + 3.0 | 1 |
+//! | `tokio` (default) | [`task`]; and a tokio task that was given no context sees no other task's values. Without the feature, such a task shares the context of its worker thread, as tasks of other executors do. | tokio 1.44 | 36 per poll, 165 per spawn | 9 + 118 | 0 + 3.0 | 1 |
 //! | `stream` | [`Scoped`] around streams, and `StreamInContext` | futures-core 0.3 |  | 4 + 1 | 0 | 1 |
 //! | `sink` | [`Scoped`] around sinks | futures-sink 0.3 |  | 4 + 1 | 0 | 1 |
 //! | `http-body` | [`Scoped`] around HTTP bodies | http-body 1 | 97 per frame | 4 + 9 | 0 + 2.2 | 4 |

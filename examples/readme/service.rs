@@ -1,4 +1,4 @@
-use axum::{Router, routing::get};
+use axum::{Router, http::request::Parts, routing::get};
 use contextvar::{context_var, task, tower::ContextLayer, tracing::ContextFormat};
 use tracing::info;
 
@@ -18,10 +18,14 @@ async fn audit() {
     info!("audit");
 }
 
+fn tenant(request: &Parts) -> Option<String> {
+    Some(request.headers.get("x-tenant")?.to_str().ok()?.to_owned())
+}
+
 fn app() -> Router {
     let context = ContextLayer::new() // gives each request a context
         .set(&REQUEST_ID, |_| rand::random())
-        .set_if_some(&TENANT, |request| Some(request.headers.get("x-tenant")?.to_str().ok()?.to_owned()));
+        .set_if_some(&TENANT, tenant);
     Router::new().route("/orders", get(orders)).layer(context)
 }
 

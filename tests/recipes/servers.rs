@@ -11,3 +11,4 @@ mod request_id;
 mod support;
 mod trace_layer;
 mod websockets;
+mod whole_service;

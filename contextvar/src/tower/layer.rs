@@ -28,8 +28,8 @@ use crate::var::{ContextValue, ContextVar};
 /// the context of the request's connection.
 ///
 /// The methods that set variables run in the order in which you call them, in the request's context. So each closure
-/// sees the variables that were set before it. The variables that a log line or a header of a rejection needs come
-/// before [`set_or_reject`](Self::set_or_reject).
+/// sees the variables that were set before it. Set the variables that a rejection's log line or header needs before you
+/// call [`set_or_reject`](Self::set_or_reject). [`response_header`](Self::response_header) can come at any place.
 ///
 /// # Nested layers
 ///
