@@ -5,7 +5,7 @@
 //! id as baggage.
 //!
 //! ```console
-//! $ cargo run --example actix_service    # sends itself requests, checks the answers, and exits
+//! $ cargo run -p actix_service    # sends itself requests, checks the answers, and exits
 //! ```
 
 use opentelemetry::propagation::Extractor;

@@ -8,7 +8,7 @@
 //!
 //! ```console
 //! $ apt-get install nats-server    # or from https://github.com/nats-io/nats-server/releases
-//! $ cargo run --example broker     # starts NATS and the processes, sends 1000 messages, checks everything, and exits
+//! $ cargo run -p broker     # starts NATS and the processes, sends 1000 messages, checks everything, and exits
 //! ```
 
 use std::collections::{HashMap, HashSet};

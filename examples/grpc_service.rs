@@ -4,7 +4,7 @@
 //! backend checks whether the call is from that tenant.
 //!
 //! ```console
-//! $ cargo run --example grpc_service    # starts both, sends 200 overlapping calls, checks the answers, and exits
+//! $ cargo run -p grpc_service    # starts both, sends 200 overlapping calls, checks the answers, and exits
 //! ```
 
 use std::error::Error;

@@ -17,16 +17,20 @@ use std::time::Duration;
 use std::{env, io};
 
 use axum::Router;
+use axum::body::{Body, to_bytes};
 use axum::extract::Path;
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{Request, StatusCode};
 use axum::routing::get;
 use contextvar::tower::ContextLayer;
 use contextvar::tracing::ContextFormat;
 use contextvar::{context_var, task, thread};
 use futures::stream::{self, StreamExt};
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::rt::TokioExecutor;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 use tracing::{error, info};
 use uuid::Uuid;
 
@@ -162,8 +166,7 @@ async fn check() -> Result<ExitCode, Box<dyn Error>> {
     println!("sending {REQUESTS} requests, {CONCURRENT} at a time, to {url}");
     tokio::spawn(axum::serve(listener, service()).into_future());
 
-    // No proxy, because one on another machine would connect to its own localhost.
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?;
+    let client = Client::builder(TokioExecutor::new()).build_http();
     let requests = stream::iter(0..REQUESTS).map(|n| request(&client, &url, n));
     let answers: Vec<_> = requests.buffer_unordered(CONCURRENT).collect().await;
     let log = std::mem::take(&mut *log.0.lock().unwrap());
@@ -196,15 +199,21 @@ async fn check() -> Result<ExitCode, Box<dyn Error>> {
 }
 
 /// Sends a request. Returns the request's values, or an error if some part of the work saw other values.
-async fn request(client: &reqwest::Client, url: &str, n: usize) -> Result<String, String> {
-    let mut request = client.get(format!("{url}/t{n}/u{n}"));
+async fn request(client: &Client<HttpConnector, Body>, url: &str, n: usize) -> Result<String, String> {
+    let mut request = Request::get(format!("{url}/t{n}/u{n}"));
     // Every third request has no id, so that the service generates one.
     let given = (n % 3 != 0).then(|| format!("id-{n}"));
     if let Some(id) = &given {
         request = request.header("x-request-id", id);
     }
-    let answer = async { request.send().await?.error_for_status()?.text().await };
-    let answer = answer.await.map_err(|error| format!("request {n}: {error}"))?;
+    let answer = async {
+        let response = client.request(request.body(Body::empty())?).await?;
+        let body = to_bytes(Body::new(response.into_body()), 10_000).await?;
+        Ok::<_, Box<dyn Error>>(String::from_utf8(body.into())?)
+    };
+    let answer =
+        timeout(Duration::from_secs(30), answer).await.map_err(|_| format!("request {n}: no answer"))?;
+    let answer = answer.map_err(|error| format!("request {n}: {error}"))?;
 
     let generated = Uuid::parse_str(id(&answer)).unwrap_or_default();
     let own = format!("request_id={} tenant=t{n} user=u{n}", given.unwrap_or_else(|| generated.to_string()));

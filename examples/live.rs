@@ -216,7 +216,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run() -> Result<(), Box<dyn Error>> {
+async fn run() -> load::Result<()> {
     let (mut port, mut idle, mut is_check) = (0, 0, false);
     let mut args = env::args().skip(1);
     while let Some(arg) = args.next() {
@@ -239,7 +239,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     }
     start_job();
     hold_contexts(idle);
-    tokio::spawn(load::run(load::client()?, url));
+    tokio::spawn(load::run(load::Client::new(), url));
     Ok(tokio::signal::ctrl_c().await?)
 }
 

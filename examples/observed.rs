@@ -6,7 +6,7 @@
 //! report and header that has it must have the values of request `n`.
 //!
 //! ```console
-//! $ cargo run --example observed    # checks everything, prints the counts, and exits
+//! $ cargo run -p observed    # checks everything, prints the counts, and exits
 //! ```
 
 use std::collections::BTreeMap;

@@ -5,7 +5,7 @@
 //! id, tenant and locale, although no argument of a job identifies the request.
 //!
 //! ```console
-//! $ cargo run --example stored_jobs    # runs both processes, checks all rows and log lines, and exits
+//! $ cargo run -p stored_jobs    # runs both processes, checks all rows and log lines, and exits
 //! ```
 
 use std::collections::{BTreeMap, HashMap};

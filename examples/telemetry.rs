@@ -5,7 +5,7 @@
 //! `scripts/interop` runs this program with a collector of its own, which checks every span and record.
 //!
 //! ```console
-//! $ cargo run --example telemetry
+//! $ cargo run -p telemetry
 //! ```
 
 use std::error::Error;

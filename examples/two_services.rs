@@ -6,7 +6,7 @@
 //! from a task and a blocking call whose arguments do not identify the request.
 //!
 //! ```console
-//! $ cargo run --example two_services    # starts both, sends 300 overlapping requests, checks everything, and exits
+//! $ cargo run -p two_services    # starts both, sends 300 overlapping requests, checks everything, and exits
 //! ```
 
 use std::collections::HashMap;

@@ -3,6 +3,7 @@
 //! ```console
 //! $ cargo run --release -p benches                    # the times and the chart
 //! $ cargo run --release -p benches -- --check         # also exits with 1 if a target is missed
+//! $ cargo run --release -p benches -- --chart         # the chart, from the times in docs/benchmarks.md
 //! $ cargo run --release -p benches -- --instructions  # counted by callgrind; also with --check
 //! $ cargo run --release -p benches --features carry -- --instructions   # with spans and OpenTelemetry's context
 //! $ cargo run --release -p benches --features adapters -- --instructions   # of the adapters, on a page of their own
@@ -43,7 +44,7 @@ use std::env;
 use std::error::Error;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -52,6 +53,11 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     match arguments[..] {
         [] => Ok(report_times(false)?),
         ["--check"] => Ok(report_times(true)?),
+        ["--chart"] => {
+            let page = fs::read_to_string(docs().join("benchmarks.md"))?;
+            write_doc("benchmarks.svg", &chart::draw(&page)?)?;
+            Ok(ExitCode::SUCCESS)
+        }
         ["--instructions"] => Ok(report_instructions(false)?),
         ["--instructions", "--check"] | ["--check", "--instructions"] => Ok(report_instructions(true)?),
         ["--instructions", section] => {
@@ -112,7 +118,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             Ok(ExitCode::SUCCESS)
         }
         [instructions::ONLY, ..] => Ok(ExitCode::from(instructions::run_one(&arguments[1..]))),
-        _ => Err("usage: benches [--instructions | --growth | --hooks | --load] [--check]".into()),
+        _ => Err("usage: benches [--chart | --instructions | --growth | --hooks | --load] [--check]".into()),
     }
 }
 
@@ -122,8 +128,9 @@ fn report_times(check: bool) -> Result<ExitCode, Box<dyn Error>> {
     let tables = report::tables(&peers, &figures);
     print!("{tables}");
 
-    write_doc("benchmarks.md", &report::page(report::TIMES, &tables))?;
-    write_doc("benchmarks.svg", &chart::draw(&peers, &figures))?;
+    let page = report::page(report::TIMES, &tables);
+    write_doc("benchmarks.md", &page)?;
+    write_doc("benchmarks.svg", &chart::draw(&page)?)?;
     Ok(if check { report_missed(check::missed(&peers, &figures)) } else { ExitCode::SUCCESS })
 }
 
@@ -162,9 +169,12 @@ fn report_inspect(check: bool) -> Result<ExitCode, Box<dyn Error>> {
 }
 
 fn write_doc(name: &str, text: &str) -> io::Result<()> {
-    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
-    fs::create_dir_all(&docs)?;
-    fs::write(docs.join(name), text)
+    fs::create_dir_all(docs())?;
+    fs::write(docs().join(name), text)
+}
+
+fn docs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs")
 }
 
 fn report_missed(missed: Vec<String>) -> ExitCode {

@@ -15,6 +15,11 @@ use crate::operation::Operation;
 pub(crate) trait Peer {
     fn name(&self) -> &'static str;
 
+    /// Returns the name and the version of the library, unless another peer has the same one.
+    fn library(&self) -> Option<String> {
+        None
+    }
+
     /// Measures `operation` with `variables` variables set. Returns `None` if the peer has no such operation.
     ///
     /// The operation reads or sets the variable that was set first.
@@ -52,6 +57,14 @@ pub(crate) fn make(place: usize) -> Box<dyn Peer> {
         6 => Box::new(dcontext::Dcontext),
         _ => Box::new(tracing::Tracing),
     }
+}
+
+/// Returns the name and the version of a dependency that Cargo.toml pins.
+fn pinned(library: &str) -> Option<String> {
+    let mut lines = include_str!("../Cargo.toml").lines();
+    let line = lines.find_map(|line| line.strip_prefix(library)?.strip_prefix(" = "))?;
+    let (version, _) = line.split_once("\"=")?.1.split_once('"')?;
+    Some(format!("{library} {version}"))
 }
 
 /// Calls a macro with each number from 0 to 999, as three digits, and makes nested arrays of the results. For

@@ -1,6 +1,8 @@
 //! Markdown tables.
 
+use std::env::consts::{ARCH, OS};
 use std::fmt::Write;
+use std::fs;
 
 use crate::measure::{Figure, Figures};
 use crate::operation::{Operation, SIZES};
@@ -8,10 +10,9 @@ use crate::peers::Peer;
 
 /// Returns the tables of times and allocations.
 pub(crate) fn tables(peers: &[Box<dyn Peer>], figures: &Figures) -> String {
-    let mut text = String::new();
+    let mut text = measured(peers);
     for variables in SIZES {
-        let set = if variables == 1 { "1 variable".to_owned() } else { format!("{variables} variables") };
-        let _ = writeln!(text, "## With {set} set: nanoseconds, median (minimum)\n");
+        let _ = writeln!(text, "{}\n", times_heading(variables));
         let ns =
             |figure: &Figure| Some(format!("{} ({})", number(figure.median_ns), number(figure.minimum_ns)));
         text += &table(peers, figures, variables, ns);
@@ -37,6 +38,31 @@ pub(crate) fn tables(peers: &[Box<dyn Peer>], figures: &Figures) -> String {
     text
 }
 
+/// Returns the heading of the times with this number of variables set.
+pub(crate) fn times_heading(variables: usize) -> String {
+    let set = if variables == 1 { "1 variable".to_owned() } else { format!("{variables} variables") };
+    format!("## With {set} set: nanoseconds, median (minimum)")
+}
+
+/// The start of the paragraph that names the machine and the libraries.
+pub(crate) const MEASURED: &str = "Measured on ";
+
+fn measured(peers: &[Box<dyn Peer>]) -> String {
+    let libraries: Vec<String> = peers.iter().filter_map(|peer| peer.library()).collect();
+    let text = format!("{MEASURED}{} ({ARCH}, {OS}), with {}.", machine(), libraries.join(", "));
+    wrap(&text, 110).join("\n") + "\n\n"
+}
+
+/// Returns the number and the model of this machine's cores.
+pub(crate) fn machine() -> String {
+    let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let values = |name| cpus.lines().filter_map(move |line| line.strip_prefix(name)?.split_once(": "));
+    let is_virtual = values("flags").any(|(_, flags)| flags.split(' ').any(|flag| flag == "hypervisor"));
+    let kind = if is_virtual { "virtual cores" } else { "cores" };
+    let model = values("model name").next().map_or("unknown", |(_, model)| model);
+    format!("{} {kind} of an {model}", values("model name").count())
+}
+
 /// Returns a page of the docs: an introduction and tables.
 pub(crate) fn page(intro: &str, tables: &str) -> String {
     format!("{intro}\n{tables}").trim_end().to_owned() + "\n"
@@ -49,8 +75,10 @@ Written by `cargo run --release -p benches`. The columns are measured by turns, 
 machine affects all of them. Read ratios, not nanoseconds. [Instruction counts](benchmarks-instructions.md) do not
 drift. Another page shows [what grows](benchmarks-growth.md).
 
-![The times with eight variables set](benchmarks.svg)
+![Bars of the nanoseconds per operation with eight variables set, for contextvar and its peers, on a log
+scale](benchmarks.svg)
 
+- The chart has seven of the operations. `-- --chart` draws it again from this page, without a measurement.
 - The second column is the floor: a bare `thread_local!`, a plain future, a plain task.
 - A dash means that the peer has no such operation. tokio's `task_local!` has one variable per scope and nothing to
   copy, so eight variables are eight scopes, carried into each task by hand. tokio-inherit-task-local copies its table
@@ -184,6 +212,23 @@ pub(crate) fn header<'a>(first: &str, names: impl Iterator<Item = &'a str>) -> S
 pub(crate) fn row(first: &str, cells: impl Iterator<Item = Option<String>>) -> String {
     let cells: Vec<String> = cells.map(|cell| cell.unwrap_or_else(|| "–".to_owned())).collect();
     format!("| {first} | {} |\n", cells.join(" | "))
+}
+
+/// Returns the text in lines of at most this many bytes.
+pub(crate) fn wrap(text: &str, length: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let last = lines.len() - 1;
+        if lines[last].is_empty() {
+            lines[last] += word;
+        } else if lines[last].len() + 1 + word.len() <= length {
+            lines[last] += " ";
+            lines[last] += word;
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
 }
 
 /// Formats a number with three digits, which is the precision that the machine's noise allows.

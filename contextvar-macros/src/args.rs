@@ -5,7 +5,7 @@ use quote::ToTokens;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::{Error, Ident, Path, Result, Token};
 
-use crate::errors::Errors;
+use crate::errors::{Anchor, Errors};
 
 /// Parses each argument with `parse_arg`. A mistake in one argument does not hide the others.
 pub(crate) fn parse_list<T>(
@@ -20,7 +20,7 @@ pub(crate) fn parse_list<T>(
                 if input.is_empty() || input.peek(Token![,]) {
                     Ok(arg)
                 } else {
-                    Err(input.error("expected `,`"))
+                    Err(input.error(Anchor::SYNTAX_ERROR.message("expected `,`")))
                 }
             })));
             skip_to_comma(input)?;
@@ -62,17 +62,33 @@ fn parse_value_with<T>(
     usage: &str,
     input: ParseStream<'_>,
 ) -> Result<T> {
-    input.parse::<Token![=]>().map_err(|_| Error::new(ident.span(), usage))?;
+    input.parse::<Token![=]>().map_err(|_| Anchor::WRONG_VALUE.error_at(ident.span(), usage))?;
     let span = if input.is_empty() { ident.span() } else { input.span() };
-    input.call(parse).map_err(|_| Error::new(span, usage))
+    input.call(parse).map_err(|_| Anchor::WRONG_VALUE.error_at(span, usage))
+}
+
+/// Returns the error for something that is not an argument. `usage` lists the arguments.
+pub(crate) fn expected_argument(error: &Error, usage: &str) -> Error {
+    Anchor::UNKNOWN_ARGUMENT.error_at(error.span(), format!("expected an argument: {usage}"))
+}
+
+/// Returns the error for an argument that the attribute does not have.
+pub(crate) fn unknown_argument(argument: &impl ToTokens, usage: &str) -> Error {
+    let message = format!("unknown argument `{}`: {usage}", path_text(argument));
+    Anchor::UNKNOWN_ARGUMENT.error_on(argument, message)
+}
+
+/// Returns the text of a path, or of an identifier.
+pub(crate) fn path_text(path: &impl ToTokens) -> String {
+    path.to_token_stream().to_string().replace(' ', "")
 }
 
 /// Records an error if `key` is one of the keys `seen` before, and adds it to them.
 pub(crate) fn reject_repeated(key: &impl ToTokens, seen: &mut Vec<String>, errors: &mut Errors) {
-    let name = key.to_token_stream().to_string().replace(' ', "");
+    let name = path_text(key);
     if seen.contains(&name) {
         let message = format!("repeated argument `{name}`: remove one of the two");
-        errors.push(Error::new_spanned(key, message));
+        errors.push(Anchor::REPEATED_ARGUMENT.error_on(key, message));
     }
     seen.push(name);
 }

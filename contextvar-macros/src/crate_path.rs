@@ -2,9 +2,9 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
-use syn::{Error, Path};
+use syn::Path;
 
-use crate::errors::Errors;
+use crate::errors::{Anchor, Errors};
 use crate::manifest;
 
 /// The path that `crate = path` gives, or else `::contextvar`.
@@ -21,7 +21,7 @@ impl CratePath {
                 "this crate does not depend on `contextvar`: add it to Cargo.toml, or write `#[{attribute}(crate = path)]` with the \
                  path at which another crate re-exports it"
             );
-            errors.push(Error::new(Span::call_site(), message));
+            errors.push(Anchor::MISSING_DEPENDENCY.error_at(Span::call_site(), message));
         }
         can_resolve
     }

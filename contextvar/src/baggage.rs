@@ -145,6 +145,9 @@ static BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 /// DEADLINE.set(Duration::from_secs(2));
 /// assert_eq!(baggage::headers()["baggage"], "deadline=2000");
 /// ```
+#[diagnostic::on_unimplemented(
+    note = "see https://docs.rs/contextvar/latest/contextvar/guide/errors#codec-of-another-type"
+)]
 pub trait Codec<T> {
     /// Returns the value as text, which can contain any characters.
     fn encode(value: &T) -> String;

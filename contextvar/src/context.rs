@@ -5,7 +5,7 @@ use std::ops::Index;
 use std::vec;
 
 use crate::current::{self, Contents, TaskId, task_id};
-use crate::error::{self, ApplyError};
+use crate::error::{self, ApplyError, address};
 use crate::hand_over::{Kind, Place};
 use crate::on_drop::OnDrop;
 use crate::scoped::Scoped;
@@ -190,7 +190,10 @@ impl Context {
     ///
     /// # Panics
     ///
-    /// Panics with the text of [`ApplyError`] if the current context cannot be written.
+    /// Panics with the text of [`ApplyError`] and the address of its [entry in the guide][errors] if
+    /// the current context cannot be written.
+    ///
+    /// [errors]: https://docs.rs/contextvar/latest/contextvar/guide/errors
     ///
     /// # Examples
     ///
@@ -510,12 +513,18 @@ impl<T> Index<&'static ContextVar<T>> for Context {
     ///
     /// # Panics
     ///
-    /// Panics if the variable is not set in this context.
+    /// Panics if the variable is not set in this context. See its [entry in the guide][errors].
+    ///
+    /// [errors]: https://docs.rs/contextvar/latest/contextvar/guide/errors#not-set-in-this-context
     #[track_caller]
     fn index(&self, var: &'static ContextVar<T>) -> &T {
         match self.get(var) {
             Some(value) => value,
-            None => panic!("context variable `{}` is not set in this context", var.name()),
+            None => panic!(
+                "context variable `{}` is not set in this context\nsee {}",
+                var.name(),
+                address!("not-set-in-this-context")
+            ),
         }
     }
 }

@@ -4,8 +4,26 @@ use std::fmt;
 pub use crate::current::{LookupErrorKind, WriteErrorKind};
 use crate::token::Token;
 
+/// Returns the address of an entry on the guide's page `errors`.
+macro_rules! address {
+    ($anchor:literal) => {
+        concat!("https://docs.rs/contextvar/latest/contextvar/guide/errors#", $anchor)
+    };
+}
+
+pub(crate) use address;
+
 /// Returned by a read of a variable that is not set in the current context and has no default. Its text says
-/// why, and what to do.
+/// why. If the context is missing or can't be used, the text also says what to write.
+///
+/// The guide has an entry for each kind: [not set], [no context], [lost context], [other task] and
+/// [thread exit].
+///
+/// [not set]: https://docs.rs/contextvar/latest/contextvar/guide/errors#not-set
+/// [no context]: https://docs.rs/contextvar/latest/contextvar/guide/errors#no-context
+/// [lost context]: https://docs.rs/contextvar/latest/contextvar/guide/errors#lost-context
+/// [other task]: https://docs.rs/contextvar/latest/contextvar/guide/errors#other-task
+/// [thread exit]: https://docs.rs/contextvar/latest/contextvar/guide/errors#thread-exit
 ///
 /// ```
 /// use contextvar::{ContextVar, LookupErrorKind};
@@ -53,8 +71,26 @@ impl fmt::Display for LookupError {
 
 impl Error for LookupError {}
 
+impl Described for LookupError {
+    fn address(&self) -> &'static str {
+        match self.kind {
+            LookupErrorKind::NotSet => address!("not-set"),
+            LookupErrorKind::NoContext => address!("no-context"),
+            LookupErrorKind::LostContext => address!("lost-context"),
+            LookupErrorKind::OtherTask => address!("other-task"),
+            LookupErrorKind::ThreadExit => address!("thread-exit"),
+        }
+    }
+}
+
 /// Returned by [`try_set`](crate::ContextVar::try_set) if the current context cannot be written. Holds the
 /// value. The message explains why, and what to do.
+///
+/// The guide has an entry for each kind: [no context], [other task] and [thread exit].
+///
+/// [no context]: https://docs.rs/contextvar/latest/contextvar/guide/errors#no-context
+/// [other task]: https://docs.rs/contextvar/latest/contextvar/guide/errors#other-task
+/// [thread exit]: https://docs.rs/contextvar/latest/contextvar/guide/errors#thread-exit
 ///
 /// In a request handler, put a `contextvar::tower::ContextLayer` around the handler. Do not give the server's
 /// task for the connection a context: the connection's requests would share it.
@@ -114,8 +150,20 @@ impl<T> fmt::Debug for SetError<T> {
 
 impl<T> Error for SetError<T> {}
 
+impl<T> Described for SetError<T> {
+    fn address(&self) -> &'static str {
+        address_of_reason(self.kind)
+    }
+}
+
 /// Returned by [`try_apply_changes_to_current`](crate::Context::try_apply_changes_to_current) if the current
 /// context cannot be written. The message explains why, and what to do. Nothing has changed.
+///
+/// The guide has an entry for each kind: [no context], [other task] and [thread exit].
+///
+/// [no context]: https://docs.rs/contextvar/latest/contextvar/guide/errors#no-context
+/// [other task]: https://docs.rs/contextvar/latest/contextvar/guide/errors#other-task
+/// [thread exit]: https://docs.rs/contextvar/latest/contextvar/guide/errors#thread-exit
 #[derive(Clone, Debug)]
 pub struct ApplyError {
     kind: WriteErrorKind,
@@ -141,12 +189,27 @@ impl fmt::Display for ApplyError {
 
 impl Error for ApplyError {}
 
+impl Described for ApplyError {
+    fn address(&self) -> &'static str {
+        address_of_reason(self.kind)
+    }
+}
+
 /// Says why the current context cannot be written, and what to do.
 fn write_reason(kind: WriteErrorKind, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match kind {
         WriteErrorKind::NoContext => write!(f, "{NO_CONTEXT}. {USE_TASK}"),
         WriteErrorKind::OtherTask => write!(f, "{OTHER_TASK}. {USE_LOCAL_TASK}"),
         WriteErrorKind::ThreadExit => write!(f, "{THREAD_EXIT}; set it inside `Context::run`"),
+    }
+}
+
+/// Returns the address of the entry about the reason.
+fn address_of_reason(kind: WriteErrorKind) -> &'static str {
+    match kind {
+        WriteErrorKind::NoContext => address!("no-context"),
+        WriteErrorKind::OtherTask => address!("other-task"),
+        WriteErrorKind::ThreadExit => address!("thread-exit"),
     }
 }
 
@@ -190,6 +253,11 @@ const USE_LOCAL_TASK: &str = "Start it with `contextvar::task::spawn_local` or `
 
 /// Returned by a `reset` with a token that another variable made, or that was made in another context. It
 /// holds the token. Nothing has changed.
+///
+/// The guide has an entry for each kind: [token of another variable] and [token of another context].
+///
+/// [token of another variable]: https://docs.rs/contextvar/latest/contextvar/guide/errors#token-of-another-variable
+/// [token of another context]: https://docs.rs/contextvar/latest/contextvar/guide/errors#token-of-another-context
 ///
 /// ```
 /// use contextvar::{ContextVar, ResetErrorKind, copy_context};
@@ -250,6 +318,15 @@ impl<T> fmt::Debug for ResetError<T> {
 
 impl<T> Error for ResetError<T> {}
 
+impl<T> Described for ResetError<T> {
+    fn address(&self) -> &'static str {
+        match self.kind {
+            ResetErrorKind::DifferentVar => address!("token-of-another-variable"),
+            ResetErrorKind::DifferentContext => address!("token-of-another-context"),
+        }
+    }
+}
+
 /// The reason why a token cannot reset a variable. See [`ResetError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -260,9 +337,15 @@ pub enum ResetErrorKind {
     DifferentContext,
 }
 
-/// Panics with the text of `error`, at the caller's line.
+/// An error with an entry on the guide's page `errors`.
+pub(crate) trait Described: fmt::Display {
+    /// Returns the address of the entry.
+    fn address(&self) -> &'static str;
+}
+
+/// Panics at the caller's line with the text of `error` and, on a line of its own, the address of its entry.
 #[cold]
 #[track_caller]
-pub(crate) fn fail(error: &dyn fmt::Display) -> ! {
-    panic!("{error}")
+pub(crate) fn fail(error: &dyn Described) -> ! {
+    panic!("{error}\nsee {}", error.address())
 }

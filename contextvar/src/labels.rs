@@ -7,6 +7,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::{LazyLock, PoisonError, RwLock};
 
 use crate::context::AnyContextVar;
+use crate::error::address;
 use crate::log::{LogValue, Names, ShownIn, UnusedNames, for_each_shown};
 use crate::storage::{AnyVariable, shown_variables};
 
@@ -61,8 +62,9 @@ impl<L> Labels<L> {
         if let Some(hidden) = variables.iter().find(|variable| !variable.is_logged() && !variable.is_metric())
         {
             panic!(
-                "context variable `{}` cannot be a label: mark it `metric` or `log`, and not `secret`",
-                hidden.name()
+                "context variable `{}` cannot be a label: mark it `metric` or `log`, and not `secret`\nsee {}",
+                hidden.name(),
+                address!("not-a-label")
             );
         }
         self.variables = Some(variables);

@@ -1,79 +1,134 @@
-//! Context variables ([PEP 567], Python's `contextvars`) for async Rust: a value that follows one request,
-//! job or session through every call, `.await`, spawned task and thread, and through nothing else.
+//! [Python's context variables](https://peps.python.org/pep-0567/) for async Rust. Each request has its own
+//! values, such as id, user, tenant and locale. They follow the request through every call and `.await`, into
+//! the tasks and threads that the request starts with this crate, and nowhere else.
 //!
-//! [PEP 567]: https://peps.python.org/pep-0567/
+#![cfg_attr(
+    all(feature = "tower", feature = "tracing", feature = "tokio", feature = "macros"),
+    doc = "```no_run"
+)]
+#![cfg_attr(
+    not(all(feature = "tower", feature = "tracing", feature = "tokio", feature = "macros")),
+    doc = "```text"
+)]
+//! use axum::{Router, http::request::Parts, routing::get};
+//! use contextvar::{context_var, task, tower::ContextLayer, tracing::ContextFormat};
+//! use tracing::info;
 //!
-#![cfg_attr(feature = "macros", doc = "```")]
-#![cfg_attr(not(feature = "macros"), doc = "```text")]
-//! use contextvar::{context_var, with_copied_context};
+//! #[context_var(name = "request_id", log)]
+//! static REQUEST_ID: u64;
 //!
-//! #[context_var]
-//! static USER: String = "nobody".to_owned();
+//! #[context_var(name = "tenant", log)]
+//! static TENANT: String = "public".to_owned();
 //!
-//! #[with_copied_context]
-//! async fn handler(user: &str) -> String {
-//!     USER.set(user.to_owned());
-//!     greet().await
+//! async fn orders() -> String {
+//!     info!("orders");
+//!     task::spawn(audit()); // like `tokio::spawn`, and the task gets a copy of the context
+//!     format!("the orders of {}\n", TENANT.get())
 //! }
 //!
-//! async fn greet() -> String {
-//!     USER.with(|user| format!("hello, {user}"))
+//! async fn audit() {
+//!     info!("audit");
 //! }
 //!
-//! # futures::executor::block_on(async {
-//! assert_eq!(handler("ada").await, "hello, ada");
-//! assert_eq!(USER.get(), "nobody"); // `handler` set the variable in a context of its own
-//! # });
+//! fn tenant(request: &Parts) -> Option<String> {
+//!     Some(request.headers.get("x-tenant")?.to_str().ok()?.to_owned())
+//! }
+//!
+//! fn app() -> Router {
+//!     let context = ContextLayer::new() // gives each request a context
+//!         .set(&REQUEST_ID, |_| rand::random())
+//!         .set_if_some(&TENANT, tenant);
+//!     Router::new().route("/orders", get(orders)).layer(context)
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> std::io::Result<()> {
+//!     tracing_subscriber::fmt().map_event_format(ContextFormat::new).init();
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+//!     axum::serve(listener, app()).await
+//! }
 //! ```
+//!
+//! ```text
+//! $ curl -H 'x-tenant: acme' http://127.0.0.1:3000/orders
+//! the orders of acme
+//!
+//! 2026-05-04T03:02:01.000117Z  INFO shop: orders request_id=8107365311408467157 tenant=acme
+//! 2026-05-04T03:02:01.000163Z  INFO shop: audit request_id=8107365311408467157 tenant=acme
+//! ```
+//!
+//! ```toml
+//! [dependencies]
+//! axum = "0.8"
+//! contextvar = { version = "0.1", features = ["tower", "tracing"] }
+//! rand = "0.9"
+//! tokio = { version = "1", features = ["full"] }
+//! tracing = "0.1"
+//! tracing-subscriber = "0.3"
+//! ```
+//!
+//! Until contextvar is published, write `path = "../contextvar/contextvar"` instead of `version = "0.1"`.
 //!
 //! # The current context
 //!
 //! | code | its current context |
 //! |---|---|
 //! | in [`Context::run`] | that context |
-//! | in a future in a [`Scoped`], at each poll and while the future is dropped | that of the `Scoped` |
+//! | in a future in a [`Scoped`], at each poll and while the future is dropped | the context of the `Scoped` |
 //! | in a function with [`#[with_copied_context]`](macro@with_copied_context) | a copy of the caller's context, taken at the call |
 //! | in a function with [`#[with_empty_context]`](macro@with_empty_context) | a new, empty context |
 //! | elsewhere on a thread, and in the future passed to `block_on` | the thread's own context, empty at first |
-//! | in a tokio task that was given no context (feature `tokio`) | none: no variable is set, and `try_set` returns a [`SetError`] |
+//! | in a tokio task that was given no context (feature `tokio`) | none: no variable is set, `set` panics, and `try_set` returns a [`SetError`] |
 //!
-//! Work that [`task`] and [`thread`] start runs in a copy of the current context without the variables that are
-//! [not inherited](ContextVar::inherit). The copy is taken in the caller, at the call. To hand work over in any other way, use
-//! [`InContext::in_inherited_context`] for futures, [`Context::bind`] for closures, and [`Context::bind_async`] for closures
-//! that make futures.
-//!
-//! The [guide](https://docs.rs/contextvar/latest/contextvar/guide/index.html) has more: whether the context follows each way
-//! of handing work over, variables across processes, telemetry, testing, migrating, limits, security and lints.
+//! Work that [`task`] and [`thread`] start runs in a copy of the current context, without the variables that
+//! are [not inherited](ContextVar::inherit). The copy is taken in the caller, at the call. To hand over work
+//! in any other way, use [`InContext::in_inherited_context`] for futures, [`Context::bind`] for closures, and
+//! [`Context::bind_async`] for closures that make futures.
 //!
 //! # Features
 //!
-//! | feature | adds | instructions in use | KiB | seconds | crates | needs |
-//! |---|---|---|--:|--:|--:|---|
-//! | `macros` (default) | the attributes |  | 8 | 4.6 | 6 |  |
-//! | `tokio` (default) | [`task`], and the last row of the table above. Without it, a tokio task that was given no context shares the context of the worker thread it happens to run on, as the tasks of other executors do. | 36 a poll, 165 a spawn | 9 + 118 | 0 + 3.0 | 1 | tokio 1.44 |
-//! | `stream` | [`Scoped`] around streams, and `StreamInContext` |  | 4 + 1 | 0 | 1 | futures-core 0.3 |
-//! | `sink` | [`Scoped`] around sinks |  | 4 + 1 | 0 | 1 | futures-sink 0.3 |
-//! | `http-body` | [`Scoped`] around HTTP bodies | 97 a frame | 4 + 9 | 0 + 2.2 | 4 | http-body 1 |
-//! | `hyper` | a context for each request of hyper's connections; an executor whose tasks inherit the context |  | 12 + 6 | 0.1 + 3.8 | 6 | hyper 1 |
-//! | `tower` | a context for each request or connection of a server; variables in headers of the response | 360 a request, 520 for two variables, 760 a header | 18 + 7 | 0.8 + 2.5 | 6 | tower 0.5, axum 0.8 |
-//! | `carry` | ambient values of other libraries carried into tasks | 7 a poll | 9 + 29 | 0.2 | 0 |  |
-//! | `tracing` | variables in logs; spans carried into tasks. Implies `carry`. | 630 a line with one variable | 32 + 163 | 0.9 + 5.3 | 7 | tracing-subscriber 0.3 |
-//! | `serde` | `#[context_var(log = serde)]`: logs show a value as JSON |  | 47 + 54 | 4.6 + 6.5 | 12 | serde 1 |
-//! | `metrics` | variables as labels of the `metrics` crate | 2130 a count with two labels | 91 + 3 | 0.2 + 2.4 | 3 | metrics 0.24 |
-//! | `opentelemetry` | variables as attributes of OpenTelemetry's spans, log records and metrics; its context carried into tasks. Implies `carry`. | 4230 a span, 1230 a record | 39 + 154 | 2.4 + 18.8 | 25 | opentelemetry and its SDK 0.33, tracing-opentelemetry 0.34 |
-//! | `baggage` | variables and the trace sent to other processes as W3C Baggage and Trace Context. Implies `opentelemetry`. | 2690 to send three entries, 3860 to receive them | 12 + 122 | 5.3 + 18.3 | 30 | opentelemetry 0.33 |
-//! | `python` | one context for Python and Rust: variables tied to Python's | 2250 a call with one variable, 820 a call back | 139 + 75 | 3.5 + 27.2 | 22 | PyO3 and pyo3-async-runtimes 0.30, Python 3.9 |
-//! | `observe` | an observer of the contexts that threads enter and exit |  | 3 + 4 | 0 | 0 |  |
-//! | `report` | reports of reads and writes that find no context |  | 31 | 0.3 | 0 |  |
-//! | `inspect` | a list of the live contexts of tasks, threads and requests, as a page that a server serves. Implies `report`. | 2 a poll; on, 116 a poll, 885 a task | 281 + 70 | 3.2 + 13.6 | 20 |  |
-//! | `runtime-hooks` | tokio runtimes whose tasks all inherit the context |  | 31 + 126 | 0.6 + 3.0 | 1 | `--cfg tokio_unstable` |
+//! | feature | adds | needs | instructions | KiB | seconds | crates |
+//! |---|---|---|---|--:|--:|--:|
+//! | `macros` (default) | the attributes |  |  | 8 | 4.6 | 6 |
+//! | `tokio` (default) | [`task`]; and a tokio task that was given no context sees no other task's values. Without the feature, such a task shares the context of its worker thread, as tasks of other executors do. | tokio 1.44 | 36 per poll, 165 per spawn | 9 + 118 | 0 + 3.0 | 1 |
+//! | `stream` | [`Scoped`] around streams, and `StreamInContext` | futures-core 0.3 |  | 4 + 1 | 0 | 1 |
+//! | `sink` | [`Scoped`] around sinks | futures-sink 0.3 |  | 4 + 1 | 0 | 1 |
+//! | `http-body` | [`Scoped`] around HTTP bodies | http-body 1 | 97 per frame | 4 + 9 | 0 + 2.2 | 4 |
+//! | `hyper` | a context for each request of hyper's connections; an executor whose tasks inherit the context | hyper 1.3 |  | 12 + 6 | 0.1 + 3.8 | 6 |
+//! | `tower` | a context for each request or connection of a server; variables in headers of the response | tower 0.5, axum 0.8 | 360 per request, 520 with two variables, 760 per header | 18 + 7 | 0.8 + 2.5 | 6 |
+//! | `carry` | ambient values of other libraries carried into tasks |  | 7 per poll | 9 + 29 | 0.2 | 0 |
+//! | `tracing` | variables in logs; spans carried into tasks. Implies `carry`. | tracing-subscriber 0.3 | 630 per line with one variable | 32 + 163 | 0.9 + 5.3 | 7 |
+//! | `serde` | `#[context_var(log = serde)]`: logs show a value as JSON | serde 1 |  | 47 + 54 | 4.6 + 6.5 | 12 |
+//! | `metrics` | variables as labels of the `metrics` crate | metrics 0.24 | 2130 per count with two labels | 91 + 3 | 0.2 + 2.4 | 3 |
+//! | `opentelemetry` | variables as attributes of OpenTelemetry's spans, log records and metrics; its context carried into tasks. Implies `carry`. | opentelemetry and its SDK 0.33, tracing-opentelemetry 0.34 | 4230 per span, 1230 per record | 39 + 154 | 2.4 + 18.8 | 25 |
+//! | `baggage` | variables and the trace sent to other processes as W3C Baggage and Trace Context. Implies `opentelemetry`. | opentelemetry 0.33 | 2690 to send three entries, 3860 to receive them | 12 + 122 | 5.3 + 18.3 | 30 |
+//! | `python` | one context for Python and Rust: variables tied to Python's | PyO3 and pyo3-async-runtimes 0.30, Python 3.9 | 2250 per call with one variable, 820 per callback | 139 + 75 | 3.5 + 27.2 | 22 |
+//! | `observe` | an observer of the contexts that threads enter and exit |  |  | 3 + 4 | 0 | 0 |
+//! | `report` | reports of reads and writes that find no context |  |  | 31 | 0.3 | 0 |
+//! | `inspect` | a list of the live contexts of tasks, threads and requests, which a server can serve as a page. Implies `report`. |  | 2 per poll; when on, 116 per poll and 885 per task | 281 + 70 | 3.2 + 13.6 | 20 |
+//! | `runtime-hooks` | tokio runtimes whose tasks all inherit the context | tokio 1.46.1, `--cfg tokio_unstable` |  | 31 + 126 | 0.6 + 3.0 | 1 |
 //!
-//! - Instructions: beyond the same work without the feature, counted by callgrind. `docs/` in the repository has all of them,
-//!   beside peers.
-//! - KiB: what a small program that uses the feature grows by, for this library and for the other libraries.
-//! - Seconds: the CPU time that a clean release build of the program takes longer, in the same two parts. `scripts/feature-size`
-//!   measures both. It also counts instructions before `main`: 15 for each variable with `log_default` or `baggage`.
-//! - Crates: those that the feature alone adds to the build, indirect ones included.
+//! - Instructions: the cost per use, beyond the same work without the feature, counted by callgrind. `docs/`
+//!   in the repository has all counts, next to those of similar libraries.
+//! - KiB: the growth of a small program that uses the feature. `4 + 1` means 4 for this library and 1 for the
+//!   other libraries.
+//! - Seconds: the CPU time that the feature adds to a clean release build of that program, in the same two
+//!   parts. `scripts/feature-size` measures size and time. It also counts instructions before `main`: 15 for
+//!   each variable with `log_default` or `baggage`.
+//! - Crates: the number of crates that the feature alone adds to the build, including indirect dependencies.
+//!
+//! # The guide
+//!
+//! | to | read |
+//! |---|---|
+//! | write a first program: axum, tonic, actix-web, hyper, a message consumer or a command-line tool | [Getting started](https://docs.rs/contextvar/latest/contextvar/guide/getting_started/index.html) |
+//! | translate what you write today | [Coming from](https://docs.rs/contextvar/latest/contextvar/guide/coming_from/index.html) Python, `task_local!`, tracing, OpenTelemetry, Java, .NET, Node.js, Go or Kotlin |
+//! | hand over work to a `JoinSet`, a thread pool, a callback or a stream | [Does the context follow?](https://docs.rs/contextvar/latest/contextvar/guide/propagation/index.html) |
+//! | find out why a value is missing | [Ways to lose a context](https://docs.rs/contextvar/latest/contextvar/guide/lost/index.html), [Errors](https://docs.rs/contextvar/latest/contextvar/guide/errors/index.html) |
+//! | use pools, caches, websockets, deadlines or transactions | [Recipes](https://docs.rs/contextvar/latest/contextvar/guide/recipes/index.html) |
+//! | see the variables outside of your code | [Logs](https://docs.rs/contextvar/latest/contextvar/guide/logs/index.html), [traces and metrics](https://docs.rs/contextvar/latest/contextvar/guide/telemetry/index.html), [other processes](https://docs.rs/contextvar/latest/contextvar/guide/baggage/index.html), [Python](https://docs.rs/contextvar/latest/contextvar/guide/python/index.html), [the live view](https://docs.rs/contextvar/latest/contextvar/guide/live_view/index.html) |
+//! | test code that reads variables | [Testing](https://docs.rs/contextvar/latest/contextvar/guide/testing/index.html) |
+//! | decide whether to use it | [Versions](https://docs.rs/contextvar/latest/contextvar/guide/versions/index.html), [Limits](https://docs.rs/contextvar/latest/contextvar/guide/limits/index.html), [Security](https://docs.rs/contextvar/latest/contextvar/guide/security/index.html), [Lints](https://docs.rs/contextvar/latest/contextvar/guide/lints/index.html) |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
@@ -86,14 +141,16 @@ pub mod carry;
 mod context;
 mod current;
 mod error;
-// Exists only in documentation: the pages link to items of these features, and their programs use them.
+// Exists only in documentation: the pages link to items of these features, and their programs use the items.
 #[cfg(all(
     doc,
     feature = "baggage",
     feature = "hyper",
+    feature = "inspect",
     feature = "macros",
     feature = "metrics",
     feature = "opentelemetry",
+    feature = "python",
     feature = "stream",
     feature = "tokio",
     feature = "tower",
@@ -162,13 +219,43 @@ pub use var::{ContextValue, ContextVar};
 
 /// Makes a static a context variable.
 ///
-/// `static NAME: T = value;` becomes a `static NAME: ContextVar<T>` with that default. The value can be any
-/// expression. It is evaluated once per process, when the default is first needed (see
-/// [`ContextVar::with_default`]). `static NAME: T;` has no default. Visibility, docs and other attributes are
-/// kept.
+/// ```
+/// use contextvar::context_var;
 ///
-/// The attribute works wherever a static can be: in modules, functions and methods. There is no form for a
-/// list of variables, as `thread_local!` has: rustfmt, editors and `grep` know how to handle a static.
+/// #[context_var]
+/// static LOCALE: &str = "en"; // `"en"` is the default
+///
+/// #[context_var(name = "user", log)]
+/// pub static USER: String; // no default
+///
+/// assert_eq!(LOCALE.get(), "en");
+/// LOCALE.set("fr");
+/// assert_eq!(LOCALE.get(), "fr");
+///
+/// assert!(USER.try_get().is_err());
+/// assert_eq!(USER.name(), "user");
+/// ```
+///
+/// The static's type becomes [`ContextVar<T>`](ContextVar), whose methods read and set the value. The default
+/// can be any expression. The expression is evaluated once per process, when the default is first needed: see
+/// [`ContextVar::with_default`]. Without a default, [`get`](ContextVar::get) panics where no value is set.
+///
+/// # Arguments
+///
+/// | argument | effect |
+/// |---|---|
+/// | `name = ".."` | The name in messages and logs. The default is the static's identifier. |
+/// | `log` | Logs show the value where it is set: with `Display`, or with `Debug` if the type has no `Display`. Numbers and booleans keep their types. An `Option` is shown as the value in it; `None` is not shown. See [`ContextVar::log`]. |
+/// | `log = \|value\| &value.part` | Logs show what the closure or function returns. |
+/// | `log = serde` | Logs show the value as JSON (feature `serde`). |
+/// | `log_default`, beside `log` | Logs also show the default, where the code has a context and the variable is not set. To show a fallback only for the requests of one server, set the fallback in its `ContextLayer` instead. The first such line computes the default, so the default's expression must not take a lock that code holds while it logs. |
+/// | `secret` | The value is never shown. See [`ContextVar::secret`]. |
+/// | `metric` | The value, or the default, is a label of metrics. See [`ContextVar::metric`]. |
+/// | `inherit = false` | Other tasks and threads do not inherit the value. See [`ContextVar::inherit`]. |
+/// | `report = false` | Reads and writes of the variable in code without a context are not reported. See [`ContextVar::report`]. |
+/// | `baggage = "key"`, `codec = Codec` | Requests to other processes carry the value (feature `baggage`). See `contextvar::baggage`. |
+/// | `python = "package.module:NAME"`, `python_codec = Codec` | The variable is tied to this Python `ContextVar` (feature `python`). Its values are converted by PyO3's traits, or by the codec. See `contextvar::python`. |
+/// | `crate = path` | The path of the `contextvar` crate, if it is not `::contextvar`. |
 ///
 /// # Defaults that requests share
 ///
@@ -202,127 +289,21 @@ pub use var::{ContextValue, ContextVar};
 /// # });
 /// ```
 ///
-/// The attribute makes rustc warn about such a default if the type shows it: by a name such as `Mutex`, or by
-/// an `Arc` of a type that the attribute does not know. The warning is the lint `deprecated`. If requests are
-/// meant to share the value, write `#[allow(deprecated)]` on the static. The attribute sees only names, so it
-/// misses what is behind an alias or inside a type of your own.
+/// rustc warns about such a default if the variable's type names a type such as `Mutex`, or an `Arc` of a
+/// type that the attribute does not recognize. The warning is the lint `deprecated`. If requests are meant to
+/// share the value, write `#[allow(deprecated)]` on the static. The attribute sees only names, so it misses a
+/// type behind an alias or inside a type of your own.
 ///
-/// # Arguments
+/// # Placement
 ///
-/// - `name = "..."`: the name for messages. The default is the static's identifier.
-/// - `secret`: the value is never shown. See [`ContextVar::secret`].
-/// - `log`: logs show the value if it is set, with its `Display`, or with its `Debug` if it has no `Display`.
-///   Numbers and booleans keep their types. An `Option` is shown as the value in it, and not at all if it is
-///   `None`. See [`ContextVar::log`].
-/// - `log = |value| &value.part`: logs show what the closure or function returns, in the same way.
-/// - `log = serde` (feature `serde`): logs show the value as JSON.
-/// - `log_default`: logs show the default as well, where the variable is not set and there is a context. The first
-///   line computes it, so it must not take a lock that code holds while it logs.
-/// - `metric`: the value, or the default, is a label of metrics. See [`ContextVar::metric`].
-/// - `baggage = "key"`, `codec = Codec` (feature `baggage`): requests to other processes carry the value. See
-///   `contextvar::baggage`.
-/// - `python = "package.module:NAME"` (feature `python`): the variable is tied to this Python `ContextVar`. Its values
-///   are converted by PyO3's traits, or by the codec in `python_codec = Codec`. See `contextvar::python`.
-/// - `inherit = false`: other tasks and threads do not inherit the value. See [`ContextVar::inherit`].
-/// - `report = false`: reads and writes of the variable without a context are not reported. See
-///   [`ContextVar::report`].
-/// - `crate = path`: the path of the `contextvar` crate, if it is not `::contextvar`.
-///
-/// # Examples
-///
-/// ```
-/// use contextvar::context_var;
-///
-/// #[context_var]
-/// static LOCALE: &str = "en";
-///
-/// #[context_var(name = "user")]
-/// pub static USER: String;
-///
-/// assert_eq!(LOCALE.get(), "en");
-/// assert_eq!(USER.name(), "user");
-/// assert!(USER.try_get().is_err());
-/// ```
+/// The attribute works wherever a static can be: in modules, functions and methods. The static keeps its
+/// visibility, docs and other attributes. Unlike `thread_local!`, the attribute has no form for a list of
+/// variables, because rustfmt, editors and `grep` handle single statics well.
 #[cfg(feature = "macros")]
 #[doc(alias = "task_local")]
 pub use contextvar_macros::context_var;
 
 /// Runs the body of a function in a copy of the caller's context.
-///
-/// On an `async fn` the copy is taken when the function is called, not when its future is first polled. So
-/// `tokio::spawn(f())` carries the caller's context, and `ctx.run(|| f())` returns a future that runs in a
-/// copy of `ctx`. The caller does not see the values that the body sets.
-///
-/// The future is `Send` where that of the plain `async fn` is, and at most 24 bytes larger. Each of the features
-/// `carry` and `inspect` adds 8 bytes. `cargo check` of 500 annotated functions takes 1.21 times as long as that
-/// of the plain ones (2.3 s, medians of 15 runs, `scripts/compile-time`).
-///
-/// # Placement
-///
-/// - On functions and methods, also in traits and their implementations; above or below `#[tokio::main]`,
-///   `#[tokio::test]` and similar attributes.
-/// - On a plain `fn`: the body runs in the copy. If the function returns a future (`impl Future`,
-///   `Pin<Box<dyn Future>>`, `BoxFuture`), the future runs in the copy as well.
-/// - On an `impl` block, a trait or an inline module: it applies to every function that is async or returns a
-///   future. Above or below `#[async_trait]`; the future is boxed once.
-/// - Not on closures, because attributes on them are not stable. Wrap the future that a closure returns:
-///   `|x| f(x).in_copied_context()` (see [`InContext`]).
-///
-/// A trait's method without a body has nothing to run: annotate the implementations. A trait whose async
-/// methods all lack a body is an error.
-///
-/// An `async fn main()` without a runtime's attribute still fails with rustc's error E0752. To get that
-/// message, the macro leaves every private `async fn main()` async. One that is not the program's `main`
-/// takes its copy at the first poll.
-///
-/// # With other macros
-///
-/// Macros that copy attributes may put this one where no macro can stand. These orders work, each with a
-/// test:
-///
-/// - mockall: on an `impl` block, above or below `#[automock]`, or on the `impl` of a trait that has
-///   `#[automock]`. Not on a method below `#[automock]`, and not on such a trait: mockall copies those
-///   attributes to statements.
-/// - easy_ext: above or below `#[ext]`, or on a method.
-/// - fastrace and tracing: above or below `#[trace]` and `#[instrument]`.
-///
-/// # Lints
-///
-/// Lints treat an annotated function as you wrote it. [A page of the guide][lints] lists the few differences,
-/// which a test checks. One of them: `#[must_use]` on an annotated `async fn` does not apply to the awaited
-/// value. Put it on the returned type instead.
-///
-/// [lints]: https://docs.rs/contextvar/latest/contextvar/guide/lints/index.html
-///
-/// # Limits
-///
-/// The attribute cannot recognize a return type that hides a future (an alias, `impl` of your own trait,
-/// `impl IntoFuture`): only the body of such a plain `fn` runs in the copy. If the type turns out to be a
-/// boxed future, that is an error, which the argument `future` resolves. An annotated `impl`, trait or module
-/// leaves such a function unchanged. A function that returns `impl Fn(..)` can need the types of its
-/// closure's arguments.
-///
-/// rustc sees a `fn` that returns an async block (the file `expansions.md` of contextvar-macros shows each
-/// form). So a message can say "async block" or "closure" instead of "function". In a plain `#[track_caller]`
-/// fn, `Location::caller()` is not the caller's location.
-///
-/// # Arguments
-///
-/// - `future`: declares that the function returns a boxed future under another name.
-/// - `python` (feature `python`): the body runs in a copy of Python's current context. On an `async fn`, the copy is
-///   taken at the first poll, because the body of a coroutine runs in the context of the task that awaits it. The
-///   function must return a `Result` whose error implements `From<PyErr>`. Not allowed on an `impl` block, a trait or a
-///   module. See `contextvar::python`.
-/// - `apply_changes`, with `python`: the body's changes are applied to Python's current context when the body has
-///   finished.
-/// - `skip`: leaves a function out of an annotated `impl`, trait or module.
-/// - `VAR = value`, any number of times: sets variables in the copy, in order, before the body runs. The
-///   values are expressions. They see the function's arguments and the variables that were set before them.
-///   They are evaluated at the first poll of an `async fn` (and of a `fn` that consists of a
-///   `Box::pin(async ..)`), and at the call of a plain `fn`.
-/// - `crate = path`: the path of the `contextvar` crate, if it is not `::contextvar`.
-///
-/// # Examples
 ///
 /// ```
 /// use contextvar::{context_var, with_copied_context};
@@ -333,36 +314,100 @@ pub use contextvar_macros::context_var;
 /// #[with_copied_context]
 /// async fn login(user: &str) -> String {
 ///     USER.set(user.to_owned());
-///     USER.get()
+///     greet().await
 /// }
 ///
-/// #[with_copied_context(USER = user.to_owned())]
-/// async fn greet(user: &str) -> String {
-///     format!("hello, {}", USER.get())
+/// #[with_copied_context(USER = user.to_owned())] // sets a variable in the copy
+/// async fn greet_as(user: &str) -> String {
+///     greet().await
+/// }
+///
+/// async fn greet() -> String {
+///     USER.with(|user| format!("hello, {user}"))
 /// }
 ///
 /// # futures::executor::block_on(async {
-/// assert_eq!(login("ada").await, "ada");
-/// assert_eq!(greet("grace").await, "hello, grace");
-/// assert_eq!(USER.get(), "nobody");
+/// assert_eq!(login("ada").await, "hello, ada");
+/// assert_eq!(greet_as("grace").await, "hello, grace");
+/// assert_eq!(USER.get(), "nobody"); // the changes stayed in the copies
 /// # });
 /// ```
+///
+/// On an `async fn`, the copy is taken when the function is called, not when its future is first polled.
+/// Therefore `tokio::spawn(f())` carries the caller's context, and `ctx.run(|| f())` returns a future that
+/// runs in a copy of `ctx`. The caller does not see the values that the body sets.
+///
+/// # Arguments
+///
+/// | argument | effect |
+/// |---|---|
+/// | `VAR = value`, any number of times | Sets variables in the copy, in order, before the body runs. A value is an expression that can use the function's arguments and the variables set before it. On an `async fn`, and on a `fn` that consists of a `Box::pin(async ..)`, the expression is evaluated at the first poll; on a plain `fn`, at the call. |
+/// | `skip` | Leaves a function out of an annotated `impl`, trait or module. |
+/// | `future` | Declares that the function's return type is another name for a boxed future. |
+/// | `python` | The body runs in a copy of Python's current context (feature `python`). On an `async fn`, the copy is taken at the first poll, because the body of a coroutine runs in the context of the task that awaits it. The function must return a `Result` whose error implements `From<PyErr>`. Not allowed on an `impl` block, a trait or a module. See `contextvar::python`. |
+/// | `apply_changes`, with `python` | The body's changes are applied to Python's current context when the body has finished. |
+/// | `crate = path` | The path of the `contextvar` crate, if it is not `::contextvar`. |
+///
+/// # Placement
+///
+/// - The attribute goes on functions and methods, including those in traits and their implementations. It can
+///   stand above or below `#[tokio::main]`, `#[tokio::test]` and similar attributes.
+/// - On a plain `fn`, the body runs in the copy. If the function returns a future (`impl Future`,
+///   `Pin<Box<dyn Future>>`, `BoxFuture`), the future runs in the copy as well.
+/// - On an `impl` block, a trait or an inline module, the attribute applies to every function that is async
+///   or returns a future. It can stand above or below `#[async_trait]`; the future is boxed once.
+/// - The attribute cannot go on closures, because attributes on closures are not stable. Wrap the future that
+///   a closure returns: `|x| f(x).in_copied_context()` (see [`InContext`]).
+///
+/// A trait method without a body has nothing to run, so annotate the implementations. A trait whose async
+/// methods all lack a body is an error.
+///
+/// # Limits
+///
+/// The attribute cannot recognize a return type that hides a future (an alias, `impl` of your own trait,
+/// `impl IntoFuture`). Only the body of such a plain `fn` runs in the copy. If the type is a boxed future,
+/// compilation fails, and the argument `future` fixes the error. An annotated `impl`, trait or module leaves
+/// such a function unchanged. In a function that returns `impl Fn(..)`, the closure's arguments can need
+/// explicit types.
+///
+/// # With other macros
+///
+/// Macros that copy attributes can put this attribute where no macro is allowed. These orders work and are
+/// tested:
+///
+/// - mockall: on an `impl` block, above or below `#[automock]`, or on the `impl` of a trait that has
+///   `#[automock]`. Do not put it on a method below `#[automock]`, or on such a trait: mockall copies those
+///   attributes to statements.
+/// - easy_ext: above or below `#[ext]`, or on a method.
+/// - fastrace and tracing: above or below `#[trace]` and `#[instrument]`.
+///
+/// # Lints
+///
+/// Lints treat an annotated function like a plain one, with a few exceptions. [A page of the guide][lints]
+/// lists them, and a test checks the list. For example, `#[must_use]` on an annotated `async fn` does not
+/// apply to the awaited value. Put `#[must_use]` on the returned type instead.
+///
+/// [lints]: https://docs.rs/contextvar/latest/contextvar/guide/lints/index.html
+///
+/// # The expansion
+///
+/// An annotated `async fn` expands to a `fn` that returns an async block. A compiler message can therefore
+/// contain "async block" or "closure" instead of "function". In a plain `#[track_caller]` fn,
+/// `Location::caller()` is not the caller's location. The file `expansions.md` of contextvar-macros shows
+/// each form.
+///
+/// The future is `Send` if the future of the plain `async fn` is `Send`, and it is at most 24 bytes larger.
+/// Each of the features `carry` and `inspect` adds 8 bytes. `cargo check` of 500 annotated functions takes
+/// 1.21 times as long as `cargo check` of the plain ones (2.3 s, medians of 15 runs, `scripts/compile-time`).
+///
+/// An `async fn main()` without a runtime's attribute still fails with rustc's error E0752. To keep that
+/// message, the macro leaves every private `async fn main()` async. A private `async fn main()` that is not
+/// the program's `main` takes its copy at the first poll.
 #[cfg(feature = "macros")]
 #[doc(alias = "instrument")]
 pub use contextvar_macros::with_copied_context;
 
 /// Runs the body of a function in a new, empty context.
-///
-/// Otherwise it is the same as
-/// [`#[with_copied_context]`](macro@with_copied_context): it has the same placement and arguments. On a function in an annotated `impl`
-/// block, trait or module, the function's own attribute applies.
-///
-/// # In tests
-///
-/// A `#[test]` runs in its thread's own context, and can find values there that another test has set: with
-/// `--test-threads=1`, all tests run on one thread. With this attribute each test starts with an empty
-/// context, or with the entries that you write, and leaves no values behind. Put it above or below `#[test]`,
-/// `#[tokio::test]` and `#[rstest]`:
 ///
 /// ```
 /// use contextvar::{context_var, with_empty_context};
@@ -372,20 +417,35 @@ pub use contextvar_macros::with_copied_context;
 ///
 /// #[with_empty_context]
 /// #[test]
-/// fn plain() {
+/// fn starts_empty() {
 ///     assert_eq!(USER.get(), "nobody");
-///     USER.set("ada".to_owned());
+///     USER.set("ada".to_owned()); // gone when the test ends
 /// }
 ///
 /// #[with_empty_context(USER = "ada".to_owned())]
 /// #[tokio::test]
-/// async fn with_a_fixture() {
+/// async fn starts_with_a_user() {
 ///     assert_eq!(USER.get(), "ada");
 /// }
 /// ```
 ///
-/// rstest moves the attribute to the test that it generates for each case, so entries cannot use the case's
-/// arguments.
+/// The attribute has the placement, the arguments and the limits of
+/// [`#[with_copied_context]`](macro@with_copied_context). In an annotated `impl` block, trait or module, a
+/// function's own attribute takes precedence.
+///
+/// # In tests
+///
+/// A `#[test]` runs in its thread's own context, which can hold values that another test has set: with
+/// `--test-threads=1`, all tests run on one thread. With this attribute, each test starts with an empty
+/// context, or with the entries that you write, and leaves no values behind. Put the attribute above or below
+/// `#[test]`, `#[tokio::test]` and `#[rstest]`.
+///
+/// On the default flavor of `#[tokio::test]`, tasks of a plain `tokio::spawn` can read the attribute's
+/// context, because that context surrounds the runtime. To detect such a task, set the values with
+/// `USER.scope(..)` in the body.
+///
+/// rstest moves the attribute to the test that it generates for each case, so entries cannot use the
+/// arguments of a case. Set such variables in the body:
 ///
 /// ```text
 /// #[with_empty_context]

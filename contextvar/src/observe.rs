@@ -128,7 +128,8 @@ pub fn set_observer(observer: &'static dyn Observer) -> Result<(), SetObserverEr
     OBSERVER.set(observer).map_err(|_| SetObserverError(()))
 }
 
-/// Returned by [`set_observer`] if the process has an observer already.
+/// Returned by [`set_observer`] if the process has an observer already. See
+/// its [entry in the guide](https://docs.rs/contextvar/latest/contextvar/guide/errors#second-observer).
 #[derive(Clone, Debug)]
 pub struct SetObserverError(());
 

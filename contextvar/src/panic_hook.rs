@@ -7,8 +7,8 @@ use crate::snapshot::ContextSnapshot;
 /// current hook writes. Nothing is added where no variable is shown.
 ///
 /// Call it at the start of `main`, after other hooks are set: it calls the hook that is set at that moment
-/// first. A second call would add a second line. A hook of your own can use [`ContextSnapshot::capture`] in the same way: it runs in the context of
-/// the code that panics.
+/// first. A second call would add a second line. A hook of your own can use [`ContextSnapshot::capture`] in the same
+/// way: it runs in the context of the code that panics.
 ///
 /// A `Display` that panics there aborts the process, as any panic in a hook does. The value whose `Display`
 /// has caused the panic is left out.

@@ -41,7 +41,8 @@ pub const fn new_var_with_default<T: ContextValue>(
 #[deprecated(
     note = "if something inside this default can change, a change that one request makes reaches all others. Remove \
             the default and set a new value for each request, with `ContextLayer::set(&VAR, |_| ..)` or `#[with_copied_context(VAR = ..)]`; \
-            if sharing is intended, write `#[allow(deprecated)]` on the static"
+            if sharing is intended, write `#[allow(deprecated)]` on the static\nsee \
+            https://docs.rs/contextvar/latest/contextvar/guide/errors#shared-default"
 )]
 pub const fn default_shared_by_all_requests<T>(var: ContextVar<T>) -> ContextVar<T> {
     var
@@ -168,7 +169,8 @@ pub struct OtherOutput;
 #[diagnostic::on_unimplemented(
     message = "this function returns a boxed future, which would not run in the function's context",
     label = "the return type hides a boxed future",
-    note = "add the argument `future`: `#[with_copied_context(future)]`"
+    note = "add the argument `future`: `#[with_copied_context(future)]`",
+    note = "see https://docs.rs/contextvar/latest/contextvar/guide/errors#hidden-future"
 )]
 pub trait PlainOutput<T> {}
 

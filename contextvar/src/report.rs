@@ -29,6 +29,7 @@
 //!
 //! ```text
 //! contextvar: src/main.rs:11:44: context variable `tenant` was read in tokio task 3, which was given no context. Start a ..
+//! see https://docs.rs/contextvar/latest/contextvar/guide/errors#no-context
 //! ```
 //!
 //! # What is reported
@@ -82,6 +83,7 @@ use places::Place;
 pub use spawns::{forget_spawn, record_spawn};
 
 use crate::current::{self, LookupErrorKind, WriteErrorKind, task_id};
+use crate::error::{Described, address};
 use crate::on_drop::OnDrop;
 
 /// The name that an `apply_changes_to_current` has in place of a variable's.
@@ -175,11 +177,40 @@ impl Report {
     pub fn remedy(&self) -> &'static str {
         crate::error::remedy(self.place.cause)
     }
+
+    /// Returns the first sentence of the text, without its period.
+    pub(crate) fn what(&self) -> impl fmt::Display {
+        What(self.place)
+    }
 }
 
 impl fmt::Display for Report {
+    /// Formats what happened and what to write instead. A second line has the address of the cause's
+    /// [entry in the guide](https://docs.rs/contextvar/latest/contextvar/guide/errors).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Place { location, variable, access, cause, .. } = self.place;
+        write!(f, "{}. {}\nsee {}", self.what(), self.remedy(), self.address())
+    }
+}
+
+impl Described for Report {
+    fn address(&self) -> &'static str {
+        match self.place.cause {
+            Cause::NoContext => address!("no-context"),
+            Cause::LostContext => address!("lost-context"),
+            Cause::OtherTask => address!("other-task"),
+            Cause::Connection => address!("connection"),
+            Cause::Thread => address!("thread"),
+            Cause::ThreadExit => address!("thread-exit"),
+        }
+    }
+}
+
+/// Formats what happened at a place.
+struct What(&'static Place);
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Place { location, variable, access, cause, .. } = self.0;
         write!(f, "{location}: ")?;
         let is_set = *cause == Cause::Connection;
         match access {
@@ -190,14 +221,14 @@ impl fmt::Display for Report {
             Access::Write => write!(f, "context variable `{variable}` cannot be set")?,
         }
         #[cfg(feature = "tokio")]
-        match self.task() {
+        match self.0.task() {
             Some(task) => write!(f, " in tokio task {task}")?,
             None => f.write_str(" in this thread")?,
         }
         #[cfg(not(feature = "tokio"))]
         f.write_str(" in this thread")?;
         #[cfg(all(feature = "runtime-hooks", tokio_unstable))]
-        if let Some(location) = self.spawned_at() {
+        if let Some(location) = self.0.spawned_at() {
             write!(f, " (spawned at {location})")?;
         }
         f.write_str(match cause {
@@ -207,8 +238,7 @@ impl fmt::Display for Report {
             Cause::Connection => ", which serves a connection: its next requests see the value",
             Cause::Thread => ", in the thread's own context, which inherits nothing",
             Cause::ThreadExit => ", which is exiting",
-        })?;
-        write!(f, ". {}", self.remedy())
+        })
     }
 }
 
@@ -270,10 +300,19 @@ pub fn stderr(report: Report) {
     eprintln!("contextvar: {report}");
 }
 
-/// A reporter that logs the report as a warning of `tracing`.
+/// A reporter that logs the report as a warning of `tracing`. The address of the cause's entry is the field
+/// `see`, so that the message stays on one line.
 #[cfg(feature = "tracing")]
 pub fn tracing(report: Report) {
-    ::tracing::warn!(target: "contextvar", variable = report.variable(), place = %report.location(), "{report}");
+    ::tracing::warn!(
+        target: "contextvar",
+        variable = report.variable(),
+        place = %report.location(),
+        see = report.address(),
+        "{}. {}",
+        report.what(),
+        report.remedy(),
+    );
 }
 
 /// A reporter that panics in the reading or writing code. For tests.

@@ -5,7 +5,7 @@
 //! that are [not inherited](crate::ContextVar::inherit). It is dropped when the task ends.
 //!
 //! This needs feature `runtime-hooks` and tokio's unstable API: `RUSTFLAGS="--cfg tokio_unstable"` with tokio
-//! 1.46 or newer.
+//! 1.46.1 or newer.
 //!
 //! ```
 //! use contextvar::ContextVar;

@@ -7,6 +7,7 @@ use pin_project_lite::pin_project;
 
 use crate::context::Context;
 use crate::current::{TaskId, task_id};
+use crate::error::address;
 use crate::inherit::Carried;
 
 #[cfg(feature = "http-body")]
@@ -198,13 +199,16 @@ impl<F: Future> Scoped<F> {
     }
 }
 
+const POLLED_AFTER_END: &str =
+    concat!("`Scoped` polled after it has finished\nsee ", address!("polled-after-its-end"));
+
 #[inline]
 fn poll_and_drop_if_ready<F: Future>(
     mut inner: Pin<&mut Option<F>>,
     cx: &mut task::Context<'_>,
 ) -> Poll<F::Output> {
     let future = inner.as_mut().as_pin_mut();
-    let output = future.expect("`Scoped` polled after it has finished").poll(cx);
+    let output = future.expect(POLLED_AFTER_END).poll(cx);
     if output.is_ready() {
         // Dropped in here, so that the future's destructors see its context.
         inner.set(None);

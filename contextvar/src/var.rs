@@ -62,7 +62,8 @@ pub struct ContextVar<T: 'static> {
     message = "`{Self}` cannot be the value of a context variable: it is not `Send + Sync + 'static`",
     label = "this type must be `Send + Sync + 'static`",
     note = "a context moves from thread to thread, and its copies share the values: use `Arc` for `Rc`, \
-            `Mutex` for `RefCell`, an atomic for `Cell`, an owned value for a borrowed one"
+            `Mutex` for `RefCell`, an atomic for `Cell`, an owned value for a borrowed one",
+    note = "see https://docs.rs/contextvar/latest/contextvar/guide/errors#not-send-or-sync"
 )]
 pub trait ContextValue: Send + Sync + 'static {}
 
@@ -278,7 +279,10 @@ impl<T: 'static> ContextVar<T> {
     ///
     /// # Panics
     ///
-    /// Panics with the text of [`LookupError`] if the variable is not set and has no default.
+    /// Panics with the text of [`LookupError`] and the address of its [entry in the guide][errors] if
+    /// the variable is not set and has no default.
+    ///
+    /// [errors]: https://docs.rs/contextvar/latest/contextvar/guide/errors
     ///
     /// # Examples
     ///
@@ -364,7 +368,10 @@ impl<T: 'static> ContextVar<T> {
     ///
     /// # Panics
     ///
-    /// Panics with the text of [`LookupError`] if the variable is not set and has no default.
+    /// Panics with the text of [`LookupError`] and the address of its [entry in the guide][errors] if
+    /// the variable is not set and has no default.
+    ///
+    /// [errors]: https://docs.rs/contextvar/latest/contextvar/guide/errors
     ///
     /// # Examples
     ///
@@ -486,7 +493,10 @@ impl<T: 'static> ContextVar<T> {
     ///
     /// # Panics
     ///
-    /// Panics with the text of [`SetError`] if there is no context that can be written.
+    /// Panics with the text of [`SetError`] and the address of its [entry in the guide][errors] if
+    /// there is no context that can be written.
+    ///
+    /// [errors]: https://docs.rs/contextvar/latest/contextvar/guide/errors
     ///
     /// # Examples
     ///
@@ -613,8 +623,10 @@ impl<T: 'static> ContextVar<T> {
     ///
     /// # Panics
     ///
-    /// Panics with the text of [`ResetError`] if the token was made by another variable or in another
-    /// context.
+    /// Panics with the text of [`ResetError`] and the address of its [entry in the guide][errors] if
+    /// the token was made by another variable or in another context.
+    ///
+    /// [errors]: https://docs.rs/contextvar/latest/contextvar/guide/errors
     ///
     /// # Examples
     ///
@@ -705,8 +717,10 @@ impl<T: 'static> ContextVar<T> {
     ///
     /// # Panics
     ///
-    /// Panics with the text of [`SetError`] if there is no context that can be written. `f` is not called in
-    /// this case.
+    /// Panics with the text of [`SetError`] and the address of its [entry in the guide][errors] if
+    /// there is no context that can be written. `f` is not called in this case.
+    ///
+    /// [errors]: https://docs.rs/contextvar/latest/contextvar/guide/errors
     ///
     /// # Examples
     ///

@@ -38,7 +38,8 @@ fn assert_conflict(mut call: impl FnMut()) {
     }
     let line = Location::caller().line();
     let text = "two variables declare the baggage key `tenant`: `baggage_keys::TENANT` and \
-                `baggage_keys::billing::CUSTOMER`. Give one of them another key";
+                `baggage_keys::billing::CUSTOMER`. Give one of them another key\nsee \
+                https://docs.rs/contextvar/latest/contextvar/guide/errors#repeated-baggage-key";
     let panics = std::mem::take(&mut *PANICS.lock().unwrap());
     assert_eq!(panics.len(), 2);
     assert!(panics.iter().all(|panic| *panic == (text.to_owned(), file!().to_owned(), line)), "{panics:?}");

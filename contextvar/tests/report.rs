@@ -275,7 +275,8 @@ fn the_reporter_for_logs_warns() {
     });
     let text = String::from_utf8(std::mem::take(&mut *lines.0.lock().unwrap())).unwrap();
     let place = format!("report.rs:{line}:");
-    for part in [" WARN contextvar: ", "variable=\"user\"", &place, "was read in tokio task"] {
+    let see = "see=\"https://docs.rs/contextvar/latest/contextvar/guide/errors#no-context\"";
+    for part in [" WARN contextvar: ", "variable=\"user\"", &place, "was read in tokio task", see] {
         assert!(text.contains(part), "{part} is not in {text}");
     }
     assert_eq!(text.lines().count(), 1);

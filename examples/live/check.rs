@@ -1,26 +1,23 @@
 //! Checks the listed contexts against the shop's own records.
 
-use std::error::Error;
 use std::time::Duration;
 
+use axum::http::{Request as HttpRequest, StatusCode};
 use contextvar::inspect;
-use reqwest::{Client, StatusCode};
 use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::load::{self, Request, SECRET};
+use crate::load::{Client, Request, Result, SECRET};
 use crate::pace::Gate;
 use crate::{CHECKOUTS, PAGE, PARCELS, RECEIPT_LINES, start_job};
-
-type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
 const ROUNDS: u64 = 10;
 const REQUESTS_PER_ROUND: u64 = 30;
 
 pub(crate) async fn run(url: &str) -> Result<()> {
     let gate = Gate::close();
-    let mut check = Check { page: format!("{url}{PAGE}"), client: load::client()?, snapshots: 0 };
+    let mut check = Check { page: format!("{url}{PAGE}"), client: Client::new(), snapshots: 0 };
     let mut leaked = Vec::new();
     let mut jobs = 1..;
     let job = start_job();
@@ -101,7 +98,7 @@ fn values(request: Request) -> String {
     format!("request_id={} tenant={tenant:?} token=<redacted> user={user:?}", request.0)
 }
 
-async fn expect_answers(mut answers: JoinSet<(Request, Result<String, reqwest::Error>)>) -> Result<()> {
+async fn expect_answers(mut answers: JoinSet<(Request, Result<String>)>) -> Result<()> {
     while let Some(answer) = answers.join_next().await {
         let (request, answer) = answer?;
         let (tenant, answer) = (request.tenant(), answer?);
@@ -149,8 +146,7 @@ impl Check {
     }
 
     async fn get(&self, query: &str) -> Result<String> {
-        let answer = self.client.get(format!("{}{query}", self.page)).send().await?;
-        let answer = answer.error_for_status()?.text().await?;
+        let answer = self.client.send(HttpRequest::get(format!("{}{query}", self.page))).await?;
         expect_no_secret("the page", &answer)?;
         Ok(answer)
     }
@@ -173,9 +169,10 @@ impl Check {
             return Err(format!("the page has {requests} finished requests").into());
         }
         // Looks like a request from another machine, through a proxy on this one.
-        let foreign = self.client.get(&self.page).header("x-forwarded-for", "192.0.2.1").send().await?;
-        if foreign.status() != StatusCode::FORBIDDEN {
-            return Err(format!("a request from elsewhere got {}", foreign.status()).into());
+        let foreign = HttpRequest::get(&self.page).header("x-forwarded-for", "192.0.2.1");
+        let (status, _) = self.client.send_for_status(foreign).await?;
+        if status != StatusCode::FORBIDDEN {
+            return Err(format!("a request from elsewhere got {status}").into());
         }
         Ok(())
     }

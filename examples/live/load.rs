@@ -1,9 +1,14 @@
 //! The shop's customers.
 
+use std::error::Error;
 use std::time::Duration;
 
-use reqwest::{Client, Error};
-use tokio::time::interval;
+use axum::body::{Body, to_bytes};
+use axum::http::request::Builder;
+use axum::http::{self, StatusCode};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use tokio::time::{interval, timeout};
 
 /// The start of each token, which the page must never show.
 pub(crate) const SECRET: &str = "secret-of-user";
@@ -32,20 +37,43 @@ impl Request {
     }
 
     /// Sends the request and returns the answer.
-    pub(crate) async fn send(self, client: &Client, url: &str) -> Result<String, Error> {
-        let request = client
-            .get(format!("{url}/{}", self.path()))
+    pub(crate) async fn send(self, client: &Client, url: &str) -> Result<String> {
+        let request = http::Request::get(format!("{url}/{}", self.path()))
             .header("x-request-id", self.0)
             .header("x-tenant", self.tenant())
             .header("x-user", self.user())
             .header("authorization", format!("{SECRET}-{}", self.0));
-        request.send().await?.error_for_status()?.text().await
+        client.send(request).await
     }
 }
 
-/// Returns a client that uses no proxy: a proxy on another machine would connect to its own localhost.
-pub(crate) fn client() -> Result<Client, Error> {
-    Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()
+pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+#[derive(Clone)]
+pub(crate) struct Client(hyper_util::client::legacy::Client<HttpConnector, Body>);
+
+impl Client {
+    pub(crate) fn new() -> Self {
+        Client(hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build_http())
+    }
+
+    /// Sends a request and returns the body of the response. A status other than 200 is an error.
+    pub(crate) async fn send(&self, request: Builder) -> Result<String> {
+        match self.send_for_status(request).await? {
+            (StatusCode::OK, body) => Ok(body),
+            (status, body) => Err(format!("{status}: {body}").into()),
+        }
+    }
+
+    /// Sends a request and returns the status and the body of the response.
+    pub(crate) async fn send_for_status(&self, request: Builder) -> Result<(StatusCode, String)> {
+        timeout(Duration::from_secs(30), async {
+            let response = self.0.request(request.body(Body::empty())?).await?;
+            let (status, body) = (response.status(), Body::new(response.into_body()));
+            Ok((status, String::from_utf8(to_bytes(body, usize::MAX).await?.into())?))
+        })
+        .await?
+    }
 }
 
 /// Sends requests until the shop ends.

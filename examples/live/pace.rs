@@ -1,6 +1,5 @@
 //! The duration of slow work: a fixed time or, in the check, until the check opens the gate.
 
-use std::error::Error;
 use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
@@ -8,6 +7,8 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
+
+use crate::load::Result;
 
 static GATE: OnceLock<Gate> = OnceLock::new();
 
@@ -49,7 +50,7 @@ impl Gate {
     }
 
     /// Waits until this many parts of the work wait at the gate.
-    pub(crate) async fn holds(&self, parts: usize) -> Result<(), Box<dyn Error>> {
+    pub(crate) async fn holds(&self, parts: usize) -> Result<()> {
         let mut waiting = self.waiting.subscribe();
         let holds = waiting.wait_for(|waiting| *waiting == parts);
         match timeout(Duration::from_secs(20), holds).await {

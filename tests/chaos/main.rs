@@ -3,9 +3,9 @@
 //! every value has been dropped and no memory has leaked.
 //!
 //! ```console
-//! $ cargo test --test chaos                                          # 40 000 tasks
-//! $ CONTEXTVAR_LIVES=10000000 cargo test --release --test chaos      # ten million
-//! $ CONTEXTVAR_SEED=n cargo test --test chaos                        # repeats a run, except for the order of its threads
+//! $ cargo test -p contextvar-tests --test chaos            # 40 000 tasks
+//! $ CONTEXTVAR_LIVES=10000000 cargo test --release -p contextvar-tests --test chaos    # ten million
+//! $ CONTEXTVAR_SEED=n cargo test -p contextvar-tests --test chaos    # repeats a run, except for the order of its threads
 //! ```
 
 mod counts;

@@ -228,7 +228,8 @@ fn a_task_without_a_context_gets_an_error() {
             assert_eq!(format!("{error:?}"), "ApplyError { kind: NoContext }");
             assert_eq!(error.kind(), WriteErrorKind::NoContext);
             let text = panic_text(|| base().apply_changes_to_current(&Context::new()));
-            assert_eq!(text, error.to_string());
+            let address = "https://docs.rs/contextvar/latest/contextvar/guide/errors#no-context";
+            assert_eq!(text, format!("{error}\nsee {address}"));
             assert!(!USER.is_set());
         });
         task.await.unwrap();

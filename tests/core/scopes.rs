@@ -210,7 +210,9 @@ fn a_finished_scope_has_dropped_its_context() {
     assert_eq!(log.take(), ["dropped"]);
     assert!(scope.context().is_empty());
     let text = panic_text(|| poll(scope.as_mut()));
-    assert_eq!(text, "`Scoped` polled after it has finished");
+    let expected = "`Scoped` polled after it has finished\nsee \
+                    https://docs.rs/contextvar/latest/contextvar/guide/errors#polled-after-its-end";
+    assert_eq!(text, expected);
 }
 
 #[test]

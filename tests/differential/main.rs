@@ -2,9 +2,9 @@
 //! Their actors must observe the same values.
 //!
 //! ```console
-//! $ cargo test --test differential                                          # 5000 programs
-//! $ CONTEXTVAR_PROGRAMS=1000000 cargo test --release --test differential    # a million
-//! $ CONTEXTVAR_SEED=n cargo test --test differential                        # repeats a failed run
+//! $ cargo test -p contextvar-tests --test differential                      # 5000 programs
+//! $ CONTEXTVAR_PROGRAMS=1000000 cargo test --release -p contextvar-tests --test differential    # a million
+//! $ CONTEXTVAR_SEED=n cargo test -p contextvar-tests --test differential    # repeats a failed run
 //! ```
 
 mod interpreter;

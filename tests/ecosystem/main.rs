@@ -8,6 +8,7 @@ mod env_logger;
 mod eyre;
 mod fern;
 mod journald;
+mod json;
 mod json_subscriber;
 mod log_tracer;
 mod non_blocking;

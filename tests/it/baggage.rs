@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::IntoResponse;
 use axum::routing::get;
 use contextvar::baggage::{self, Codec};
 use contextvar::tower::{ContextLayer, InjectBaggageLayer};
@@ -379,4 +380,33 @@ where
 {
     let body = client.oneshot(axum::http::Request::new(Body::empty())).await.unwrap().into_body();
     String::from_utf8(body.collect().await.unwrap().to_bytes().into()).unwrap()
+}
+
+/// The rows of the guide about a value that the baggage may or must have.
+#[tokio::test]
+async fn a_layer_requires_or_replaces_a_value_of_the_baggage() {
+    let new_or_sent = ContextLayer::new()
+        .extract_baggage(|error| panic!("{error}"))
+        .set_if_some(&ID, |_| (!ID.is_set()).then(|| 7));
+    let required = ContextLayer::new().extract_baggage(|error| panic!("{error}")).set_or_reject(
+        &ID,
+        |_| ID.try_get(),
+        |error| (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+    );
+    let routes = Router::new().route("/", get(|| async { ID.get().to_string() }));
+    let answer = async |app: Router, baggage: Option<&str>| {
+        let request = baggage
+            .iter()
+            .fold(axum::http::Request::get("/"), |request, baggage| request.header("baggage", *baggage));
+        let response = app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        (response.status().as_u16(), response.into_body().collect().await.unwrap().to_bytes())
+    };
+    let app = routes.clone().layer(new_or_sent);
+    assert_eq!(answer(app.clone(), Some("test.id=8")).await, (200, "8".into()));
+    assert_eq!(answer(app, None).await, (200, "7".into()));
+    let app = routes.layer(required);
+    assert_eq!(answer(app.clone(), Some("test.id=8")).await, (200, "8".into()));
+    let (status, text) = answer(app, None).await;
+    assert_eq!(status, 400);
+    assert!(text.ends_with(b" is not set and has no default"), "{text:?}");
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+mod versions;
+
 /// The crate roots of the tests that pages cite. A citation is the path that `cargo test` prints,
 /// `module::test`, with the name of the test target before it where that is not `it`.
 const ROOTS: [(&str, &str); 11] = [

@@ -257,7 +257,9 @@ fn a_response_header_shows_a_variable() {
         (403, &"9".parse().unwrap())
     );
     let refuse = || ContextLayer::new().response_header(HeaderName::from_static("x-password"), &PASSWORD);
-    assert_eq!(panic_text(refuse), "a response cannot show `PASSWORD`, which is secret");
+    let text = "a response cannot show `PASSWORD`, which is secret\nsee \
+                https://docs.rs/contextvar/latest/contextvar/guide/errors#secret-in-a-response";
+    assert_eq!(panic_text(refuse), text);
 }
 
 #[test]
@@ -478,6 +480,9 @@ fn polling_after_the_response_panics() {
             layer.layer(service_fn(async |_: Request| Ok::<_, Infallible>(Response::new(Body::empty()))));
         let mut answer = Box::pin(service.call(request("/", "x")));
         assert!((&mut answer).now_or_never().is_some());
+        let text = format!(
+            "{text}\nsee https://docs.rs/contextvar/latest/contextvar/guide/errors#polled-after-its-end"
+        );
         assert_eq!(panic_text(|| (&mut answer).now_or_never()), text);
     }
 }

@@ -137,7 +137,7 @@ fn a_sink_that_is_also_a_stream() {
     }
 
     let text = "sent to a `Scoped` whose stream has ended, which dropped the sink as well: split it first, and wrap \
-                the halves";
+                the halves\nsee https://docs.rs/contextvar/latest/contextvar/guide/errors#sink-after-its-stream";
     futures::executor::block_on(async {
         let mut both = pin!(ada().scope(Duplex(None)));
         both.send(1).await.unwrap();

@@ -41,6 +41,30 @@ async fn above_a_tokio_test() {
     task::spawn(async { assert_eq!(USER.get(), "left behind") }).await.unwrap();
 }
 
+// The guide's page about testing shows the next two.
+
+#[with_empty_context(USER = "ada".to_owned())]
+#[tokio::test]
+async fn around_the_runtime() {
+    assert_eq!(tokio::spawn(async { USER.get() }).await.unwrap(), "ada"); // not so in the service
+}
+
+#[tokio::test]
+async fn inside_the_test() {
+    USER.scope("ada".to_owned(), async {
+        assert_eq!(tokio::spawn(async { USER.get() }).await.unwrap(), "nobody");
+        assert_eq!(task::spawn(async { USER.get() }).await.unwrap(), "ada");
+    })
+    .await;
+}
+
+#[with_empty_context(USER = "ada".to_owned())]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn around_a_runtime_with_workers() {
+    assert_eq!(tokio::spawn(async { USER.get() }).await.unwrap(), "nobody");
+    assert_eq!(task::spawn(async { USER.get() }).await.unwrap(), "ada");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[with_empty_context]
 async fn below_a_tokio_test() {

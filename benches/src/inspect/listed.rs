@@ -1,7 +1,6 @@
 //! Measures the list while it is off, and while it is on.
 
 use std::env;
-use std::fs;
 use std::future::{pending, ready};
 use std::hint::black_box;
 use std::process::Command;
@@ -16,7 +15,7 @@ use super::{COUNT, OFF, ON, clock, count};
 use crate::alloc;
 use crate::growth::per_task;
 use crate::measure::Meter;
-use crate::report::{header, number, row};
+use crate::report::{self, header, number, row};
 use crate::side_by_side::on_threads;
 
 /// The most nanoseconds that a poll and a hand-over may take more while the list is on, the most bytes of a listed
@@ -34,16 +33,8 @@ pub(super) fn tables() -> Result<(String, Missed), String> {
     let times = times(&mut missed);
     let rest = [threads(), memory(&mut missed), snapshots(), clock::table(&mut missed)].concat();
     let instructions = instructions(&mut missed)?;
-    Ok((machine() + &instructions + &times + &rest, missed))
-}
-
-/// Returns a line about this machine.
-fn machine() -> String {
-    let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let models: Vec<_> =
-        cpus.lines().filter_map(|line| line.strip_prefix("model name")?.split_once(": ")).collect();
-    let model = models.first().map_or("unknown", |(_, model)| model);
-    format!("The machine has {} cores, of an {model}.\n\n", models.len())
+    let machine = format!("The machine has {}.\n\n", report::machine());
+    Ok((machine + &instructions + &times + &rest, missed))
 }
 
 fn switch(is_on: bool) {

@@ -59,6 +59,11 @@ impl Peer for Contextvar {
         "contextvar"
     }
 
+    fn library(&self) -> Option<String> {
+        // All packages of the workspace have the same version.
+        Some(format!("contextvar {}", env!("CARGO_PKG_VERSION")))
+    }
+
     fn run(&mut self, operation: Operation, variables: usize, meter: Meter) -> Option<Reading> {
         let with_text = operation.uses_text();
         let mut context = self.context(variables, with_text);

@@ -2,6 +2,7 @@
 # and writes the nanoseconds of all repeats, or `none`. The loops use itertools.repeat, as timeit does. NUMBER
 # and TEXT are both always set, which is one variable more than in the other columns.
 import asyncio
+import platform
 import sys
 from contextvars import Context, ContextVar, copy_context
 from itertools import repeat
@@ -195,7 +196,7 @@ OPERATIONS = {
 LOOP = asyncio.new_event_loop()
 CONTEXTS = {}
 
-print("ready", flush=True)
+print("ready", platform.python_version(), flush=True)
 for line in sys.stdin:
     name, variables, repeats = line.split()
     operation = OPERATIONS.get(name)

@@ -12,6 +12,7 @@ pub(crate) struct CPython {
     child: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
+    version: String,
 }
 
 impl CPython {
@@ -24,13 +25,18 @@ impl CPython {
         let mut output = BufReader::new(child.stdout.take()?);
         let mut hello = String::new();
         output.read_line(&mut hello).ok()?;
-        (hello == "ready\n").then_some(CPython { child, input, output })
+        let version = hello.trim_end().strip_prefix("ready ")?.to_owned();
+        Some(CPython { child, input, output, version })
     }
 }
 
 impl Peer for CPython {
     fn name(&self) -> &'static str {
         "CPython contextvars"
+    }
+
+    fn library(&self) -> Option<String> {
+        Some(format!("CPython {}", self.version))
     }
 
     fn run(&mut self, operation: Operation, variables: usize, meter: Meter) -> Option<Reading> {

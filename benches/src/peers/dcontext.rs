@@ -7,7 +7,7 @@ use dcontext::{
     ContextFutureExt, ContextKey, ContextSnapshot, RegistryBuilder, attach_snapshot, capture, push_scope,
 };
 
-use super::Peer;
+use super::{Peer, pinned};
 use crate::measure::{Meter, Reading};
 use crate::operation::Operation;
 use crate::work;
@@ -37,6 +37,10 @@ pub(crate) struct Dcontext;
 impl Peer for Dcontext {
     fn name(&self) -> &'static str {
         "dcontext"
+    }
+
+    fn library(&self) -> Option<String> {
+        pinned("dcontext")
     }
 
     fn run(&mut self, operation: Operation, variables: usize, meter: Meter) -> Option<Reading> {

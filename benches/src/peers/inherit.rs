@@ -8,7 +8,7 @@ use tokio_inherit_task_local::{
     FutureInheritTaskLocal, InheritableLocalKey, inherit_task_local, inheritable_task_local,
 };
 
-use super::Peer;
+use super::{Peer, pinned};
 use crate::measure::{Meter, Reading};
 use crate::operation::Operation;
 use crate::work;
@@ -29,6 +29,10 @@ pub(crate) struct Inherit;
 impl Peer for Inherit {
     fn name(&self) -> &'static str {
         "tokio-inherit-task-local"
+    }
+
+    fn library(&self) -> Option<String> {
+        pinned("tokio-inherit-task-local")
     }
 
     fn run(&mut self, operation: Operation, variables: usize, meter: Meter) -> Option<Reading> {

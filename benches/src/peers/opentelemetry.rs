@@ -6,7 +6,7 @@ use std::hint::black_box;
 use opentelemetry::Context;
 use opentelemetry::context::FutureExt;
 
-use super::{Peer, Thousand, flat, hundreds, tens, thousand};
+use super::{Peer, Thousand, flat, hundreds, pinned, tens, thousand};
 use crate::measure::{Meter, Reading};
 use crate::operation::Operation;
 use crate::work;
@@ -61,6 +61,10 @@ impl Contexts {
 impl Peer for OpenTelemetry {
     fn name(&self) -> &'static str {
         "opentelemetry"
+    }
+
+    fn library(&self) -> Option<String> {
+        pinned("opentelemetry")
     }
 
     fn run(&mut self, operation: Operation, variables: usize, meter: Meter) -> Option<Reading> {

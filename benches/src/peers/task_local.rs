@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use tokio::task::{JoinHandle, LocalKey};
 
-use super::{Peer, Thousand, flat, hundreds, tens, thousand};
+use super::{Peer, Thousand, flat, hundreds, pinned, tens, thousand};
 use crate::measure::{Meter, Reading};
 use crate::operation::Operation;
 use crate::work;
@@ -29,6 +29,10 @@ pub(crate) struct TaskLocal;
 impl Peer for TaskLocal {
     fn name(&self) -> &'static str {
         "tokio task_local!"
+    }
+
+    fn library(&self) -> Option<String> {
+        pinned("tokio")
     }
 
     fn run(&mut self, operation: Operation, variables: usize, meter: Meter) -> Option<Reading> {

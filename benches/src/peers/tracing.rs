@@ -7,7 +7,7 @@ use std::sync::Once;
 use tracing::{Instrument, Span, info_span};
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::Peer;
+use super::{Peer, pinned};
 use crate::measure::{Meter, Reading};
 use crate::operation::Operation;
 use crate::work;
@@ -23,6 +23,10 @@ fn span() -> Span {
 impl Peer for Tracing {
     fn name(&self) -> &'static str {
         "tracing Instrument"
+    }
+
+    fn library(&self) -> Option<String> {
+        pinned("tracing")
     }
 
     fn run(&mut self, operation: Operation, _variables: usize, meter: Meter) -> Option<Reading> {

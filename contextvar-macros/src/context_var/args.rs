@@ -3,11 +3,14 @@
 use proc_macro2::TokenStream;
 use syn::ext::IdentExt;
 use syn::parse::ParseStream;
-use syn::{Error, Expr, Ident, LitBool, LitStr, Path, Result, Token};
+use syn::{Expr, Ident, LitBool, LitStr, Path, Result, Token};
 
-use crate::args::{parse_crate_path, parse_list, parse_value, reject_repeated, skip_to_comma};
+use crate::args::{
+    expected_argument, parse_crate_path, parse_list, parse_value, reject_repeated, skip_to_comma,
+    unknown_argument,
+};
 use crate::crate_path::CratePath;
-use crate::errors::Errors;
+use crate::errors::{Anchor, Errors};
 
 /// `name = "...", log, log = |value| .., log = serde, log_default, metric, baggage = "...", codec = Type,
 /// python = "module:NAME", python_codec = Type, secret, inherit = false, report = false, crate = path`
@@ -106,28 +109,28 @@ impl ContextVarArgs {
     fn reject_contradictions(&mut self, errors: &mut Errors) {
         if let Some(log) = self.log.take_if(|_| self.secret) {
             let message = "a `secret` variable is never logged: remove `log` or `secret`";
-            errors.push(Error::new(log.ident.span(), message));
+            errors.push(Anchor::SECRET_VARIABLE.error_at(log.ident.span(), message));
         } else if let Some(log_default) = self.log_default.as_ref().filter(|_| self.log.is_none()) {
-            errors
-                .push(Error::new(log_default.span(), "`log_default` does nothing without `log`: add `log`"));
+            let message = "`log_default` does nothing without `log`: add `log`";
+            errors.push(Anchor::ARGUMENT_WITHOUT_EFFECT.error_at(log_default.span(), message));
         }
         if let Some(metric) = self.metric.take_if(|_| self.secret) {
             let message = "a `secret` variable is never a metric's label: remove `metric` or `secret`";
-            errors.push(Error::new(metric.span(), message));
+            errors.push(Anchor::SECRET_VARIABLE.error_at(metric.span(), message));
         }
         if let Some(key) = self.baggage.take_if(|_| self.secret) {
             let message = "a `secret` variable never leaves the process: remove `baggage` or `secret`";
-            errors.push(Error::new(key.span(), message));
+            errors.push(Anchor::SECRET_VARIABLE.error_at(key.span(), message));
         } else if let Some(codec) = self.codec.as_ref().filter(|_| self.baggage.is_none()) {
             let message = match self.python {
                 Some(_) => "`codec` is for baggage: write `python_codec` for the conversion to Python",
                 None => "`codec` does nothing without a baggage key: add `baggage = \"key\"`",
             };
-            errors.push(Error::new_spanned(codec, message));
+            errors.push(Anchor::ARGUMENT_WITHOUT_EFFECT.error_on(codec, message));
         }
         if let Some(codec) = self.python_codec.as_ref().filter(|_| self.python.is_none()) {
             let message = "`python_codec` does nothing without a Python variable: add `python = \"package.module:NAME\"`";
-            errors.push(Error::new_spanned(codec, message));
+            errors.push(Anchor::ARGUMENT_WITHOUT_EFFECT.error_on(codec, message));
         }
     }
 }
@@ -139,18 +142,17 @@ fn parse_arg(input: ParseStream<'_>) -> Result<(Ident, ContextVarArg)> {
     if input.peek(LitStr) {
         let name = input.parse::<LitStr>()?;
         let message = format!("a string alone is not an argument: write `name = {}`", name.token());
-        return Err(Error::new(name.span(), message));
+        return Err(Anchor::STRING_ALONE.error_at(name.span(), message));
     }
-    let ident = input
-        .call(Ident::parse_any)
-        .map_err(|error| Error::new(error.span(), format!("expected an argument: {USAGE}")))?;
+    let ident = input.call(Ident::parse_any).map_err(|error| expected_argument(&error, USAGE))?;
     let arg = if ident == "name" {
         ContextVarArg::Name(parse_value(&ident, "`name` takes a string: write `name = \"user\"`", input)?)
     } else if ident == "log" {
         ContextVarArg::Log(parse_log(&ident, input)?)
     } else if ["secret", "log_default", "metric"].iter().any(|flag| ident == flag) {
         if input.peek(Token![=]) {
-            return Err(input.error(format!("`{ident}` takes no value: write only `{ident}`")));
+            let message = format!("`{ident}` takes no value: write only `{ident}`");
+            return Err(input.error(Anchor::WRONG_VALUE.message(message)));
         }
         match &*ident.to_string() {
             "log_default" => ContextVarArg::LogDefault(ident.clone()),
@@ -176,7 +178,7 @@ fn parse_arg(input: ParseStream<'_>) -> Result<(Ident, ContextVarArg)> {
     } else if ident == "crate" {
         ContextVarArg::Crate(parse_crate_path(&ident, input)?)
     } else {
-        return Err(Error::new(ident.span(), format!("unknown argument `{ident}`: {USAGE}")));
+        return Err(unknown_argument(&ident, USAGE));
     };
     Ok((ident, arg))
 }
@@ -191,12 +193,12 @@ fn parse_log(ident: &Ident, input: ParseStream<'_>) -> Result<Log> {
                 if !cfg!(feature = "serde") {
                     let message =
                         "`log = serde` needs the feature `serde` of contextvar: enable it in Cargo.toml";
-                    return Err(Error::new_spanned(path, message));
+                    return Err(Anchor::MISSING_FEATURE.error_on(path, message));
                 }
                 Shown::Json
             }
             part @ (Expr::Closure(_) | Expr::Path(_)) => Shown::Part(Box::new(part)),
-            other => return Err(Error::new_spanned(other, usage)),
+            other => return Err(Anchor::WRONG_VALUE.error_on(other, usage)),
         }
     } else {
         Shown::Value
@@ -209,7 +211,7 @@ fn parse_baggage_key(ident: &Ident, input: ParseStream<'_>) -> Result<LitStr> {
     if !cfg!(feature = "baggage") {
         skip_to_comma(input)?;
         let message = "`baggage` needs the feature `baggage` of contextvar: enable it in Cargo.toml";
-        return Err(Error::new(ident.span(), message));
+        return Err(Anchor::MISSING_FEATURE.error_at(ident.span(), message));
     }
     let key: LitStr = parse_value(ident, "`baggage` takes a key: write `baggage = \"tenant.id\"`", input)?;
     // The baggage specification defines a key as a token of RFC 9110. `%` is left out, because receivers
@@ -217,7 +219,7 @@ fn parse_baggage_key(ident: &Ident, input: ParseStream<'_>) -> Result<LitStr> {
     let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$&'*+-.^_`|~".contains(c);
     if key.value().is_empty() || !key.value().chars().all(is_token) {
         let message = "this is not a baggage key: use one or more ASCII letters, digits and `!#$&'*+-.^_`|~`";
-        return Err(Error::new(key.span(), message));
+        return Err(Anchor::INVALID_BAGGAGE_KEY.error_at(key.span(), message));
     }
     Ok(key)
 }
@@ -227,7 +229,7 @@ fn parse_python_name(ident: &Ident, input: ParseStream<'_>) -> Result<PythonName
     if !cfg!(feature = "python") {
         skip_to_comma(input)?;
         let message = "`python` needs the feature `python` of contextvar: enable it in Cargo.toml";
-        return Err(Error::new(ident.span(), message));
+        return Err(Anchor::MISSING_FEATURE.error_at(ident.span(), message));
     }
     let usage =
         "`python` takes the module and the name of a ContextVar: write `python = \"package.module:NAME\"`";
@@ -242,6 +244,6 @@ fn parse_python_name(ident: &Ident, input: ParseStream<'_>) -> Result<PythonName
             let literal = |part| LitStr::new(part, text.span());
             Ok(PythonName { module: literal(module), name: literal(name) })
         }
-        _ => Err(Error::new(text.span(), usage)),
+        _ => Err(Anchor::WRONG_VALUE.error_at(text.span(), usage)),
     }
 }

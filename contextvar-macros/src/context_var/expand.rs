@@ -5,13 +5,13 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
-use syn::{Error, Ident, LitStr, Type};
+use syn::{Ident, LitStr, Type};
 
 use crate::context_var::args::{ContextVarArgs, PythonName, Shown};
 use crate::context_var::parse::Static;
 use crate::context_var::shared::find_shared;
 use crate::crate_path::CratePath;
-use crate::errors::Errors;
+use crate::errors::{Anchor, Errors};
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
@@ -71,7 +71,7 @@ fn expand_static(args: &ContextVarArgs, item: Static, errors: &mut Errors) -> To
     let has_default = value.is_some();
     if let Some(log_default) = args.log_default.as_ref().filter(|_| !has_default) {
         let message = format!("`{ident}` has no default to log: remove `log_default`, or give it one");
-        errors.push(Error::new(log_default.span(), message));
+        errors.push(Anchor::ARGUMENT_WITHOUT_EFFECT.error_at(log_default.span(), message));
     }
     let default = value.map(|value| quote!(|| #value,));
     let secret = args.secret.then(|| quote!(.secret()));
@@ -170,10 +170,10 @@ fn declare_baggage(args: &ContextVarArgs, ident: &Ident, ty: &Type, span: Span, 
             }
         }
         None => {
-            let message = format!(
+            let message = Anchor::NO_BAGGAGE_CODEC.message(format_args!(
                 "`{ident}` can't be sent as baggage, because its type does not implement both `Display` and `FromStr`: implement both, or \
                  write `codec = Type`, where `Type` implements `contextvar::baggage::Codec` for the values of `{ident}`"
-            );
+            ));
             quote_spanned! {span=> {
                 #[allow(unused_imports)]
                 use #krate::__private::{NoDisplay as _, NoFromStr as _};

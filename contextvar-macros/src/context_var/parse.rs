@@ -3,9 +3,9 @@
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::parse::ParseStream;
-use syn::{Attribute, Error, Ident, Result, Token, Type, Visibility};
+use syn::{Attribute, Ident, Result, Token, Type, Visibility};
 
-use crate::errors::Errors;
+use crate::errors::{Anchor, Errors};
 use crate::tokens::path_ends_in;
 
 /// A static, with or without a value.
@@ -27,20 +27,20 @@ impl Static {
         let mut attrs = input.call(Attribute::parse_outer)?;
         if let Some(n) = attrs.iter().position(|attr| path_ends_in(attr.path(), &["context_var"])) {
             let message = "repeated `#[context_var]`: put all arguments into one attribute";
-            errors.push(Error::new_spanned(attrs.remove(n), message));
+            errors.push(Anchor::REPEATED_ATTRIBUTE.error_on(attrs.remove(n), message));
         }
         let vis = input.parse()?;
         let static_token = if let Some(konst) = input.parse::<Option<Token![const]>>()? {
             let message = "a context variable is a static: write `static` instead of `const`";
-            errors.push(Error::new(konst.span, message));
+            errors.push(Anchor::NOT_A_STATIC.error_at(konst.span, message));
             Token![static](konst.span)
         } else {
             const MESSAGE: &str = "`#[context_var]` goes on a static: write `static USER: String;` or `static LOCALE: &str = \"en\";`";
-            input.parse().map_err(|error| Error::new(error.span(), MESSAGE))?
+            input.parse().map_err(|error| Anchor::NOT_A_STATIC.error_at(error.span(), MESSAGE))?
         };
         if let Some(mutability) = input.parse::<Option<Token![mut]>>()? {
             let message = "a context variable is changed with `set`: remove `mut`";
-            errors.push(Error::new(mutability.span, message));
+            errors.push(Anchor::NOT_A_STATIC.error_at(mutability.span, message));
         }
         let ident: Ident = input.parse()?;
         let ty = match input.parse::<Option<Token![:]>>()? {

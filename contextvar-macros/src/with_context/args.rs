@@ -1,14 +1,16 @@
 //! The arguments of `#[with_copied_context]` and `#[with_empty_context]`.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, quote_spanned};
+use quote::quote_spanned;
 use syn::ext::IdentExt;
 use syn::parse::ParseStream;
 use syn::{Error, Expr, Ident, Path, Result, Token};
 
-use crate::args::{parse_crate_path, parse_list, reject_repeated};
+use crate::args::{
+    expected_argument, parse_crate_path, parse_list, path_text, reject_repeated, unknown_argument,
+};
 use crate::crate_path::CratePath;
-use crate::errors::Errors;
+use crate::errors::{Anchor, Errors};
 
 /// The context that the body of a function runs in, and with it the attribute.
 #[derive(Clone, Copy)]
@@ -113,18 +115,20 @@ impl WithContextArgs {
     fn reject_contradictions(&mut self, errors: &mut Errors) {
         let message = match self.kind {
             ContextKind::Copied if cfg!(feature = "python") => None,
-            ContextKind::Copied => {
-                Some("`python` needs the feature `python` of contextvar: enable it in Cargo.toml")
-            }
-            ContextKind::Empty => Some(
+            ContextKind::Copied => Some((
+                Anchor::MISSING_FEATURE,
+                "`python` needs the feature `python` of contextvar: enable it in Cargo.toml",
+            )),
+            ContextKind::Empty => Some((
+                Anchor::PYTHON_AND_AN_EMPTY_CONTEXT,
                 "`python` copies Python's context: write `#[with_copied_context(python)]`, or remove `python`",
-            ),
+            )),
         };
-        if let Some((message, python)) = message.zip(self.python.take_if(|_| message.is_some())) {
-            errors.push(Error::new(python.span(), message));
+        if let Some(((anchor, message), python)) = message.zip(self.python.take_if(|_| message.is_some())) {
+            errors.push(anchor.error_at(python.span(), message));
         } else if let Some(apply) = self.apply_changes.as_ref().filter(|_| self.python.is_none()) {
             let message = "`apply_changes` applies changes to Python's context: add `python`, or remove `apply_changes`";
-            errors.push(Error::new(apply.span(), message));
+            errors.push(Anchor::CHANGES_WITHOUT_PYTHON.error_at(apply.span(), message));
         }
     }
 
@@ -150,8 +154,7 @@ fn parse_arg(kind: ContextKind, input: ParseStream<'_>) -> Result<WithContextArg
         let path = parse_crate_path(&ident, input)?;
         return Ok(WithContextArg::Crate(ident, path));
     }
-    let var: Path =
-        input.parse().map_err(|error| Error::new(error.span(), format!("expected an argument: {usage}")))?;
+    let var: Path = input.parse().map_err(|error| expected_argument(&error, &usage))?;
     if input.peek(Token![=]) {
         input.parse::<Token![=]>()?;
         let value = input
@@ -177,15 +180,11 @@ fn reject_path(path: &Path, usage: &str) -> Error {
     if last.chars().any(char::is_uppercase) && !last.chars().any(char::is_lowercase) {
         reject_missing_value(path)
     } else {
-        Error::new_spanned(path, format!("unknown argument `{}`: {usage}", path_text(path)))
+        unknown_argument(path, usage)
     }
 }
 
 fn reject_missing_value(var: &Path) -> Error {
     let name = path_text(var);
-    Error::new_spanned(var, format!("`{name}` has no value: write `{name} = value`"))
-}
-
-fn path_text(path: &Path) -> String {
-    path.to_token_stream().to_string().replace(' ', "")
+    Anchor::ENTRY_WITHOUT_VALUE.error_on(var, format!("`{name}` has no value: write `{name} = value`"))
 }

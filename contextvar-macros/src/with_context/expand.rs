@@ -3,9 +3,9 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::{Attribute, Error, Result, parse_quote};
+use syn::{Attribute, Result, parse_quote};
 
-use crate::errors::Errors;
+use crate::errors::{Anchor, Errors};
 use crate::tokens::path_ends_in;
 use crate::with_context::ContextKind;
 use crate::with_context::args::{Entry, WithContextArgs};
@@ -54,12 +54,15 @@ fn reject_second_attribute(kind: ContextKind, attrs: &mut Vec<Attribute>, errors
     let Some(n) = attrs.iter().position(gives_context) else { return };
     let second = attrs.remove(n);
     let name = kind.attribute();
-    let message = if path_ends_in(second.path(), &[name]) {
-        format!("repeated `#[{name}]`: put all arguments into one attribute")
+    let error = if path_ends_in(second.path(), &[name]) {
+        let message = format!("repeated `#[{name}]`: put all arguments into one attribute");
+        Anchor::REPEATED_ATTRIBUTE.error_on(second, message)
     } else {
-        "a function runs in either a copied context or an empty one: remove one of the attributes".to_owned()
+        let message =
+            "a function runs in either a copied context or an empty one: remove one of the attributes";
+        Anchor::TWO_CONTEXTS.error_on(second, message)
     };
-    errors.push(Error::new_spanned(second, message));
+    errors.push(error);
 }
 
 /// Puts the attribute on the functions in an `impl`, a trait or a module. Their expansions report the
@@ -76,12 +79,12 @@ fn expand_container(
         let message = format!(
             "`{token}` is for one function, not for an `impl` block, a trait or a module: remove it here"
         );
-        return Err(Error::new(token.span(), message));
+        return Err(Anchor::FOR_ONE_FUNCTION.error_at(token.span(), message));
     }
     if let Some(python) = &args.python {
         let message = "`python` is for one function, not for an `impl` block, a trait or a module, where plain \
                        functions are left unchanged: put the attribute on each function that Python calls";
-        return Err(Error::new(python.span(), message));
+        return Err(Anchor::FOR_ONE_FUNCTION.error_at(python.span(), message));
     }
     let (krate, name) = (&args.krate, Ident::new(args.kind.attribute(), Span::call_site()));
     if attrs.iter().any(|attr| path_ends_in(attr.path(), &["automock"])) {
@@ -98,12 +101,12 @@ fn expand_container(
             let message = format!(
                 "no function in this trait has a body to run in a context: put `#[{name}]` on its `impl` blocks"
             );
-            errors.push(Error::new_spanned(function, message));
+            errors.push(Anchor::NO_BODY.error_on(function, message));
         }
         (Annotated::Nothing, Some(Entry { var, .. })) => {
             let message = "this entry sets nothing, because no function here that is async or returns a future has a body: \
                            remove the attribute";
-            errors.push(Error::new_spanned(var, message));
+            errors.push(Anchor::ENTRY_WITHOUT_EFFECT.error_on(var, message));
         }
         _ => {}
     }
@@ -122,17 +125,17 @@ fn expand_function(
     if let Some(skip) = &args.skip {
         let message = "`skip` leaves a function out of an annotated `impl`, trait or module, and there is none \
                        around this function: remove the attribute";
-        arg_errors.push(Error::new(skip.span(), message));
+        arg_errors.push(Anchor::SKIP_OUTSIDE.error_at(skip.span(), message));
     }
     if let Some(konst) = function.sig.constness {
         let message = "a `const fn` can't run in a context: remove `const` or the attribute";
         errors.append(arg_errors);
-        errors.push(Error::new(konst.span, message));
+        errors.push(Anchor::CONST_FN.error_at(konst.span, message));
         return replace_body(&function, &function.sig, function.body.stream());
     }
     if let Some(future) = args.future.as_ref().filter(|_| function.sig.asyncness.is_some()) {
         let message = "an `async fn` always returns a future: remove `future`";
-        arg_errors.push(Error::new(future.span(), message));
+        arg_errors.push(Anchor::NEEDLESS_FUTURE.error_at(future.span(), message));
     }
     if !args.is_last && function.attrs.iter().any(|attr| !is_inert(attr)) {
         // `#[tokio::main]`, `#[tracing::instrument]` and similar macros need an `async fn`, so they expand
@@ -145,7 +148,7 @@ fn expand_function(
     if let Some(python) = args.python.as_ref().filter(|_| returns_future(args, &function)) {
         let message = "Python can't call a function that returns a future: make it an `async fn`, or return \
                        `contextvar::python::coroutine(py, future)`";
-        errors.push(Error::new(python.span(), message));
+        errors.push(Anchor::PYTHON_AND_FUTURES.error_at(python.span(), message));
         return replace_body(&function, &function.sig, function.body.stream());
     }
     rewrite_function(args, &function)

@@ -2,8 +2,9 @@
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use syn::parse::{Parse, ParseStream, Parser};
-use syn::{Attribute, Error, Result, Signature, Token, Visibility};
+use syn::{Attribute, Result, Signature, Token, Visibility};
 
+use crate::errors::Anchor;
 use crate::tokens::is_written_by_user;
 
 pub(crate) struct Function {
@@ -48,7 +49,7 @@ impl Function {
                         "`#[{attribute}]` goes on a function, or on an `impl` block, a trait or an inline module that \
                          contains functions"
                     );
-                    Err(Error::new(start.span(), message))
+                    Err(Anchor::NOT_A_FUNCTION.error_at(start.span(), message))
                 }
             };
         }
@@ -62,14 +63,16 @@ impl Function {
             let message = format!(
                 "this function has no body to run in a context: put `#[{attribute}]` on the methods that implement it"
             );
-            return Err(Error::new_spanned(&sig.ident, message));
+            return Err(Anchor::NO_BODY.error_on(&sig.ident, message));
         }
-        let body = body.ok_or_else(|| input.error("expected a body"))?;
+        let body = body.ok_or_else(|| input.error(Anchor::SYNTAX_ERROR.message(EXPECTED_BODY)))?;
         let (inner, body) = split_inner_attributes(ungroup_braces(body)?)?;
         attrs.extend(inner);
         Ok(Some(Function { attrs, vis, defaultness, sig, body }))
     }
 }
+
+const EXPECTED_BODY: &str = "expected a body";
 
 fn contains_fn_keyword(tokens: TokenStream) -> bool {
     tokens.into_iter().any(|token| matches!(token, TokenTree::Ident(ident) if ident == "fn"))
@@ -83,10 +86,10 @@ fn ungroup_braces(mut token: TokenTree) -> Result<Group> {
         token = match token {
             TokenTree::Group(group) if group.delimiter() == Delimiter::None => {
                 let mut tokens = group.stream().into_iter();
-                tokens.next().ok_or_else(|| Error::new(span, "expected a body"))?
+                tokens.next().ok_or_else(|| Anchor::SYNTAX_ERROR.error_at(span, EXPECTED_BODY))?
             }
             TokenTree::Group(group) => return Ok(group),
-            _ => return Err(Error::new(span, "expected a body")),
+            _ => return Err(Anchor::SYNTAX_ERROR.error_at(span, EXPECTED_BODY)),
         };
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use crate::context::Context;
-use crate::error;
+use crate::error::address;
 use crate::var::{ContextValue, ContextVar};
 
 /// A variable that is declared as baggage. The attribute submits it to `inventory`.
@@ -30,7 +30,7 @@ pub(crate) fn declared() -> &'static [&'static Declared] {
     static DECLARED: OnceLock<Result<Vec<&'static Declared>, String>> = OnceLock::new();
     match DECLARED.get_or_init(sort_by_key) {
         Ok(declared) => declared,
-        Err(conflict) => error::fail(conflict),
+        Err(conflict) => panic!("{conflict}\nsee {}", address!("repeated-baggage-key")),
     }
 }
 

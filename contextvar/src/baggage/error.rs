@@ -7,6 +7,8 @@ use super::header::is_key;
 /// Returned by [`extract`](super::extract) for an incoming entry that was ignored, and by
 /// [`restore`](super::restore) for a stored one.
 ///
+/// The guide [lists the reasons](https://docs.rs/contextvar/latest/contextvar/guide/errors#baggage-entry-ignored).
+///
 /// ```
 /// use contextvar::{Context, baggage};
 ///

@@ -31,8 +31,6 @@ pub(super) fn lost() -> LostPlaces {
 impl From<Report> for LostPlace {
     fn from(report: Report) -> Self {
         let location = report.location();
-        let remedy = report.remedy();
-        let text = report.to_string();
         LostPlace {
             file: location.file(),
             line: location.line(),
@@ -52,9 +50,8 @@ impl From<Report> for LostPlace {
             },
             count: report.count(),
             task_id: task_id(report),
-            // The remedy has a field of its own.
-            text: text.strip_suffix(remedy).unwrap_or(&text).trim_end().to_owned(),
-            remedy,
+            text: format!("{}.", report.what()),
+            remedy: report.remedy(),
         }
     }
 }

@@ -133,7 +133,8 @@ pub fn show<T: ?Sized>(form: impl ShownInLogs<T>, visit: &mut dyn FnMut(LogValue
 #[diagnostic::on_unimplemented(
     message = "`{T}` can't be shown in logs: it implements neither `Display` nor `Debug`",
     label = "implements neither `Display` nor `Debug`",
-    note = "implement one of them, show a part of the value with `log = |value| &value.part`, or remove `log` or `metric`"
+    note = "implement one of them, show a part of the value with `log = |value| &value.part`, or remove `log` or `metric`",
+    note = "see https://docs.rs/contextvar/latest/contextvar/guide/errors#not-shown-in-logs"
 )]
 pub trait ShownInLogs<T: ?Sized> {
     fn show(&self, visit: &mut dyn FnMut(LogValue<'_>));

@@ -21,12 +21,14 @@ mod bounds {
     #[diagnostic::on_unimplemented(
         message = "a function with the argument `python` must return a `Result` whose error implements `From<PyErr>`",
         label = "not such a `Result`",
-        note = "the function returns an exception if a Python value is not valid for its variable: return a `PyResult`"
+        note = "the function returns an exception if a Python value is not valid for its variable: return a `PyResult`",
+        note = "see https://docs.rs/contextvar/latest/contextvar/guide/errors#python-without-a-result"
     )]
     pub trait Fallible {
         fn from_exception(exception: PyErr) -> Self;
     }
 
+    #[diagnostic::do_not_recommend]
     impl<T, E: From<PyErr>> Fallible for Result<T, E> {
         fn from_exception(exception: PyErr) -> Self {
             Err(exception.into())
@@ -38,7 +40,8 @@ mod bounds {
         message = "PyO3 can't convert a `{Self}` to a Python object and back",
         label = "lacks `FromPyObject`, or `IntoPyObject` for `&{Self}` or for a `{Self}` that is `Clone`",
         note = "derive `Clone`, `FromPyObject` and `IntoPyObject`, or write `python_codec = Type`, where `Type` implements \
-                `contextvar::python::Codec<{Self}>`"
+                `contextvar::python::Codec<{Self}>`",
+        note = "see https://docs.rs/contextvar/latest/contextvar/guide/errors#no-python-conversion"
     )]
     pub trait PythonValue {}
 }

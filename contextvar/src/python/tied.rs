@@ -194,6 +194,9 @@ fn replace(py: Python<'_>, error: PyErr, message: String) -> PyErr {
 /// #[context_var(python = "app.context:TIMEOUT", python_codec = Seconds)]
 /// static TIMEOUT: Duration;
 /// ```
+#[diagnostic::on_unimplemented(
+    note = "see https://docs.rs/contextvar/latest/contextvar/guide/errors#codec-of-another-type"
+)]
 pub trait Codec<T> {
     /// Converts a value to an object.
     ///

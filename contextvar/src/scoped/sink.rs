@@ -4,6 +4,7 @@ use std::task::{self, Poll};
 use futures_sink::Sink;
 
 use super::Scoped;
+use crate::error::address;
 
 /// # Panics
 ///
@@ -29,8 +30,10 @@ impl<S: Sink<Item>, Item> Sink<Item> for Scoped<S> {
     }
 }
 
-const DROPPED: &str = "sent to a `Scoped` whose stream has ended, which dropped the sink as well: split it first, and \
-                       wrap the halves";
+const DROPPED: &str = concat!(
+    "sent to a `Scoped` whose stream has ended, which dropped the sink as well: split it first, and wrap the halves\nsee ",
+    address!("sink-after-its-stream")
+);
 
 impl<S> Scoped<S> {
     /// Runs `f` in the context. Returns `None` if the sink was dropped.

@@ -9,6 +9,7 @@ use tower_layer::Layer;
 use super::response_header::write_header;
 use super::service::ContextService;
 use super::settings::{Rejection, Setter, Settings};
+use crate::error::address;
 use crate::hand_over::Place;
 use crate::var::{ContextValue, ContextVar};
 
@@ -19,12 +20,16 @@ use crate::var::{ContextValue, ContextVar};
 /// streamed.
 ///
 /// Put this layer outside of the layers that read the variables: it is the last `.layer()` of an axum router,
-/// and the first of a `tower::ServiceBuilder`. Put a layer that catches panics, such as tower-http's
-/// `CatchPanicLayer`, inside of it: axum closes the connection of a handler or extractor that panics without
-/// an answer.
+/// and the first of a `tower::ServiceBuilder`. Put tower-http's `TraceLayer` inside of it, so that the line about the
+/// response shows the variables. Put a layer that catches panics, such as `CatchPanicLayer`, inside of it as well: axum
+/// closes the connection of a handler or extractor that panics without an answer.
 ///
-/// The context is [empty](Self::new) at first, or a [copy](Self::from_current) of the context that is current
-/// where the request arrives.
+/// With [`new`](Self::new) the context is empty at first. With [`from_current`](Self::from_current) it is a copy of
+/// the context of the request's connection.
+///
+/// The methods that set variables run in the order in which you call them, in the request's context. So each closure
+/// sees the variables that were set before it. Set the variables that a rejection's log line or header needs before you
+/// call [`set_or_reject`](Self::set_or_reject). [`response_header`](Self::response_header) can come at any place.
 ///
 /// # Nested layers
 ///
@@ -103,7 +108,7 @@ impl<R> ContextLayer<R> {
     }
 
     /// Sets a variable from each request. `value` runs in the request's context and sees the variables that
-    /// were set before it.
+    /// earlier methods of this layer have set.
     #[must_use = "this returns the layer"]
     pub fn set<T: ContextValue>(
         self,
@@ -115,8 +120,8 @@ impl<R> ContextLayer<R> {
         })
     }
 
-    /// Sets a variable from each request for which `value` returns `Some`. For other requests the variable
-    /// stays as it was.
+    /// Sets a variable from each request for which `value` returns `Some`. For other requests the variable keeps the
+    /// value that an earlier method of this layer or an outer layer has set, if there is one.
     ///
     /// ```
     /// use contextvar::ContextVar;
@@ -142,7 +147,8 @@ impl<R> ContextLayer<R> {
     }
 
     /// Sets a variable from each request for which `value` returns `Ok`. Otherwise answers the request with
-    /// the response that `reject` makes of the error, and does not call the inner service.
+    /// the response that `reject` makes of the error, and does not call the inner service. `reject` runs in the
+    /// request's context, so what it logs has the variables that were set before.
     ///
     /// The body of that response has the type of the inner service's bodies.
     #[must_use = "this returns the layer"]
@@ -196,7 +202,12 @@ impl<R> ContextLayer<R> {
         name: HeaderName,
         var: &'static ContextVar<T>,
     ) -> Self {
-        assert!(!var.variable().is_secret(), "a response cannot show `{}`, which is secret", var.name());
+        assert!(
+            !var.variable().is_secret(),
+            "a response cannot show `{}`, which is secret\nsee {}",
+            var.name(),
+            address!("secret-in-a-response")
+        );
         let settings = self.settings_mut();
         let others = settings.response_headers.iter().flat_map(|others| &**others).cloned();
         settings.response_headers = Some(others.chain([write_header(name, var)]).collect());

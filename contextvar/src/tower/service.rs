@@ -12,10 +12,14 @@ use tower_service::Service;
 use super::response_header::{WriteHeader, write_headers};
 use super::settings::{Rejection, Settings};
 use crate::context::Context;
+use crate::error::address;
 use crate::hand_over::Kind;
 use crate::inherit::Carried;
 use crate::request::{InRequest, ReplaceOnFailure, RequestFuture};
 use crate::scoped::Scoped;
+
+const POLLED_AFTER_END: &str =
+    concat!("`ResponseFuture` polled after it has finished\nsee ", address!("polled-after-its-end"));
 
 /// A service whose requests each have a context. Made by [`ContextLayer`](super::ContextLayer).
 pub struct ContextService<S, R = Infallible> {
@@ -156,7 +160,7 @@ where
                 future.poll_response(cx, |response| write_headers(headers, response))
             }
             StateProjection::Rejected { response } => {
-                Poll::Ready(Ok(response.take().expect("`ResponseFuture` polled after it has finished")))
+                Poll::Ready(Ok(response.take().expect(POLLED_AFTER_END)))
             }
         }
     }

@@ -104,7 +104,8 @@ impl<R> Clone for Setter<R> {
 /// `Response<B>`.
 #[diagnostic::on_unimplemented(
     message = "the layer rejects requests with another type of body than the service's",
-    note = "`ContextLayer::set_or_reject` needs a `Response` with the type of body that the inner service responds with"
+    note = "`ContextLayer::set_or_reject` needs a `Response` with the type of body that the inner service responds with",
+    note = "see https://docs.rs/contextvar/latest/contextvar/guide/errors#rejection-with-another-body"
 )]
 pub trait Rejection<B>: sealed::Widen<B> {}
 

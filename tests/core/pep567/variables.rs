@@ -45,7 +45,8 @@ fn test_context_getset_1() {
     static VAR: String;
 
     assert_eq!(VAR.try_get().unwrap_err().to_string(), "context variable `c` is not set and has no default");
-    assert_eq!(panic_text(|| VAR.get()), VAR.try_get().unwrap_err().to_string());
+    let address = "https://docs.rs/contextvar/latest/contextvar/guide/errors#not-set";
+    assert_eq!(panic_text(|| VAR.get()), format!("{}\nsee {address}", VAR.try_get().unwrap_err()));
     assert_eq!(VAR.get_or("none".to_owned()), "none");
 
     let first = VAR.set("42".to_owned());
@@ -71,7 +72,9 @@ fn test_context_getset_1() {
 
     let ctx2 = copy_context();
     assert!(!ctx2.contains(&VAR));
-    assert_eq!(panic_text(|| ctx2[&VAR].clone()), "context variable `c` is not set in this context");
+    let text = "context variable `c` is not set in this context\nsee \
+                https://docs.rs/contextvar/latest/contextvar/guide/errors#not-set-in-this-context";
+    assert_eq!(panic_text(|| ctx2[&VAR].clone()), text);
     assert_eq!(ctx2.get(&VAR).map_or("aa", String::as_str), "aa");
     assert_eq!(ctx2.len(), 0);
     assert_eq!(names(&ctx2), [""; 0]);
@@ -133,7 +136,9 @@ fn test_context_getset_4() {
         assert_eq!(error.kind(), ResetErrorKind::DifferentContext);
         token = error.into_token();
     }
-    assert!(panic_text(|| VAR.reset(token)).ends_with("the token was made in another context"));
+    let text = "context variable `VAR` cannot be reset: the token was made in another context\nsee \
+                https://docs.rs/contextvar/latest/contextvar/guide/errors#token-of-another-context";
+    assert_eq!(panic_text(|| VAR.reset(token)), text);
     assert_eq!((VAR.get(), ctx[&VAR]), (42, 1));
 }
 

@@ -1,5 +1,5 @@
 //! Runtimes with hooks, whose every task inherits a context. To run these tests:
-//! `RUSTFLAGS="--cfg tokio_unstable" cargo test --test runtime_hooks`.
+//! `RUSTFLAGS="--cfg tokio_unstable" cargo test -p contextvar-tests-core --test runtime_hooks`.
 #![cfg(tokio_unstable)]
 
 use std::sync::Arc;

@@ -3,9 +3,9 @@
 //! must equal the model. While work runs, another thread takes snapshots and checks the invariants of each.
 //!
 //! ```console
-//! $ cargo test --test program                                            # 1000 units
-//! $ CONTEXTVAR_UNITS=20000 CONTEXTVAR_SEED=n cargo test --test program
-//! $ RUSTFLAGS="--cfg tokio_unstable" cargo test --test program           # with runtimes that have hooks
+//! $ cargo test -p contextvar-tests-inspect --test program    # 1000 units
+//! $ CONTEXTVAR_UNITS=20000 CONTEXTVAR_SEED=n cargo test -p contextvar-tests-inspect --test program
+//! $ RUSTFLAGS="--cfg tokio_unstable" cargo test -p contextvar-tests-inspect --test program    # with hooks
 //! ```
 
 mod model;

@@ -1,0 +1,6 @@
+use contextvar::context_var;
+
+#[context_var(report = "no")]
+static USER: String;
+
+fn main() {}
