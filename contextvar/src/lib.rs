@@ -1,6 +1,6 @@
-//! [Python's context variables](https://peps.python.org/pep-0567/) for async Rust. Each request has its own
-//! values, such as id, user, tenant and locale. They follow the request through every call and `.await`, into
-//! the tasks and threads that the request starts with this crate, and nowhere else.
+//! [Python's context variables](https://peps.python.org/pep-0567/) for async Rust: each request has values of its
+//! own, such as its id, user, tenant and locale, which follow it through every call and `.await` and into the tasks
+//! and threads that it starts with this crate, and reach no other request.
 //!
 #![cfg_attr(
     all(feature = "tower", feature = "tracing", feature = "tokio", feature = "macros"),
