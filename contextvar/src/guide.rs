@@ -1,4 +1,4 @@
-//! Pages to read beside the documentation of the items.
+//! Pages that complement the documentation of the items.
 //!
 //! To begin:
 //!
@@ -32,7 +32,7 @@
 //!   version may change.
 //! - [Limits](limits): what does not work, or works differently from what you might expect.
 //! - [Security](security): the promises about leaks, the feature that each needs, and their tests.
-//! - [Lints](lints): how rustc and clippy see an annotated function.
+//! - [Lints](lints): how rustc and clippy treat an annotated function.
 
 // `tests/recipes` compiles and runs the programs of these two pages. It depends on the crates that the
 // programs use.

@@ -78,7 +78,7 @@
 //! | in a function with [`#[with_copied_context]`](macro@with_copied_context) | a copy of the caller's context, taken at the call |
 //! | in a function with [`#[with_empty_context]`](macro@with_empty_context) | a new, empty context |
 //! | elsewhere on a thread, and in the future passed to `block_on` | the thread's own context, empty at first |
-//! | in a tokio task that was given no context (feature `tokio`) | none: no variable is set, `set` panics, and `try_set` returns a [`SetError`] |
+//! | in a tokio task that was given no context, as by a plain `tokio::spawn` (feature `tokio`) | none: no variable is set, `set` panics, and `try_set` returns a [`SetError`] |
 //!
 //! Work that [`task`] and [`thread`] start runs in a copy of the current context, without the variables that
 //! are [not inherited](ContextVar::inherit). The copy is taken in the caller, at the call. To hand over work
@@ -105,11 +105,11 @@
 //! | `python` | one context for Python and Rust: variables tied to Python's | PyO3 and pyo3-async-runtimes 0.30, Python 3.9 | 2250 per call with one variable, 820 per callback | 139 + 75 | 3.5 + 27.2 | 22 |
 //! | `observe` | an observer of the contexts that threads enter and exit |  |  | 3 + 4 | 0 | 0 |
 //! | `report` | reports of reads and writes that find no context |  |  | 31 | 0.3 | 0 |
-//! | `inspect` | a list of the live contexts of tasks, threads and requests, which a server can serve as a page. Implies `report`. |  | 2 per poll; when on, 116 per poll and 885 per task | 281 + 70 | 3.2 + 13.6 | 20 |
+//! | `inspect` | the live view: a list of the live contexts of requests, tasks and threads, which a server can serve as a page. Implies `report`. |  | 2 per poll; when on, 116 per poll and 885 per task | 281 + 70 | 3.2 + 13.6 | 20 |
 //! | `runtime-hooks` | tokio runtimes whose tasks all inherit the context | tokio 1.46.1, `--cfg tokio_unstable` |  | 31 + 126 | 0.6 + 3.0 | 1 |
 //!
-//! - Instructions: the cost per use, beyond the same work without the feature, counted by callgrind. `docs/`
-//!   in the repository has all counts, next to those of similar libraries.
+//! - Instructions: CPU instructions per use, beyond the same work without the feature, counted by callgrind.
+//!   `docs/` in the repository has all counts, next to those of similar libraries.
 //! - KiB: the growth of a small program that uses the feature. `4 + 1` means 4 for this library and 1 for the
 //!   other libraries.
 //! - Seconds: the CPU time that the feature adds to a clean release build of that program, in the same two
@@ -217,7 +217,7 @@ pub use storage::Entry;
 pub use token::{ResetOnDrop, Token};
 pub use var::{ContextValue, ContextVar};
 
-/// Makes a static a context variable.
+/// Turns a static into a context variable.
 ///
 /// ```
 /// use contextvar::context_var;
@@ -238,7 +238,7 @@ pub use var::{ContextValue, ContextVar};
 ///
 /// The static's type becomes [`ContextVar<T>`](ContextVar), whose methods read and set the value. The default
 /// can be any expression. The expression is evaluated once per process, when the default is first needed: see
-/// [`ContextVar::with_default`]. Without a default, [`get`](ContextVar::get) panics where no value is set.
+/// [`ContextVar::with_default`]. Without a default, [`get`](ContextVar::get) panics if no value is set.
 ///
 /// # Arguments
 ///
@@ -248,13 +248,13 @@ pub use var::{ContextValue, ContextVar};
 /// | `log` | Logs show the value where it is set: with `Display`, or with `Debug` if the type has no `Display`. Numbers and booleans keep their types. An `Option` is shown as the value in it; `None` is not shown. See [`ContextVar::log`]. |
 /// | `log = \|value\| &value.part` | Logs show what the closure or function returns. |
 /// | `log = serde` | Logs show the value as JSON (feature `serde`). |
-/// | `log_default`, beside `log` | Logs also show the default, where the code has a context and the variable is not set. To show a fallback only for the requests of one server, set the fallback in its `ContextLayer` instead. The first such line computes the default, so the default's expression must not take a lock that code holds while it logs. |
+/// | `log_default`, beside `log` | Logs also show the default, where the code has a context and the variable is not set. The first such line computes the default, so the default's expression must not take a lock that code holds while it logs. To show a fallback only for the requests of one server, set the fallback in its `ContextLayer` instead. |
 /// | `secret` | The value is never shown. See [`ContextVar::secret`]. |
 /// | `metric` | The value, or the default, is a label of metrics. See [`ContextVar::metric`]. |
 /// | `inherit = false` | Other tasks and threads do not inherit the value. See [`ContextVar::inherit`]. |
 /// | `report = false` | Reads and writes of the variable in code without a context are not reported. See [`ContextVar::report`]. |
 /// | `baggage = "key"`, `codec = Codec` | Requests to other processes carry the value (feature `baggage`). See `contextvar::baggage`. |
-/// | `python = "package.module:NAME"`, `python_codec = Codec` | The variable is tied to this Python `ContextVar` (feature `python`). Its values are converted by PyO3's traits, or by the codec. See `contextvar::python`. |
+/// | `python = "package.module:NAME"`, `python_codec = Codec` | The variable is tied to this Python `ContextVar` (feature `python`). PyO3's traits, or the codec, convert its values. See `contextvar::python`. |
 /// | `crate = path` | The path of the `contextvar` crate, if it is not `::contextvar`. |
 ///
 /// # Defaults that requests share
@@ -359,8 +359,8 @@ pub use contextvar_macros::context_var;
 /// - The attribute cannot go on closures, because attributes on closures are not stable. Wrap the future that
 ///   a closure returns: `|x| f(x).in_copied_context()` (see [`InContext`]).
 ///
-/// A trait method without a body has nothing to run, so annotate the implementations. A trait whose async
-/// methods all lack a body is an error.
+/// A trait method without a body has nothing to run, so annotate the implementations. It is an error to
+/// annotate a trait whose async methods all lack a body.
 ///
 /// # Limits
 ///
@@ -376,8 +376,8 @@ pub use contextvar_macros::context_var;
 /// tested:
 ///
 /// - mockall: on an `impl` block, above or below `#[automock]`, or on the `impl` of a trait that has
-///   `#[automock]`. Do not put it on a method below `#[automock]`, or on such a trait: mockall copies those
-///   attributes to statements.
+///   `#[automock]`. Do not put the attribute on a method below `#[automock]`, or on a trait that has
+///   `#[automock]`: mockall copies those attributes to statements.
 /// - easy_ext: above or below `#[ext]`, or on a method.
 /// - fastrace and tracing: above or below `#[trace]` and `#[instrument]`.
 ///
@@ -429,9 +429,9 @@ pub use contextvar_macros::with_copied_context;
 /// }
 /// ```
 ///
-/// The attribute has the placement, the arguments and the limits of
-/// [`#[with_copied_context]`](macro@with_copied_context). In an annotated `impl` block, trait or module, a
-/// function's own attribute takes precedence.
+/// The attribute has the placement, the limits and the arguments of
+/// [`#[with_copied_context]`](macro@with_copied_context), except `python` and `apply_changes`. In an
+/// annotated `impl` block, trait or module, a function's own attribute takes precedence.
 ///
 /// # In tests
 ///

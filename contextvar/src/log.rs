@@ -27,7 +27,7 @@ pub(crate) use value::show_display;
 
 /// Calls `f` with the name and the value of each variable that is marked [`log`](crate::ContextVar::log) and
 /// set in the current context, in the order in which the process first wrote the variables. Then calls it for
-/// the defaults of variables that are declared with `#[context_var(log_default)]` and not set. Where there is
+/// the defaults of variables that are declared with `#[context_var(log, log_default)]` and not set. Where there is
 /// no context, as in a task that was given none, it shows no defaults.
 ///
 /// It is for loggers. `contextvar::tracing` (feature `tracing`) uses it; with the `log` crate, call it in the

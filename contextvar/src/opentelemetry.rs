@@ -6,7 +6,7 @@
 //! - [`MetricAttributes`] returns the variables for a measurement. It has other rules: see its page.
 //!
 //! Spans and log records show the variables that are marked [`log`](crate::ContextVar::log) and set in the
-//! current context, and the defaults of those that are declared with `#[context_var(log_default)]`, as in
+//! current context, and the defaults of those that are declared with `#[context_var(log, log_default)]`, as in
 //! logs. A `secret` variable is never shown.
 //!
 //! ```

@@ -4,6 +4,7 @@ mod authentication;
 mod catch_panic;
 mod connections;
 mod log_level;
+mod log_lines;
 mod main_values;
 mod panic_messages;
 mod re_export;
