@@ -43,3 +43,13 @@ fn recipes_for_servers() {
 fn recipes_for_data_and_tasks() {
     assert_programs("recipes_for_data_and_tasks.md", "data");
 }
+
+#[test]
+fn live_view() {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(package.join("../../contextvar/src/guide/live_view.md")).unwrap();
+    let file = fs::read_to_string(package.join("live_view.rs")).unwrap();
+    let recipe = file.split_once("\n// Recipe\n\n").unwrap().1.split_once("\n// Test\n").unwrap().0;
+    assert!(page.contains(&format!("```rust,no_run\n{recipe}```")), "the page does not have\n{recipe}");
+    assert!(recipe.lines().count() <= 30);
+}
