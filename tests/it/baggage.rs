@@ -385,9 +385,13 @@ where
 /// The rows of the guide about a value that the baggage may or must have.
 #[tokio::test]
 async fn a_layer_requires_or_replaces_a_value_of_the_baggage() {
+    fn new_id() -> u64 {
+        7
+    }
+
     let new_or_sent = ContextLayer::new()
         .extract_baggage(|error| panic!("{error}"))
-        .set_if_some(&ID, |_| (!ID.is_set()).then(|| 7));
+        .set_if_some(&ID, |_| (!ID.is_set()).then(new_id));
     let required = ContextLayer::new().extract_baggage(|error| panic!("{error}")).set_or_reject(
         &ID,
         |_| ID.try_get(),
