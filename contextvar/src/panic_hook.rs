@@ -39,7 +39,9 @@ pub fn set_panic_hook() {
             // `eprintln!` would panic, and so abort, if standard error is closed.
             // The place tells to which message the line belongs, if several threads panic.
             let place = info.location().map(|place| format!(" of the panic at {place}")).unwrap_or_default();
-            let _ = writeln!(io::stderr(), "context{place}: {snapshot}");
+            // One write, because other threads that panic write without a lock.
+            let line = format!("context{place}: {snapshot}\n");
+            let _ = io::stderr().write_all(line.as_bytes());
         }
     }));
 }
