@@ -22,7 +22,7 @@ fn set_up() {
     REGISTERED.call_once(|| carry::register(carry::default_subscriber()));
 }
 
-/// A subscriber that counts nothing and only is itself.
+/// Returns a subscriber, and the text that it writes.
 fn subscriber() -> (impl tracing::Subscriber + Send + Sync, Arc<Mutex<Vec<u8>>>) {
     #[derive(Clone, Default)]
     struct Output(Arc<Mutex<Vec<u8>>>);
